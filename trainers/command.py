@@ -1,0 +1,96 @@
+"""What every verb shares: its parser, its console and its exit status."""
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Callable
+
+# TensorFlow's start-up notices are no news to a user; its warnings and errors
+# are printed. To be seen the setting has to come before the import.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+
+import jsonargparse
+import rich.console
+
+from tfbert.errors import UserError
+
+console = rich.console.Console(highlight=False, soft_wrap=True)
+
+# Exit statuses; documented in docs/architecture.md.
+STATUS_USER_ERROR = 2
+STATUS_INTERRUPTED = 130
+
+
+class Parser(jsonargparse.ArgumentParser):
+    """An argument parser whose errors name the nearest thing that exists."""
+
+    def error(self, message: str, ex: Exception | None = None):
+        """Raises UserError with `message` and, for a misspelt name, advice."""
+        raise UserError(
+            f"{_first_lines(message)}{self._advice(message)}\n"
+            f"`{self.prog} --help` lists the settings."
+        ) from ex
+
+    def _advice(self, message: str) -> str:
+        known = sorted(
+            action.dest for action in self._actions if action.dest != "help"
+        )
+        for word in _suspects(message):
+            if word in known:
+                continue
+            near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+            if not near:
+                # The section may be right and the last part misspelt, or a
+                # setting may have been given without its section.
+                leaf = {name.rsplit(".", 1)[-1]: name for name in known}
+                last = word.rsplit(".", 1)[-1]
+                found = difflib.get_close_matches(last, leaf, 1, 0.6)
+                near = [leaf[name] for name in found]
+            if near:
+                return f"\nThe nearest setting to {word!r} is {near[0]!r}."
+        return ""
+
+
+def _first_lines(message: str) -> str:
+    """Leaves out jsonargparse's own pointer to --help."""
+    lines = [line for line in message.splitlines() if line.strip()]
+    return "\n".join(lines)
+
+
+def _suspects(message: str) -> list[str]:
+    """The setting names that an error message may be about."""
+    words = re.findall(r"--([\w.]+)", message)
+    words += re.findall(r"[kK]ey[\" ]+'?([\w.]+)", message)
+    words += re.findall(r"'([A-Za-z_][\w.]*)'", message)
+    return words
+
+
+def make_parser(verb: str, summary: str, example: str) -> Parser:
+    """Returns the parser of `tfbert VERB`; its help ends with `example`."""
+    return Parser(
+        prog=f"tfbert {verb}",
+        description=summary,
+        epilog=f"Example:  {example}",
+        exit_on_error=True,
+    )
+
+
+def run(main: Callable[..., None], argv: list[str] | None = None) -> int:
+    """Calls `main(argv)`; returns the exit status.
+
+    A user's mistake is printed as one message on stderr, without a
+    traceback; a fault of the program keeps its traceback.
+    """
+    try:
+        main(argv)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return STATUS_USER_ERROR
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return STATUS_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has gone; nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
