@@ -1,0 +1,224 @@
+"""Files with named columns: TSV, CSV and JSON Lines.
+
+A file is read whole: labelled data is small beside text for pretraining, and
+a mistake in its last row should be known before the first step.
+"""
+
+import csv
+import difflib
+import io
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfbert.errors import UserError
+
+FORMATS = (".tsv", ".csv", ".jsonl")
+
+# A row under way: its line in the file and its cells by column name.
+_Row = tuple[int, dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of equal length.
+
+    Attributes:
+      path: the file.
+      lines: the line in the file on which each row ends, from 1.
+      columns: name -> one string for each row.
+    """
+
+    path: Path
+    lines: list[int]
+    columns: dict[str, list[str]]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def where(self, row: int) -> str:
+        """`file:line` of a row, for messages."""
+        return f"{self.path}:{self.lines[row]}"
+
+
+def read_table(path: str | os.PathLike, columns: Sequence[str]) -> Table:
+    """Reads the named columns of a .tsv, .csv or .jsonl file.
+
+    .tsv has a header line, cells apart by tabs, and no quoting: a quotation
+    mark is text, as in the GLUE files. .csv has a header and quoting (RFC
+    4180). .jsonl has one object a line; numbers and booleans become their
+    JSON text. All are UTF-8, with or without a byte order mark. Empty lines
+    are skipped.
+
+    Raises:
+      UserError: no such file, not a known format, not UTF-8, no header, no
+        rows, a ragged row, a column that is not there, or an empty cell;
+        with file and line.
+    """
+    path = Path(path)
+    if path.suffix not in FORMATS:
+        raise UserError(
+            f"{path}: labelled data is read from files that end in "
+            f"{', '.join(FORMATS)}, not {path.suffix or 'without an ending'!r}."
+        )
+    text = _read_text(path)
+    if path.suffix == ".jsonl":
+        rows = _json_rows(path, text, columns)
+    elif path.suffix == ".csv":
+        rows = _delimited_rows(path, _csv_cells(path, text), columns)
+    else:
+        rows = _delimited_rows(path, _tsv_cells(text), columns)
+    return _collect(path, rows, columns)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file.") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}.") from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise UserError(
+            f"{path}:{line}: not UTF-8 (byte 0x{data[error.start]:02x}). "
+            "Convert the file, for example with "
+            "`iconv -f latin1 -t utf-8`."
+        ) from None
+
+
+def _tsv_cells(text: str) -> Iterator[tuple[int, list[str]]]:
+    # Not str.splitlines: that also breaks at U+2028, form feeds and others,
+    # which are text here.
+    for number, line in enumerate(text.split("\n"), start=1):
+        line = line.removesuffix("\r")
+        if line:
+            yield number, line.split("\t")
+
+
+def _csv_cells(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    # The limit is a global of the csv module (131,072 characters a cell).
+    before = csv.field_size_limit(sys.maxsize)
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        for cells in reader:
+            if cells:
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise UserError(
+            f"{path}:{reader.line_num}: not valid CSV: {error}. A quotation "
+            'mark inside a quoted cell is doubled (""); a file without '
+            "quoting should end in .tsv."
+        ) from error
+    finally:
+        csv.field_size_limit(before)
+
+
+def _delimited_rows(
+    path: Path,
+    cells: Iterator[tuple[int, list[str]]],
+    columns: Sequence[str],
+) -> Iterator[_Row]:
+    line, header = next(cells, (1, []))
+    if not header:
+        raise UserError(
+            f"{path}: the file is empty; a first line with the names of the "
+            "columns was wanted."
+        )
+    _check_columns(f"{path}:{line}", columns, header)
+    for name in columns:
+        if header.count(name) > 1:
+            raise UserError(
+                f"{path}:{line}: two columns are named {name!r}. Rename one."
+            )
+    places = [header.index(name) for name in columns]
+    for line, row in cells:
+        if len(row) != len(header):
+            raise UserError(
+                f"{path}:{line}: {len(row)} cells, but the header has "
+                f"{len(header)} columns ({', '.join(header)}). "
+                "Mend or remove the row."
+            )
+        yield (
+            line,
+            {n: row[p] for n, p in zip(columns, places, strict=True)},
+        )
+
+
+def _json_rows(path: Path, text: str, columns: Sequence[str]) -> Iterator[_Row]:
+    for line, source in enumerate(text.split("\n"), start=1):
+        if not source.strip():
+            continue
+        where = f"{path}:{line}"
+        try:
+            row = json.loads(source)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise UserError(f"{where}: not a JSON object: {error}.") from error
+        if not isinstance(row, dict):
+            raise UserError(
+                f"{where}: a JSON object with the keys "
+                f"{', '.join(columns)} was wanted, not {source[:40]!r}."
+            )
+        _check_columns(where, columns, list(row))
+        yield line, {n: _json_cell(where, n, row[n]) for n in columns}
+
+
+def _json_cell(where: str, name: str, value: object) -> str:
+    if isinstance(value, str):
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            raise UserError(
+                f"{where}: {name!r} holds half of a surrogate pair "
+                "(such as \\ud83d alone), which no UTF-8 text can."
+            ) from None
+        return value
+    if isinstance(value, (bool, int, float)):
+        return json.dumps(value)
+    raise UserError(
+        f"{where}: {name!r} should be a string or a number, "
+        f"not {json.dumps(value)[:40]}."
+    )
+
+
+def _check_columns(
+    where: str, wanted: Sequence[str], there: Sequence[str]
+) -> None:
+    for name in wanted:
+        if name not in there:
+            listed = ", ".join(_nearest_first(name, there))
+            raise UserError(
+                f"{where}: there is no column {name!r}. The columns are: "
+                f"{listed}."
+            )
+
+
+def _nearest_first(name: str, names: Sequence[str]) -> list[str]:
+    def distance(other: str) -> float:
+        return -difflib.SequenceMatcher(
+            None, name.lower(), other.lower()
+        ).ratio()
+
+    return sorted(names, key=distance)
+
+
+def _collect(path: Path, rows: Iterator[_Row], columns: Sequence[str]) -> Table:
+    lines: list[int] = []
+    cells: dict[str, list[str]] = {name: [] for name in columns}
+    for line, row in rows:
+        for name, value in row.items():
+            if not value.strip():
+                raise UserError(
+                    f"{path}:{line}: the cell of column {name!r} is empty. "
+                    "Fill it or remove the row."
+                )
+            cells[name].append(value)
+        lines.append(line)
+    if not lines:
+        raise UserError(f"{path}: the file has no rows.")
+    return Table(path, lines, cells)
