@@ -1,0 +1,60 @@
+# make demo    the main job: raw text -> vocabulary -> records -> pretraining
+#              -> fine-tuning -> SavedModel -> predictions, on the shipped sample
+# make test    the tests
+# make lint    ruff
+# Each sets up what it needs in .venv and does nothing twice.
+#
+#   make demo PYTHON=python3.12          another interpreter
+#   make test PYTEST_ARGS="-k tokenizer" some of the tests
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?=
+# The first interpreter that TensorFlow 2.20 has wheels for. It is run, not
+# just looked up: a version manager's shim may be there and yet not work.
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
+	$$name -c '$(FITS)' >/dev/null 2>&1 && echo $$name && break; done)
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+
+.PHONY: help demo test lint install clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
+
+demo: $(VENV)/.installed
+	$(BIN)/python -m trainers.demo
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+install: $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info runs/demo
+
+$(VENV)/pyvenv.cfg:
+	@'$(PYTHON)' -c '$(FITS)' 2>/dev/null || { echo \
+	"Python 3.11, 3.12 or 3.13 is needed, and '$(PYTHON)' is none of them." \
+	"Install one (Debian: apt install python3 python3-venv) or name it:" \
+	"make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Creating $(VENV) with $(PYTHON)"
+	@'$(PYTHON)' -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+SOURCES := $(VENV)/pyvenv.cfg setup.cfg pyproject.toml constraints.txt
+
+# The stamps are the last thing written, so an interrupted installation is
+# taken up again.
+$(VENV)/.installed: $(SOURCES)
+	@echo "Installing tfbert into $(VENV) (about 1 GB with TensorFlow)"
+	$(PIP) -e . -c constraints.txt
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	@echo "Installing what the tests need"
+	$(PIP) -e '.[test]' -c constraints.txt
+	@touch $@
