@@ -1,0 +1,223 @@
+"""The architecture's rules. Each finding says file:line and the cure."""
+
+import ast
+import pathlib
+import re
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+# Who may import whom, besides itself; the rest of the world is free.
+MAY_IMPORT = {
+    "tfbert": set(),
+    "tfrecords": {"tfbert"},
+    "trainers": {"tfbert", "tfrecords"},
+}
+ROOMS = {*MAY_IMPORT, "tests", "benchmarks"}
+TOP_LEVEL = {
+    *ROOMS,
+    "docs",
+    ".ci",
+    ".gitignore",
+    "LICENSE",
+    "Makefile",
+    "README.md",
+    "constraints.txt",
+    "pyproject.toml",
+    "setup.cfg",
+}
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+NAMELESS = {"utils.py", "helpers.py", "common.py", "misc.py"}
+# `python trainers/x.py` puts trainers/ first on the path, where these would
+# hide the standard library's.
+SHADOWING = {"logging.py", "inspect.py", "tokenize.py", "types.py", "random.py"}
+
+
+def listed_files() -> list[str]:
+    """The files that git tracks or would track, relative to the root."""
+    try:
+        listing = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout: no telling ours from what lies about")
+    return [name for name in listing.split("\n") if (ROOT / name).is_file()]
+
+
+def sources() -> list[pathlib.Path]:
+    """Every Python file of ours."""
+    return sorted(
+        path for room in ROOMS for path in (ROOT / room).rglob("*.py")
+    )
+
+
+def where(path: pathlib.Path, line: int = 1) -> str:
+    return f"{path.relative_to(ROOT)}:{line}"
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Yields (dotted module, line) of every import anywhere in `tree`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            yield "." * node.level + (node.module or ""), node.lineno
+
+
+def module_level_imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Yields the imports that run when the module is imported."""
+    waiting = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from imports(node)
+        waiting.extend(ast.iter_child_nodes(node))
+
+
+def report(findings: list[str]) -> None:
+    assert not findings, "\n" + "\n".join(findings)
+
+
+def test_imports_go_one_way():
+    findings = []
+    for path in sources():
+        room = path.relative_to(ROOT).parts[0]
+        if room not in MAY_IMPORT:
+            continue
+        allowed = {room, *MAY_IMPORT[room]}
+        for module, line in imports(ast.parse(path.read_text())):
+            target = module.split(".")[0]
+            if module.startswith("."):
+                findings.append(
+                    f"{where(path, line)}: relative import; write the full name"
+                )
+            elif target in ROOMS - allowed:
+                findings.append(
+                    f"{where(path, line)}: {room} imports {module}. Imports go "
+                    "tfbert <- tfrecords <- trainers: move the code down, or "
+                    "hand the thing in as an argument."
+                )
+    report(findings)
+
+
+def test_the_product_does_not_import_its_peers():
+    peers = {"official", "keras_nlp", "transformers", "torch", "tf_keras"}
+    findings = [
+        f"{where(path, line)}: imports {module}, a peer that we measure "
+        "against; only tests and benchmarks may"
+        for path in sources()
+        if path.relative_to(ROOT).parts[0] in MAY_IMPORT
+        for module, line in imports(ast.parse(path.read_text()))
+        if module.split(".")[0] in peers
+    ]
+    report(findings)
+
+
+def test_the_encoder_does_not_need_tensorflow():
+    """It runs on Keras' other backends: keras.ops, no tf.* (decision 1)."""
+    findings = []
+    for path in [
+        ROOT / "tfbert/__init__.py",
+        ROOT / "tfbert/config.py",
+        ROOT / "tfbert/encoder.py",
+        *(ROOT / "tfbert/layers").rglob("*.py"),
+    ]:
+        tree = ast.parse(path.read_text())
+        for module, line in module_level_imports(tree):
+            if module.split(".")[0] in {"tensorflow", "tensorflow_text"}:
+                findings.append(
+                    f"{where(path, line)}: imports {module}; use keras.ops"
+                )
+    report(findings)
+
+
+def test_files_are_short():
+    report(
+        [
+            f"{where(path, MAX_FILE_LINES + 1)}: {lines} lines, "
+            f"{MAX_FILE_LINES} is the ceiling; split it by what it does"
+            for path in sources()
+            if (lines := path.read_text().count("\n")) > MAX_FILE_LINES
+        ]
+    )
+
+
+def test_functions_are_short():
+    findings = []
+    for path in sources():
+        if path.relative_to(ROOT).parts[0] == "tests":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            lines = node.end_lineno - node.lineno + 1
+            if lines > MAX_FUNCTION_LINES:
+                findings.append(
+                    f"{where(path, node.lineno)}: {node.name} has {lines} "
+                    f"lines, {MAX_FUNCTION_LINES} is the ceiling; take a step "
+                    "out of it and give the step a name"
+                )
+    report(findings)
+
+
+def test_every_file_has_a_telling_name():
+    findings = [
+        f"{where(path)}: a room without a name; move its contents to the "
+        "files that use them"
+        for path in sources()
+        if path.name in NAMELESS
+    ]
+    findings += [
+        f"{where(path)}: hides the standard library's module; rename it"
+        for path in sources()
+        if path.parent == ROOT / "trainers" and path.name in SHADOWING
+    ]
+    report(findings)
+
+
+def test_no_stray_rooms():
+    top = {name.split("/")[0] for name in listed_files()}
+    report(
+        [
+            f"{name}:1: not in the plan of the house (docs/architecture.md); "
+            "move it into a room"
+            for name in sorted(top - TOP_LEVEL)
+        ]
+    )
+
+
+def test_tests_mirror_the_packages():
+    findings = []
+    for path in (ROOT / "tests").rglob("*"):
+        inside = path.relative_to(ROOT / "tests")
+        if path.name == "__init__.py":
+            findings.append(f"{where(path)}: importlib mode needs none; delete")
+        if path.name.startswith("test_") and len(inside.parts) > 1:
+            if inside.parts[0] not in {*MAY_IMPORT, "benchmarks"}:
+                findings.append(f"{where(path)}: mirrors no package; move it")
+    report(findings)
+
+
+def test_python_files_end_no_line_with_a_promise():
+    """What is not done belongs to the issue tracker."""
+    promise = re.compile(r"#.*\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
+    report(
+        [
+            f"{where(path, number)}: do it or delete it"
+            for path in sources()
+            for number, line in enumerate(path.read_text().split("\n"), 1)
+            if promise.search(line)
+        ]
+    )
