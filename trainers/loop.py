@@ -1,0 +1,84 @@
+"""Several steps as one compiled call, and the means that are logged.
+
+A step (`trainers.fit`) returns a dict; a pair (value_sum, weight_sum) is
+averaged over steps, sum by sum, a scalar shows its last value.
+"""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+
+def compile_loop(
+    strategy: tf.distribute.Strategy,
+    step: Callable,
+    steps: int,
+    run_eagerly: bool = False,
+) -> Callable:
+    """Returns a function that runs `steps` steps on an iterator's batches.
+
+    Args:
+      strategy: runs `step` on every replica.
+      step: takes one replica's batch, returns the dict that is logged, its
+        values already reduced over replicas.
+      steps: how many steps one call runs.
+      run_eagerly: for debugging; nothing is compiled.
+
+    Returns:
+      function(iterator) -> (pairs, scalars): the pairs summed over the steps,
+      the scalars of the last.
+    """
+
+    def one_step(data):
+        logs = strategy.run(step, args=(data,))
+        # Reduced values are the same on every replica: take the first.
+        logs = {
+            name: tf.nest.map_structure(
+                lambda v: strategy.experimental_local_results(v)[0], value
+            )
+            for name, value in logs.items()
+        }
+        pairs = {k: v for k, v in logs.items() if isinstance(v, tuple)}
+        return pairs, {k: v for k, v in logs.items() if k not in pairs}
+
+    def loop(iterator):
+        total, scalars = one_step(next(iterator))
+        if steps == 1:
+            return total, scalars
+
+        def body(index, total, _):
+            pairs, scalars = one_step(next(iterator))
+            total = tf.nest.map_structure(tf.add, total, pairs)
+            return index + 1, total, scalars
+
+        _, total, scalars = tf.while_loop(
+            lambda index, *_: index < steps,
+            body,
+            (tf.constant(1), total, scalars),
+        )
+        return total, scalars
+
+    if run_eagerly:
+        return loop
+    # The inner function is traced once for both places that call it.
+    one_step = tf.function(one_step, autograph=False)
+    return tf.function(loop, autograph=False)
+
+
+def means(logged: list, objectives: list[str]) -> dict:
+    """Logs of steps: every pair's sum by its weight.
+
+    Args:
+      logged: [(pairs, scalars), ...] of tensors or numbers.
+      objectives: names whose means add up to "loss", unless the step logs a
+        "loss" of its own.
+    """
+    last_pairs, scalars = logged[-1]
+    logs = {}
+    for name in last_pairs:
+        value = sum(pairs[name][0] for pairs, _ in logged)
+        weight = sum(pairs[name][1] for pairs, _ in logged)
+        logs[name] = value / weight
+    if "loss" not in logs and objectives and set(objectives) <= set(logs):
+        logs = {"loss": sum(logs[name] for name in objectives), **logs}
+    return {**logs, **scalars}
