@@ -1,7 +1,7 @@
 """Labelled data -> batches, one file for each kind of task.
 
 Separation of concerns: `tables` reads files of named columns and knows no
-task, `order` says which example stands at which position of a run, and each
-task's file (`classification`) turns rows into examples and examples into
-batches with the keys that `tfbert.tasks` reads.
+task; each task's file (`classification`) turns rows into arrays of ids and
+labels; `batches` turns arrays into the batches of a replica and knows no
+task either.
 """

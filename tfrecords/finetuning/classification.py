@@ -1,9 +1,8 @@
-"""Classification data: rows of text and label -> batches.
+"""Classification data: rows of text and label -> arrays of ids.
 
-Legend: B batch, S sequence, N examples.
+Legend: S sequence, N examples.
 """
 
-import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,14 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfbert.errors import UserError
-from tfrecords.finetuning import order, tables
+from tfrecords.finetuning import tables
 
 # A tokenizer's `encode`: (text_a, text_b or None, max_length=) -> dict.
 Encode = Callable[..., dict[str, tf.Tensor]]
 
-# Keys of a batch; all int32.
 TOKEN_KEYS = ("input_ids", "input_mask", "segment_ids")
-KEYS = (*TOKEN_KEYS, "label_ids", "is_real_example")
 
 _ENCODE_AT_ONCE = 1024
 # Sequence lengths are rounded up to a multiple of this: kernels like it.
@@ -166,27 +163,22 @@ class Encoded:
     """Examples as arrays.
 
     Attributes:
-      input_ids: int32 [N, S].
-      input_mask, segment_ids: int8 [N, S], to save memory; batches have
-        int32.
-      label_ids: int32 [N].
+      columns: input_ids int32, input_mask and segment_ids int8 (to save
+        memory; batches have int32), [N, S]; label_ids int32 [N].
       full_rows: how many examples have `max_length` tokens or had more and
         were truncated.
     """
 
-    input_ids: np.ndarray
-    input_mask: np.ndarray
-    segment_ids: np.ndarray
-    label_ids: np.ndarray
+    columns: dict[str, np.ndarray]
     full_rows: int
 
     def __len__(self) -> int:
-        return len(self.label_ids)
+        return len(self.columns["label_ids"])
 
     @property
     def sequence_length(self) -> int:
         """S."""
-        return self.input_ids.shape[1]
+        return self.columns["input_ids"].shape[1]
 
     def with_length(self, length: int) -> "Encoded":
         """The same examples with S = `length`; only padding is cut off.
@@ -195,17 +187,16 @@ class Encoded:
           ValueError: tokens would be cut off.
         """
         now = self.sequence_length
-        if length < now and self.input_mask[:, length:].any():
+        if self.columns["input_mask"][:, length:].any():
             raise ValueError(f"length {length} would cut tokens off")
-
-        def fit(array: np.ndarray) -> np.ndarray:
+        columns = dict(self.columns)
+        for key in TOKEN_KEYS:
+            array = columns[key]
             if length <= now:
-                return np.ascontiguousarray(array[:, :length])
-            return np.pad(array, ((0, 0), (0, length - now)))
-
-        return dataclasses.replace(
-            self, **{key: fit(getattr(self, key)) for key in TOKEN_KEYS}
-        )
+                columns[key] = np.ascontiguousarray(array[:, :length])
+            else:
+                columns[key] = np.pad(array, ((0, 0), (0, length - now)))
+        return Encoded(columns, self.full_rows)
 
 
 def encode(
@@ -240,105 +231,9 @@ def encode(
         for key in TOKEN_KEYS:
             kind = np.int32 if key == "input_ids" else np.int8
             parts[key].append(np.asarray(batch[key]).astype(kind))
-    arrays = {key: np.concatenate(parts[key]) for key in TOKEN_KEYS}
-    lengths = arrays["input_mask"].sum(axis=1, dtype=np.int64)
-    full = int((lengths == max_length).sum())
-    whole = Encoded(label_ids=ids, full_rows=full, **arrays)
+    columns = {key: np.concatenate(parts[key]) for key in TOKEN_KEYS}
+    lengths = columns["input_mask"].sum(axis=1, dtype=np.int64)
+    columns["label_ids"] = ids
+    whole = Encoded(columns, int((lengths == max_length).sum()))
     rounded = -(-int(lengths.max()) // _LENGTH_MULTIPLE) * _LENGTH_MULTIPLE
     return whole.with_length(min(max_length, rounded))
-
-
-def training_batches(
-    examples: Encoded,
-    *,
-    seed: int,
-    global_batch_size: int,
-    num_replicas: int = 1,
-    first_replica: int = 0,
-    local_replicas: int = 1,
-    start_step: int = 0,
-) -> tf.data.Dataset:
-    """Endless batches of one worker, in a new order each epoch.
-
-    Step g takes positions [g B, (g + 1) B) of the endless order that
-    `order.places` gives; replica r takes its equal share of them. Nothing
-    is dropped: the batch that ends an epoch is filled from the next. For
-    each step the worker yields a batch for each of its replicas, in order.
-
-    Returns:
-      A dataset of dicts with the keys `KEYS`, int32, of B / num_replicas
-      rows each.
-
-    Raises:
-      UserError: the replicas cannot share the batch equally.
-    """
-    rows = order.rows_of_replica(global_batch_size, num_replicas)
-
-    def places() -> Iterator[np.ndarray]:
-        step = start_step
-        while True:
-            for replica in range(first_replica, first_replica + local_replicas):
-                first = step * global_batch_size + replica * rows
-                yield order.places(
-                    np.arange(first, first + rows), len(examples), seed
-                )
-            step += 1
-
-    return _dataset(examples, places, rows)
-
-
-def evaluation_batches(
-    examples: Encoded,
-    *,
-    global_batch_size: int,
-    num_replicas: int = 1,
-    first_replica: int = 0,
-    local_replicas: int = 1,
-) -> tuple[tf.data.Dataset, int]:
-    """Every example once, in the order of the file.
-
-    The last global batch is filled with rows whose `is_real_example` is 0,
-    so that every replica has the same number of batches.
-
-    Returns:
-      The worker's batches as in `training_batches`, and the steps.
-    """
-    rows = order.rows_of_replica(global_batch_size, num_replicas)
-    steps = -(-len(examples) // global_batch_size)
-
-    def places() -> Iterator[np.ndarray]:
-        for step in range(steps):
-            for replica in range(first_replica, first_replica + local_replicas):
-                first = step * global_batch_size + replica * rows
-                yield np.arange(first, first + rows)
-
-    return _dataset(examples, places, rows), steps
-
-
-def _dataset(
-    examples: Encoded, places: Callable[[], Iterator[np.ndarray]], rows: int
-) -> tf.data.Dataset:
-    def batches() -> Iterator[dict[str, np.ndarray]]:
-        for place in places():
-            yield gather(examples, place)
-
-    token = tf.TensorSpec([rows, examples.sequence_length], tf.int32)
-    scalar = tf.TensorSpec([rows], tf.int32)
-    signature = {key: token if key in TOKEN_KEYS else scalar for key in KEYS}
-    return tf.data.Dataset.from_generator(
-        batches, output_signature=signature
-    ).prefetch(4)
-
-
-def gather(examples: Encoded, places: np.ndarray) -> dict[str, np.ndarray]:
-    """The batch of the rows at `places`; those >= N are padding."""
-    real = places < len(examples)
-    # Padding repeats a true row rather than being all zeros: attention over
-    # no token at all is a mean over nothing.
-    inside = np.where(real, places, 0)
-    batch = {
-        key: getattr(examples, key)[inside].astype(np.int32)
-        for key in (*TOKEN_KEYS, "label_ids")
-    }
-    batch["is_real_example"] = real.astype(np.int32)
-    return batch

@@ -64,7 +64,7 @@ def read_table(path: str | os.PathLike, columns: Sequence[str]) -> Table:
             f"{path}: labelled data is read from files that end in "
             f"{', '.join(FORMATS)}, not {path.suffix or 'without an ending'!r}."
         )
-    text = _read_text(path)
+    text = read_text(path)
     if path.suffix == ".jsonl":
         rows = _json_rows(path, text, columns)
     elif path.suffix == ".csv":
@@ -74,7 +74,12 @@ def read_table(path: str | os.PathLike, columns: Sequence[str]) -> Table:
     return _collect(path, rows, columns)
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The whole of a UTF-8 file, without a byte order mark.
+
+    Raises:
+      UserError: it cannot be read, or is not UTF-8; with the line.
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError:

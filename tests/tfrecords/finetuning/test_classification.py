@@ -39,13 +39,6 @@ def encoded(count, **kwargs):
     )
 
 
-def rows(batches):
-    """The examples' numbers in each batch; 0 for padding rows."""
-    return [
-        (b["input_ids"][:, 0] * b["is_real_example"]).tolist() for b in batches
-    ]
-
-
 def write(tmp_path, text, name="d.tsv"):
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")
@@ -121,9 +114,9 @@ def test_encode_is_as_long_as_needed(monkeypatch):
     assert arrays.sequence_length == 8
     assert len(arrays) == 10
     assert arrays.full_rows == 0
-    assert arrays.input_ids[6].tolist() == [7, 7, 7, 0, 0, 0, 0, 0]
-    assert arrays.segment_ids[6].tolist() == [0, 1, 1, 0, 0, 0, 0, 0]
-    assert arrays.label_ids.tolist() == [0, 1] * 5
+    assert arrays.columns["input_ids"][6].tolist() == [7, 7, 7, 0, 0, 0, 0, 0]
+    assert arrays.columns["segment_ids"][6].tolist() == [0, 1, 1, 0, 0, 0, 0, 0]
+    assert arrays.columns["label_ids"].tolist() == [0, 1] * 5
 
 
 def test_encode_counts_full_rows():
@@ -137,115 +130,8 @@ def test_encode_counts_full_rows():
 def test_with_length_cuts_and_adds_padding_only():
     arrays = encoded(3, pairs=True)
     longer = arrays.with_length(20)
-    assert longer.input_ids.shape == (3, 20)
-    assert not longer.input_mask[:, 8:].any()
-    assert longer.with_length(3).segment_ids.shape == (3, 3)
+    assert longer.columns["input_ids"].shape == (3, 20)
+    assert not longer.columns["input_mask"][:, 8:].any()
+    assert longer.with_length(3).columns["segment_ids"].shape == (3, 3)
     with pytest.raises(ValueError, match="would cut tokens off"):
         arrays.with_length(2)
-
-
-def take(dataset, count):
-    return list(dataset.take(count).as_numpy_iterator())
-
-
-def test_batches_have_the_2018_keys_and_static_shapes():
-    dataset = data.training_batches(encoded(5), seed=0, global_batch_size=4)
-    assert set(dataset.element_spec) == set(data.KEYS)
-    assert dataset.element_spec["input_ids"].shape == [4, 8]
-    [batch] = take(dataset, 1)
-    assert {array.dtype for array in batch.values()} == {np.dtype(np.int32)}
-
-
-def test_every_example_once_an_epoch_whatever_the_batch():
-    seen = np.concatenate(
-        rows(
-            take(
-                data.training_batches(encoded(10), seed=3, global_batch_size=4),
-                5,
-            )
-        )
-    )
-    assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(1, 11))
-    assert seen[:10].tolist() != seen[10:].tolist()
-
-
-def test_labels_stay_with_their_texts():
-    for batch in take(
-        data.training_batches(encoded(10), seed=3, global_batch_size=4), 5
-    ):
-        want = (batch["input_ids"][:, 0] + 1) % 2
-        assert batch["label_ids"].tolist() == want.tolist()
-
-
-@pytest.mark.parametrize("replicas", [2, 3, 4])
-def test_replicas_share_the_same_global_batches(replicas):
-    whole = rows(
-        take(data.training_batches(encoded(7), seed=1, global_batch_size=12), 4)
-    )
-    parts = [
-        rows(
-            take(
-                data.training_batches(
-                    encoded(7),
-                    seed=1,
-                    global_batch_size=12,
-                    num_replicas=replicas,
-                    first_replica=replica,
-                ),
-                4,
-            )
-        )
-        for replica in range(replicas)
-    ]
-    together = [sum(step, []) for step in zip(*parts, strict=True)]
-    assert together == whole
-
-
-def test_a_worker_yields_its_replicas_in_order_and_starts_anywhere():
-    def batches(**kwargs):
-        return data.training_batches(
-            encoded(7), seed=1, global_batch_size=8, **kwargs
-        )
-
-    whole = rows(take(batches(), 5))
-    worker = rows(
-        take(
-            batches(
-                num_replicas=4, first_replica=2, local_replicas=2, start_step=3
-            ),
-            4,
-        )
-    )
-    assert worker == [whole[3][4:6], whole[3][6:], whole[4][4:6], whole[4][6:]]
-
-
-@pytest.mark.parametrize("count", [1, 8, 9, 17])
-@pytest.mark.parametrize("replicas", [1, 2, 4])
-def test_evaluation_takes_every_example_once(count, replicas):
-    found = []
-    for replica in range(replicas):
-        dataset, steps = data.evaluation_batches(
-            encoded(count, pairs=True) if count > 1 else one_example(),
-            global_batch_size=8,
-            num_replicas=replicas,
-            first_replica=replica,
-        )
-        batches = list(dataset.as_numpy_iterator())
-        assert len(batches) == steps == -(-count // 8)
-        # Padding rows have tokens to attend to.
-        assert all(b["input_mask"].any(axis=1).all() for b in batches)
-        found.append(rows(batches))
-    in_order = sum(sum(map(list, zip(*found, strict=True)), []), [])
-    assert in_order[:count] == list(range(1, count + 1))
-    assert set(in_order[count:]) <= {0}
-
-
-def one_example():
-    return data.encode(examples(1), encode_words, ["even", "odd"], 16)
-
-
-def test_a_batch_that_replicas_cannot_share_is_refused():
-    for make in (data.evaluation_batches, data.training_batches):
-        kwargs = {"seed": 0} if make is data.training_batches else {}
-        with pytest.raises(UserError, match="shared equally by 3 replicas"):
-            make(encoded(4), global_batch_size=8, num_replicas=3, **kwargs)
