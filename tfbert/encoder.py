@@ -1,0 +1,160 @@
+"""BertEncoder: embeddings, blocks, pooler."""
+
+import keras
+from keras import ops
+
+from tfbert.config import BertConfig
+from tfbert.layers.bert_layer import BertLayer
+from tfbert.layers.dense import Dense
+from tfbert.layers.embeddings import Embeddings
+from tfbert.layers.encoder_block import EncoderBlock
+from tfbert.layers.layer_norm import LayerNorm
+
+INPUTS = (
+    "input_ids",
+    "input_mask",
+    "segment_ids",
+    "position_ids",
+    "sequence_ids",
+)
+
+
+class BertEncoder(BertLayer):
+    """The encoder of Devlin et al. 2018, section 3.
+
+    All variables exist when the constructor returns. With pre-norm the
+    embeddings are not normalised and a last layer norm follows the blocks, as
+    in Xiong et al. 2020.
+
+    Args:
+      config: the model's shape.
+      dtype: Keras dtype or policy, for example "mixed_bfloat16".
+      seed: of the initial weights.
+      name: first part of every variable's name.
+    """
+
+    def __init__(
+        self,
+        config: BertConfig,
+        dtype=None,
+        seed: int = 0,
+        name: str = "encoder",
+    ):
+        super().__init__(config, seed=seed, dtype=dtype, name=name)
+        policy = self.dtype_policy
+        self.embeddings = Embeddings(config, seed=seed, dtype=policy)
+        self.blocks = [
+            EncoderBlock(config, index, seed=seed, dtype=policy)
+            for index in range(config.num_hidden_layers)
+        ]
+        self.final_layer_norm = None
+        if config.norm_position == "pre":
+            self.final_layer_norm = LayerNorm(
+                config, dtype=policy, name="final_layer_norm"
+            )
+        width = config.hidden_size
+        self.pooler = Dense(
+            config, width, width, seed=seed, dtype=policy, name="pooler"
+        )
+        self.build()
+
+    def build(self):
+        self.embeddings.build()
+        for block in self.blocks:
+            block.build()
+        if self.final_layer_norm is not None:
+            self.final_layer_norm.build()
+        self.pooler.build()
+
+    def call(
+        self,
+        inputs: dict[str, keras.KerasTensor],
+        training: bool = False,
+        dropout_seed: keras.KerasTensor | None = None,
+    ) -> dict[str, keras.KerasTensor]:
+        """Encodes ids.
+
+        Args:
+          inputs: integers [B, S] by name; other keys are ignored.
+            input_ids: required.
+            input_mask: 1 for tokens, 0 for padding; default all 1.
+            segment_ids: default all 0.
+            position_ids: default 0, 1, ... S - 1.
+            sequence_ids: for packed rows: 1, 2, ... by sequence, 0 for
+              padding. Attention stays within a sequence.
+          training: whether dropout is on.
+          dropout_seed: int32 [2], needed when dropout is on.
+
+        Returns:
+          "sequence_output" [B, S, H] and "pooled_output" [B, H] (tanh of the
+          first position's projection), in the compute dtype.
+
+        Raises:
+          ValueError: an input is missing, has not two axes, holds no
+            integers or is longer than `max_position_embeddings`; dropout is
+            on and has no seed.
+        """
+        inputs = self._checked(inputs)
+        ids = inputs["input_ids"]
+        draw = {"training": training, "dropout_seed": dropout_seed}
+        x = self.embeddings(
+            ids,
+            inputs.get("segment_ids"),
+            inputs.get("position_ids"),
+            **draw,
+        )  # [B, S, H]
+        bias = self._attention_bias(inputs)  # [B, 1, 1 or S, S]
+        for block in self.blocks:
+            x = block(x, bias, **draw)
+        if self.final_layer_norm is not None:
+            x = self.final_layer_norm(x)
+        pooled = ops.tanh(self.pooler(x[:, 0]))
+        return {"sequence_output": x, "pooled_output": pooled}
+
+    def _checked(self, inputs: dict) -> dict:
+        if "input_ids" not in inputs:
+            raise ValueError(
+                "the encoder needs 'input_ids' (integers [B, S]), got "
+                f"{sorted(inputs)}"
+            )
+        checked = {}
+        for name in INPUTS:
+            if inputs.get(name) is None:
+                continue
+            value = ops.convert_to_tensor(inputs[name])
+            dtype = keras.backend.standardize_dtype(value.dtype)
+            if len(value.shape) != 2 or "int" not in dtype:
+                raise ValueError(
+                    f"{name} must be integers of shape [B, S], got {dtype} of "
+                    f"shape {tuple(value.shape)}"
+                )
+            checked[name] = value
+        length = checked["input_ids"].shape[1]
+        longest = self.config.max_position_embeddings
+        # Packed rows may be longer: their positions start again.
+        if "position_ids" not in checked and (length or 0) > longest:
+            raise ValueError(
+                f"sequences of {length} tokens are longer than "
+                f"max_position_embeddings ({longest}); shorten them or train "
+                "with more positions"
+            )
+        return checked
+
+    def _attention_bias(self, inputs: dict) -> keras.KerasTensor:
+        """Returns 0 for open and -1e9 (-3e4 in float16) for shut pairs."""
+        ids = inputs["input_ids"]
+        mask = inputs.get("input_mask")
+        if mask is None:
+            mask = ops.ones_like(ids)
+        open_ = ops.not_equal(mask, 0)[:, None, None, :]  # [B, 1, 1, S]
+        sequences = inputs.get("sequence_ids")
+        if sequences is not None:
+            rows = sequences[:, None, :, None]
+            columns = sequences[:, None, None, :]
+            same = ops.logical_and(
+                ops.equal(rows, columns), ops.not_equal(columns, 0)
+            )
+            open_ = ops.logical_and(open_, same)  # [B, 1, S, S]
+        shut = -3e4 if self.compute_dtype == "float16" else -1e9
+        bias = ops.multiply(ops.cast(ops.logical_not(open_), "float32"), shut)
+        return ops.cast(bias, self.compute_dtype)

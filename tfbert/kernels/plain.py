@@ -1,0 +1,75 @@
+"""The kernels in keras.ops, for every backend: what each one means."""
+
+import keras
+from keras import ops
+
+# Two decisions are made from one 32-bit random word.
+RESOLUTION = 1 << 16
+
+
+def threshold(rate: float) -> int:
+    """Returns how many of the 65,536 values of a half word mean "drop"."""
+    return min(round(rate * RESOLUTION), RESOLUTION - 1)
+
+
+class _GivenSeed(keras.random.SeedGenerator):
+    """Hands keras.random a seed that was computed: it keeps no state."""
+
+    def __init__(self, seed):
+        self._seed = seed
+
+    def next(self, ordered=True):
+        return self._seed
+
+
+def dropout(x, rate: float, seed):
+    """Zeroes each value with probability `rate`, scales the others.
+
+    Args:
+      x: floats of any shape.
+      rate: at least 0 and below 1, rounded to 1 / 65,536.
+      seed: int32 [2]; the same seed draws the same mask. Backends draw
+        different masks from one seed.
+
+    Returns:
+      x's shape and dtype; the expectation is x exactly, because the scale is
+      that of the rounded rate.
+    """
+    drop = threshold(rate)
+    seed = ops.cast(seed, keras.src.backend.random_seed_dtype())
+    draws = keras.random.randint(
+        ops.shape(x), 0, RESOLUTION, dtype="int32", seed=_GivenSeed(seed)
+    )
+    scale = RESOLUTION / (RESOLUTION - drop)
+    keep = ops.cast(ops.greater_equal(draws, drop), x.dtype)
+    return ops.multiply(x, ops.multiply(keep, scale))
+
+
+def take_rows(table, indices):
+    """Returns table[indices]: [R, H] and int32 [...] give [..., H]."""
+    return ops.take(table, indices, axis=0)
+
+
+def vocabulary_losses(hidden, table, bias, labels):
+    """Returns -log softmax(hidden table^T + bias)[label].
+
+    Args:
+      hidden: [B, P, H]; its dtype is the one that is computed in.
+      table: float32 [V, H].
+      bias: float32 [V].
+      labels: integers [B, P].
+
+    Returns:
+      float32 [B, P].
+    """
+    shape = ops.shape(labels)
+    rows = ops.reshape(hidden, (-1, ops.shape(hidden)[-1]))  # [B P, H]
+    kernel = ops.cast(table, rows.dtype)
+    logits = ops.matmul(rows, ops.transpose(kernel))
+    logits = ops.add(logits, ops.cast(bias, rows.dtype))
+    losses = ops.sparse_categorical_crossentropy(
+        ops.reshape(labels, (-1,)),
+        ops.cast(logits, "float32"),
+        from_logits=True,
+    )
+    return ops.reshape(losses, shape)

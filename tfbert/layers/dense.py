@@ -1,0 +1,52 @@
+"""Dense: a matrix product with a bias."""
+
+import keras
+from keras import ops
+
+from tfbert.config import BertConfig
+from tfbert.layers.bert_layer import BertLayer
+
+
+class Dense(BertLayer):
+    """x W + b over the last axis.
+
+    Args:
+      config: the model's shape (for the initialiser).
+      inputs: width of x.
+      outputs: width of the result.
+    """
+
+    def __init__(
+        self,
+        config: BertConfig,
+        inputs: int,
+        outputs: int,
+        *,
+        seed: int = 0,
+        dtype=None,
+        name=None,
+    ):
+        super().__init__(config, seed=seed, dtype=dtype, name=name)
+        self.inputs = inputs
+        self.outputs = outputs
+
+    def build(self):
+        self.kernel = self.add_matrix("kernel", (self.inputs, self.outputs))
+        self.bias = self.add_weight(
+            name="bias", shape=(self.outputs,), initializer="zeros"
+        )
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Maps [..., inputs] to [..., outputs]."""
+        shape = ops.shape(x)
+        # One product of two matrices is what every backend does fastest.
+        x = ops.reshape(x, (-1, self.inputs))
+        x = ops.add(ops.matmul(x, self.kernel), self.bias)
+        return ops.reshape(x, (*shape[:-1], self.outputs))
+
+    def get_config(self) -> dict:
+        return {
+            **super().get_config(),
+            "inputs": self.inputs,
+            "outputs": self.outputs,
+        }

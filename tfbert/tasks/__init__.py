@@ -1,0 +1,7 @@
+"""What a model is trained for: one task per file, one interface (`task`)."""
+
+from tfbert.tasks.classification import ClassificationTask
+from tfbert.tasks.pretraining import PretrainingTask
+from tfbert.tasks.task import Task
+
+__all__ = ["ClassificationTask", "PretrainingTask", "Task"]

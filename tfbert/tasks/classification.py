@@ -1,0 +1,103 @@
+"""Classification of a sentence or a pair of sentences."""
+
+import keras
+from keras import ops
+
+from tfbert.config import BertConfig
+from tfbert.errors import UserError
+from tfbert.layers.dense import Dense
+from tfbert.layers.dropout import Dropout
+from tfbert.tasks.task import (
+    Batch,
+    Outputs,
+    Task,
+    accuracy_sums,
+    example_weights,
+    sparse_cross_entropy,
+    token_inputs,
+)
+
+
+class ClassificationTask(Task):
+    """Dropout and a softmax over the pooled output (Devlin et al., 4.1).
+
+    Objective "loss" (weight: real examples), metric "accuracy".
+
+    Args:
+      config: the encoder's shape.
+      num_classes: C.
+      dtype: Keras dtype or policy.
+      seed: of the initial weights.
+
+    Raises:
+      UserError: fewer than two classes.
+    """
+
+    def __init__(
+        self,
+        config: BertConfig,
+        num_classes: int,
+        dtype=None,
+        seed: int = 0,
+        name: str = "classification",
+    ):
+        super().__init__(config, dtype=dtype, seed=seed, name=name)
+        if num_classes < 2:
+            raise UserError(
+                f"classification needs at least two classes, got {num_classes};"
+                " check the label column"
+            )
+        self.num_classes = num_classes
+        self.dropout = Dropout(
+            config.hidden_dropout_prob, "classifier", dtype=self.dtype_policy
+        )
+        self.classifier = Dense(
+            config,
+            config.hidden_size,
+            num_classes,
+            seed=seed,
+            dtype=self.dtype_policy,
+            name="classifier",
+        )
+        self.classifier.build()
+        self.build()
+
+    def call(
+        self, batch: Batch, training: bool = False, dropout_seed=None
+    ) -> Outputs:
+        """Returns logits and probabilities, both float32 [B, C]."""
+        draw = {"training": training, "dropout_seed": dropout_seed}
+        pooled = self.encoder(batch, **draw)["pooled_output"]  # [B, H]
+        logits = self.classifier(self.dropout(pooled, **draw))
+        logits = ops.cast(logits, "float32")
+        return {
+            "logits": logits,
+            "probabilities": ops.softmax(logits, axis=-1),
+        }
+
+    def loss_sums(
+        self, batch: Batch, outputs: Outputs
+    ) -> dict[str, keras.KerasTensor]:
+        losses = sparse_cross_entropy(outputs["logits"], batch["label_ids"])
+        return {"loss": ops.sum(losses * example_weights(batch))}
+
+    def metric_sums(
+        self, batch: Batch, outputs: Outputs
+    ) -> dict[str, tuple[keras.KerasTensor, keras.KerasTensor]]:
+        return {
+            "accuracy": accuracy_sums(
+                outputs["logits"], batch["label_ids"], example_weights(batch)
+            )
+        }
+
+    def input_signature(
+        self, batch_size: int | None, sequence_length: int = 128
+    ) -> dict[str, keras.KerasTensor]:
+        """Returns a symbolic batch."""
+        signature = token_inputs(batch_size, sequence_length)
+        for name in ("label_ids", "is_real_example"):
+            signature[name] = keras.KerasTensor((batch_size,), "int32")
+        return signature
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "num_classes": self.num_classes}

@@ -1,0 +1,165 @@
+"""Task: what the trainer asks of a model.
+
+A loss is a sum and a weight, never a mean, so that any number of replicas and
+micro-batches can be added up before one division:
+
+    total loss = sum over objectives of  sum(loss_sums) / sum(loss_weights)
+
+where the inner sums run over all replicas and micro-batches of a global
+batch. Gradients are those of `loss_sums` divided by the same global weight.
+"""
+
+import keras
+from keras import ops
+
+from tfbert.config import BertConfig
+from tfbert.encoder import BertEncoder
+
+Batch = dict[str, keras.KerasTensor]
+Outputs = dict[str, keras.KerasTensor]
+
+
+class Task(keras.layers.Layer):
+    """An encoder with heads, losses and metrics. Subclass to customise.
+
+    A subclass creates its heads after `super().__init__(...)`, calls
+    `self.build()` last, and overrides `call` and `loss_sums`; `loss_weights`,
+    `metric_sums` and `input_signature` where the defaults do not fit.
+
+    Attributes:
+      encoder: the BertEncoder.
+      config: its BertConfig.
+    """
+
+    def __init__(
+        self, config: BertConfig, *, dtype=None, seed: int = 0, name=None
+    ):
+        super().__init__(dtype=dtype, name=name)
+        self.config = config
+        self.seed = seed
+        self.encoder = BertEncoder(config, dtype=self.dtype_policy, seed=seed)
+
+    def build(self):
+        """Heads build themselves in their constructors."""
+
+    def call(
+        self, batch: Batch, training: bool = False, dropout_seed=None
+    ) -> Outputs:
+        """Returns the outputs of the model for a batch.
+
+        Args:
+          batch: tensors by their names in the records.
+          training: whether dropout is on.
+          dropout_seed: int32 [2], needed when dropout is on.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define call()")
+
+    def loss_weights(self, batch: Batch) -> dict[str, keras.KerasTensor]:
+        """Returns the weight (float32 scalar) of each objective in `batch`.
+
+        A function of the batch alone, so that it can be summed over replicas
+        before any gradient is taken. Default: the number of real examples.
+        """
+        return {"loss": ops.sum(example_weights(batch))}
+
+    def loss_sums(
+        self, batch: Batch, outputs: Outputs
+    ) -> dict[str, keras.KerasTensor]:
+        """Returns the sum (float32 scalar) of each objective's losses.
+
+        The keys are those of `loss_weights`.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must define loss_sums()"
+        )
+
+    def metric_sums(
+        self, batch: Batch, outputs: Outputs
+    ) -> dict[str, tuple[keras.KerasTensor, keras.KerasTensor]]:
+        """Returns (sum of values, sum of weights), float32 scalars, by name."""
+        return {}
+
+    def input_signature(
+        self, batch_size: int | None, **lengths: int
+    ) -> dict[str, keras.KerasTensor]:
+        """Returns a symbolic batch: what tensors this task reads.
+
+        Args:
+          batch_size: B, or None when it is not fixed.
+          **lengths: the lengths that the task's batches have.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must define input_signature()"
+        )
+
+    def get_config(self) -> dict:
+        return {
+            **super().get_config(),
+            "config": self.config.to_dict(),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict):
+        config = dict(config)
+        config["config"] = BertConfig.from_dict(config["config"])
+        config.pop("trainable", None)
+        if isinstance(config.get("dtype"), dict):
+            config["dtype"] = keras.saving.deserialize_keras_object(
+                config["dtype"]
+            )
+        return cls(**config)
+
+
+def example_weights(batch: Batch) -> keras.KerasTensor:
+    """Returns float32 [B]: 0 for rows that only fill the last batch, else 1.
+
+    Such rows say so in `is_real_example`, or hold padding only.
+    """
+    if batch.get("is_real_example") is not None:
+        return ops.cast(batch["is_real_example"], "float32")
+    if batch.get("input_mask") is not None:
+        mask = ops.cast(batch["input_mask"], "float32")
+        return ops.cast(ops.any(ops.not_equal(mask, 0), axis=1), "float32")
+    return ops.ones((ops.shape(batch["input_ids"])[0],), dtype="float32")
+
+
+def token_inputs(
+    batch_size: int | None, sequence_length: int | None
+) -> dict[str, keras.KerasTensor]:
+    """Returns the three inputs [B, S] that all tasks read, symbolically."""
+    shape = (batch_size, sequence_length)
+    names = ("input_ids", "input_mask", "segment_ids")
+    return {name: keras.KerasTensor(shape, "int32") for name in names}
+
+
+def sparse_cross_entropy(
+    logits: keras.KerasTensor, labels: keras.KerasTensor
+) -> keras.KerasTensor:
+    """Returns -log softmax(logits)[label] in float32.
+
+    Args:
+      logits: [..., C].
+      labels: integers [...].
+    """
+    return ops.sparse_categorical_crossentropy(
+        labels, ops.cast(logits, "float32"), from_logits=True
+    )
+
+
+def accuracy_sums(
+    logits: keras.KerasTensor,
+    labels: keras.KerasTensor,
+    weights: keras.KerasTensor,
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Returns (weight of the right answers, weight of all), float32 scalars.
+
+    Args:
+      logits: [..., C].
+      labels: integers [...].
+      weights: [...].
+    """
+    answers = ops.argmax(logits, axis=-1)
+    right = ops.equal(ops.cast(answers, "int32"), ops.cast(labels, "int32"))
+    weights = ops.cast(weights, "float32")
+    return ops.sum(ops.cast(right, "float32") * weights), ops.sum(weights)
