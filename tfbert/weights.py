@@ -98,11 +98,29 @@ def load_weights(
         for name, value in read_tensors(path).items()
         if name.startswith(prefix)
     }
-    variables = named_variables(layer)
+    assign_tensors(named_variables(layer), tensors, source=path)
+
+
+def assign_tensors(
+    variables: dict[str, keras.Variable],
+    tensors: dict[str, np.ndarray],
+    source: str | os.PathLike,
+) -> None:
+    """Sets variables from tensors of the same names; nothing may be left over.
+
+    Args:
+      variables: what is set, by name.
+      tensors: the new values, by the same names.
+      source: where they come from, for the message.
+
+    Raises:
+      UserError: names, shapes or kinds differ; every difference is listed,
+        and no variable was changed.
+    """
     problems = _differences(variables, tensors)
     if problems:
         raise UserError(
-            f"the weights in {path} do not fit {layer.name}:\n  "
+            f"the weights in {source} do not fit the model:\n  "
             + "\n  ".join(problems)
             + "\nUse the config that they were written with."
         )
@@ -124,9 +142,18 @@ def _differences(variables: dict, tensors: dict) -> list[str]:
                 f"another shape: {name} wants {list(variables[name].shape)}, "
                 f"the file has {list(value.shape)}"
             )
-        elif value.dtype.kind not in "fV":
-            problems.append(f"not floats: {name} is {value.dtype}")
+        elif ("int" in str(variables[name].dtype)) != (
+            value.dtype.kind in "iu"
+        ):
+            problems.append(
+                f"another kind: {name} wants {variables[name].dtype}, the file "
+                f"has {value.dtype}"
+            )
     return problems
+
+
+def _is_whole(dtype) -> bool:
+    return str(dtype).lstrip("u").startswith("int")
 
 
 def load_encoder(path: str | os.PathLike, dtype=None) -> BertEncoder:
@@ -152,14 +179,19 @@ def load_encoder(path: str | os.PathLike, dtype=None) -> BertEncoder:
             f"{folder} has no {CONFIG_FILE}; wanted a run of `tfbert pretrain` "
             f"or a folder with {CONFIG_FILE} and {WEIGHTS_FILE}"
         )
-    weights = _newest_weights(folder)
+    weights = newest_weights(folder)
     config = BertConfig.from_json(folder / CONFIG_FILE)
     encoder = BertEncoder(config, dtype=dtype)
     load_weights(encoder, weights, prefix="encoder/")
     return encoder
 
 
-def _newest_weights(folder: Path) -> Path:
+def newest_weights(folder: Path) -> Path:
+    """The weights file of a run's newest checkpoint, or of a folder.
+
+    Raises:
+      UserError: there is none.
+    """
     steps = {
         int(match[1]): entry / WEIGHTS_FILE
         for entry in (folder / "checkpoints").glob("step-*")

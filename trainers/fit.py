@@ -28,8 +28,8 @@ import itertools
 import keras
 import numpy as np
 import tensorflow as tf
-from tfbert.tasks.task import Task
 
+from tfbert.tasks.task import Task
 from trainers.loop import compile_loop, means
 from trainers.update import update_variables
 
@@ -52,6 +52,12 @@ class TrainingModel(keras.Model):
       clip_norm: largest global norm of the reduced gradient; None: no limit.
       xla: compile forward and backward pass with XLA. Collectives stay
         outside.
+
+    Attributes:
+      skip_evaluation: set when `fit` must end soon; `evaluate` then does
+        nothing.
+      step: updates so far, counted in Python so that nobody has to wait for
+        the device to know it.
     """
 
     def __init__(
@@ -69,6 +75,8 @@ class TrainingModel(keras.Model):
         self.seed = seed
         self.accumulation_steps = accumulation_steps
         self.clip_norm = clip_norm
+        self.step = 0
+        self.skip_evaluation = False
         self._objectives = []
         self._steps_logged = []
         self._forward_backward = tf.function(
@@ -275,7 +283,9 @@ class TrainingModel(keras.Model):
         """Makes the function that `fit` calls with its iterator."""
         if self.train_function is None or force:
             self.train_function = self._make_loop(
-                lambda data: self.train_step(data), self.steps_per_execution
+                lambda data: self.train_step(data),
+                self.steps_per_execution,
+                training=True,
             )
         return self.train_function
 
@@ -283,17 +293,19 @@ class TrainingModel(keras.Model):
         """Makes the function that `evaluate` calls with its iterator."""
         if self.test_function is None or force:
             self.test_function = self._make_loop(
-                lambda data: self.test_step(data), 1
+                lambda data: self.test_step(data), 1, training=False
             )
         return self.test_function
 
-    def _make_loop(self, step, steps):
+    def _make_loop(self, step, steps, training):
         loop = compile_loop(
             self.distribute_strategy, step, steps, self.run_eagerly
         )
 
         def function(iterator):
             logged = loop(iterator)
+            if training:
+                self.step += steps
             self._steps_logged.append(logged)
             return means([logged], self._objectives)
 
@@ -322,6 +334,8 @@ class TrainingModel(keras.Model):
         Returns:
           dict of name -> float.
         """
+        if self.skip_evaluation:
+            return {}
         if not isinstance(x, tf.distribute.DistributedDataset):
             x = self.distribute_strategy.experimental_distribute_dataset(x)
         if not isinstance(callbacks, keras.callbacks.CallbackList):

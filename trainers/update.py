@@ -52,8 +52,6 @@ def update_variables(
 def _decay_weights(optimizer, variable, learning_rate):
     """Keras' decoupled decay, which its own optimizers leave to `apply`."""
     decay = getattr(optimizer, "weight_decay", None)
-    if not decay or getattr(optimizer, "decays_in_update_step", False):
-        return
-    if optimizer._use_weight_decay(variable):
+    if decay and optimizer._use_weight_decay(variable):
         rate = tf.cast(learning_rate * decay, variable.dtype)
         variable.assign_sub(variable * rate)

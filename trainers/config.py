@@ -1,0 +1,245 @@
+"""Typed settings: YAML files, command-line overrides, resolved copies.
+
+Settings are split by what they may change. `model`, `data`, `optimization`
+and `seed` change the result; `runtime` must not (beyond arithmetic's
+rounding), so a run may be resumed with other runtime settings.
+"""
+
+import dataclasses
+import difflib
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from tfbert import atomic
+from tfbert.config import BertConfig
+from tfbert.errors import UserError
+from trainers.command import Parser
+
+SETTINGS_FILE = "settings.yaml"
+RESULT_SECTIONS = ("model", "data", "optimization", "seed")
+
+
+@dataclasses.dataclass
+class ModelSettings:
+    """The encoder: a preset, and fields of bert_config.json that replace it.
+
+    Args:
+      preset: tiny, mini, small, medium, base or large.
+      init_from: weights to start from, a run folder; none: random weights.
+      hidden_size: width of a token's vector.
+      num_hidden_layers: encoder blocks.
+      num_attention_heads: heads of each block.
+      intermediate_size: width inside the feed-forward layer.
+      hidden_act: gelu (erf) or gelu_new (tanh).
+      hidden_dropout_prob: dropout of embeddings and block outputs.
+      attention_probs_dropout_prob: dropout of attention probabilities.
+      max_position_embeddings: longest sequence.
+      type_vocab_size: number of segment ids.
+      initializer_range: standard deviation of the initial weights.
+      layer_norm_eps: added to the variance in layer norms.
+      position_embedding_type: learned or sinusoidal.
+      norm_position: post (as in the paper) or pre.
+    """
+
+    preset: Literal["tiny", "mini", "small", "medium", "base", "large"] = "base"
+    init_from: str | None = None
+    hidden_size: int | None = None
+    num_hidden_layers: int | None = None
+    num_attention_heads: int | None = None
+    intermediate_size: int | None = None
+    hidden_act: str | None = None
+    hidden_dropout_prob: float | None = None
+    attention_probs_dropout_prob: float | None = None
+    max_position_embeddings: int | None = None
+    type_vocab_size: int | None = None
+    initializer_range: float | None = None
+    layer_norm_eps: float | None = None
+    position_embedding_type: Literal["learned", "sinusoidal"] | None = None
+    norm_position: Literal["post", "pre"] | None = None
+
+    def bert_config(self, vocab_size: int) -> BertConfig:
+        """The encoder's configuration for a vocabulary of `vocab_size`."""
+        changes = {
+            name: value
+            for name, value in dataclasses.asdict(self).items()
+            if value is not None and name not in ("preset", "init_from")
+        }
+        return BertConfig.preset(self.preset, vocab_size=vocab_size, **changes)
+
+
+@dataclasses.dataclass
+class OptimizationSettings:
+    """How weights are updated.
+
+    Args:
+      batch_size: rows in a global batch, over all replicas and micro-batches.
+      accumulation_steps: micro-batches that each replica cuts its share into;
+        saves memory, does not change the update.
+      steps: updates in all.
+      learning_rate: peak, reached at the end of warm-up.
+      warmup_steps: steps of linear warm-up; after them linear decay to zero
+        at `steps`.
+      weight_decay: decoupled decay; biases and layer norms are excluded.
+      beta_1: decay of AdamW's first moment.
+      beta_2: decay of AdamW's second moment.
+      epsilon: AdamW's epsilon.
+      clip_norm: largest global norm of the gradient; null: no limit.
+    """
+
+    batch_size: int = 256
+    accumulation_steps: int = 1
+    steps: int = 1000
+    learning_rate: float = 1e-4
+    warmup_steps: int = 100
+    weight_decay: float = 0.01
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-6
+    clip_norm: float | None = 1.0
+
+
+@dataclasses.dataclass
+class RuntimeSettings:
+    """Where and how it runs; must not change the result.
+
+    Args:
+      run_dir: folder of the run; on a cluster all workers must see it.
+      strategy: auto, one_device, mirrored, multi_worker (needs TF_CONFIG) or
+        tpu.
+      tpu: TPU name or address; "local" on a TPU VM.
+      devices: how many devices of this host to use; null: all. Without a
+        GPU, this many logical CPUs.
+      precision: float32, or bfloat16 for mixed precision.
+      xla: compile forward and backward pass with XLA.
+      steps_per_loop: steps between two looks of Python (progress, signals).
+      evaluate_every: steps between evaluations on held-out data.
+      checkpoint_every: steps between checkpoints.
+      keep_checkpoints: how many of the newest checkpoints stay.
+      log_every: steps between rows of metrics.jsonl.
+      max_skipped: steps in a row with a gradient that is not finite after
+        which the run stops.
+      allow_change: settings that may differ from those of the run that is
+        resumed, such as optimization.steps.
+    """
+
+    run_dir: str = "runs/run"
+    strategy: Literal[
+        "auto", "one_device", "mirrored", "multi_worker", "tpu"
+    ] = "auto"
+    tpu: str | None = None
+    devices: int | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    xla: bool = False
+    steps_per_loop: int = 1
+    evaluate_every: int = 1000
+    checkpoint_every: int = 1000
+    keep_checkpoints: int = 3
+    log_every: int = 10
+    max_skipped: int = 10
+    allow_change: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def dtype(self) -> str:
+        """The Keras dtype policy of the precision."""
+        return {"float32": "float32", "bfloat16": "mixed_bfloat16"}[
+            self.precision
+        ]
+
+
+def check_positive(settings, section: str, *names: str) -> None:
+    """Raises UserError unless the named settings are above zero."""
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and value <= 0:
+            raise UserError(f"wanted {section}.{name} above 0, got {value}")
+
+
+def add_settings(parser: Parser, settings_class: type) -> None:
+    """Adds `--config FILE` and one option for each field of the settings.
+
+    Args:
+      settings_class: dataclass whose fields are section dataclasses or
+        plain values.
+    """
+    parser.add_argument(
+        "--config",
+        action="config",
+        help="YAML file with the settings below; later options win.",
+    )
+    for field in dataclasses.fields(settings_class):
+        if dataclasses.is_dataclass(field.type):
+            parser.add_class_arguments(field.type, field.name)
+        else:
+            parser.add_argument(
+                f"--{field.name}",
+                type=field.type,
+                default=field.default,
+                help=field.metadata.get("help", ""),
+            )
+
+
+def parse_settings(parser: Parser, settings_class: type, argv=None):
+    """Returns the settings that files and options give, as dataclasses."""
+    namespace = parser.parse_args(argv)
+    objects = parser.instantiate_classes(namespace)
+    names = [field.name for field in dataclasses.fields(settings_class)]
+    return settings_class(**{name: objects[name] for name in names})
+
+
+def save_settings(settings, run_dir: str | Path) -> None:
+    """Writes the resolved settings into the run's folder."""
+    text = yaml.safe_dump(dataclasses.asdict(settings), sort_keys=False)
+    atomic.write_file(Path(run_dir) / SETTINGS_FILE, text)
+
+
+def check_same_run(settings, run_dir: str | Path) -> None:
+    """Refuses to resume a run with settings that change its result.
+
+    Raises:
+      UserError: lists each setting that differs; runtime settings may, and
+        those named in runtime.allow_change.
+    """
+    path = Path(run_dir) / SETTINGS_FILE
+    if not path.exists():
+        return
+    try:
+        saved = _flat(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    except (yaml.YAMLError, AttributeError) as error:
+        raise UserError(
+            f"wanted the settings of a run in {path}, got: {error}"
+        ) from error
+    now = _flat(dataclasses.asdict(settings))
+    allowed = set(settings.runtime.allow_change)
+    unknown = sorted(allowed - set(now))
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], now, 1)
+        raise UserError(
+            f"runtime.allow_change names {unknown[0]!r}, which is no setting"
+            + (f"; the nearest is {near[0]!r}" if near else "")
+        )
+    differences = [
+        f"  {name}: the run has {saved.get(name)!r}, now {now.get(name)!r}"
+        for name in sorted(saved.keys() | now.keys())
+        if saved.get(name) != now.get(name)
+        and name.split(".")[0] in RESULT_SECTIONS
+        and name not in allowed
+    ]
+    if differences:
+        raise UserError(
+            f"{run_dir} holds a run with other settings:\n"
+            + "\n".join(differences)
+            + "\nGive the same settings to resume it, another runtime.run_dir"
+            " to start anew, or name what may change in runtime.allow_change."
+        )
+
+
+def _flat(tree: dict, prefix: str = "") -> dict:
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -1,0 +1,294 @@
+"""What pretraining and fine-tuning share: run folder, model, fit, resume."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from tfbert import atomic
+from tfbert.errors import UserError
+from tfbert.optimizers import AdamW, WarmupLinearDecay
+from tfbert.tasks.task import Task
+from tfbert.weights import load_weights, newest_weights
+from trainers import environment
+from trainers.callbacks import MetricsLog, ProgressBar, TensorBoardLog
+from trainers.checkpoints import Checkpoints
+from trainers.command import console
+from trainers.config import (
+    SETTINGS_FILE,
+    check_positive,
+    check_same_run,
+    save_settings,
+)
+from trainers.distribution import Distribution
+from trainers.fit import TrainingModel
+from trainers.saving import SaveCheckpoints, StopAt
+from trainers.stopping import STATUS, StopOnSignal, StopOnSkips
+
+RUN_FILE = "run.json"
+
+# (dataset, steps): held-out batches, the same at every evaluation.
+Validation = tuple[tf.data.Dataset, int]
+
+
+def check_settings(settings, distribution: Distribution) -> None:
+    """Raises UserError for numbers that cannot be trained with."""
+    optimization, runtime = settings.optimization, settings.runtime
+    check_positive(
+        optimization,
+        "optimization",
+        "batch_size",
+        "accumulation_steps",
+        "steps",
+        "learning_rate",
+        "clip_norm",
+    )
+    check_positive(
+        runtime,
+        "runtime",
+        "devices",
+        "steps_per_loop",
+        "evaluate_every",
+        "checkpoint_every",
+        "keep_checkpoints",
+        "log_every",
+        "max_skipped",
+    )
+    distribution.check_batch_size(
+        optimization.batch_size, optimization.accumulation_steps
+    )
+    loop = runtime.steps_per_loop
+    for name, value in {
+        "optimization.steps": optimization.steps,
+        "runtime.evaluate_every": runtime.evaluate_every,
+        "runtime.checkpoint_every": runtime.checkpoint_every,
+    }.items():
+        if value % loop:
+            raise UserError(
+                f"wanted {name} to be a multiple of runtime.steps_per_loop "
+                f"({loop}), got {value}"
+            )
+
+
+def open_run(settings, about: dict, distribution: Distribution) -> Path:
+    """Makes or re-opens the run's folder.
+
+    Args:
+      settings: resolved settings; runtime.run_dir is the folder.
+      about: content of run.json.
+      distribution: only the chief writes.
+
+    Raises:
+      UserError: the folder holds something else, or a run with other
+        settings.
+    """
+    run_dir = Path(settings.runtime.run_dir)
+    if run_dir.exists() and not run_dir.is_dir():
+        raise UserError(f"wanted a folder for the run, got the file {run_dir}")
+    if run_dir.is_dir() and not (run_dir / SETTINGS_FILE).exists():
+        others = [path.name for path in run_dir.iterdir()]
+        others = [
+            n for n in others if not n.startswith(atomic.TEMPORARY_PREFIX)
+        ]
+        if others and distribution.num_workers == 1:
+            raise UserError(
+                f"wanted an empty folder or a run in runtime.run_dir, got "
+                f"{run_dir} with {sorted(others)[0]!r} and no {SETTINGS_FILE}; "
+                "give another folder"
+            )
+    check_same_run(settings, run_dir)
+    if distribution.is_chief:
+        text = json.dumps(about, indent=2, ensure_ascii=False) + "\n"
+        atomic.write_file(run_dir / RUN_FILE, text)
+        environment.write(run_dir)
+        # Last: a folder with this file is a run that can be resumed.
+        save_settings(settings, run_dir)
+    return run_dir
+
+
+def make_model(
+    make_task: Callable[[], Task],
+    settings,
+    distribution: Distribution,
+) -> TrainingModel:
+    """Builds a task and its optimizer under the strategy.
+
+    Args:
+      make_task: called in the strategy's scope.
+      settings: has sections optimization and runtime, and a seed.
+      distribution: where it runs.
+    """
+    optimization, runtime = settings.optimization, settings.runtime
+    with distribution.strategy.scope():
+        model = TrainingModel(
+            make_task(),
+            seed=settings.seed,
+            accumulation_steps=optimization.accumulation_steps,
+            clip_norm=optimization.clip_norm,
+            xla=runtime.xla,
+        )
+        model.compile(
+            AdamW(
+                WarmupLinearDecay(
+                    optimization.learning_rate,
+                    optimization.warmup_steps,
+                    optimization.steps,
+                ),
+                weight_decay=optimization.weight_decay,
+                beta_1=optimization.beta_1,
+                beta_2=optimization.beta_2,
+                epsilon=optimization.epsilon,
+            ),
+            steps_per_execution=runtime.steps_per_loop,
+        )
+    return model
+
+
+def initialise(model: TrainingModel, init_from: str | None) -> None:
+    """Sets the encoder's weights from another run, if one is named.
+
+    Raises:
+      UserError: there are no weights, or they are of another shape.
+    """
+    if init_from is None:
+        return
+    weights = newest_weights(Path(init_from))
+    load_weights(model.task.encoder, weights, prefix="encoder/")
+    console.print(f"Encoder weights from {weights}")
+
+
+def train(
+    model: TrainingModel,
+    settings,
+    distribution: Distribution,
+    make_batches: Callable[[int], tf.data.Dataset],
+    validation: Validation | None,
+    title: str,
+) -> dict[str, float]:
+    """Restores, fits, evaluates and saves; the same call again resumes.
+
+    Args:
+      model: from make_model.
+      settings: with sections optimization and runtime.
+      distribution: where it runs.
+      make_batches: start step -> distributed training batches from there.
+      validation: held-out batches; evaluated before the first step, every
+        runtime.evaluate_every steps, and at the end.
+      title: what the progress bar is called.
+
+    Returns:
+      the last validation's values, with "step".
+
+    Raises:
+      SystemExit: a signal ended the run early, after a checkpoint; the
+        status is 130 (SIGINT) or 143 (SIGTERM).
+      UserError: checkpoints are damaged or of another model.
+    """
+    runtime, total = settings.runtime, settings.optimization.steps
+    run_dir = Path(runtime.run_dir)
+    checkpoints = Checkpoints(
+        run_dir, runtime.keep_checkpoints, distribution.is_chief
+    )
+    _restore(model, checkpoints, total)
+    with StopOnSignal(distribution) as stop:
+        watchers = _watchers(run_dir, runtime, total, title, distribution)
+        callbacks = [
+            StopOnSkips(runtime.max_skipped, console.print),
+            SaveCheckpoints(checkpoints, runtime.checkpoint_every),
+            *watchers,
+            StopAt(total),
+            stop,
+        ]
+        last = {}
+        if model.step == 0 and validation:
+            last = _first_evaluation(model, validation, watchers)
+        for history in _fit(
+            model, total, runtime, make_batches, validation, callbacks
+        ):
+            last = _validation_values(history) or last
+            if stop.signal is not None:
+                break
+    if distribution.is_chief:
+        checkpoints.save(model, model.step)
+    if stop.signal is not None and model.step < total:
+        console.print(
+            f"Stopped at step {model.step} of {total}; saved "
+            f"{checkpoints.path(model.step)}. The same command goes on from "
+            "there."
+        )
+        raise SystemExit(STATUS[stop.signal])
+    return {**last, "step": model.step}
+
+
+def _restore(model, checkpoints: Checkpoints, total: int) -> None:
+    restored = checkpoints.restore(model)
+    if restored is None:
+        return
+    model.step = restored.step
+    for message in restored.passed_over:
+        console.print(f"warning: passed over a checkpoint: {message}")
+    console.print(
+        f"Resuming at step {restored.step} of {total} from {restored.path}"
+    )
+
+
+def _watchers(run_dir, runtime, total, title, distribution) -> list:
+    if not distribution.is_chief:
+        return []
+    return [
+        MetricsLog(run_dir, runtime.log_every),
+        TensorBoardLog(run_dir, runtime.log_every),
+        ProgressBar(total, title),
+    ]
+
+
+def _first_evaluation(model, validation, watchers) -> dict:
+    dataset, steps = validation
+    values = model.evaluate(dataset, steps)
+    for watcher in watchers:
+        watcher.on_validation(values)
+    return values
+
+
+def _fit(model, total, runtime, make_batches, validation, callbacks):
+    """Yields the history of each `fit`; an epoch is an evaluation interval.
+
+    A run that was resumed between two evaluations first finishes that
+    interval, so that evaluations stay at multiples of evaluate_every.
+    """
+    every = runtime.evaluate_every
+    # The last epoch may be a short one; StopAt ends it.
+    epochs = math.ceil(total / every)
+    while model.step < total:
+        start = model.step
+        epoch, into = divmod(start, every)
+        before = model.step
+        history = model.fit(
+            make_batches(start),
+            initial_epoch=epoch,
+            epochs=epoch + 1 if into else epochs,
+            steps_per_epoch=every - into,
+            validation_data=validation and validation[0],
+            validation_steps=validation and validation[1],
+            callbacks=keras.callbacks.CallbackList(callbacks, model=model),
+            verbose=0,
+            shuffle=False,
+        )
+        yield history
+        if model.step == before:
+            raise UserError(
+                f"the training data ended at step {before} of {total}"
+            )
+
+
+def _validation_values(history) -> dict[str, float]:
+    """The last validation's values of a `fit`, without "val_"."""
+    logs = history.history if hasattr(history, "history") else history
+    return {
+        name.removeprefix("val_"): values[-1]
+        for name, values in logs.items()
+        if name.startswith("val_") and values
+    }
