@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -167,6 +167,7 @@ def train(
     make_batches: Callable[[int], tf.data.Dataset],
     validation: Validation | None,
     title: str,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, float]:
     """Restores, fits, evaluates and saves; the same call again resumes.
 
@@ -178,6 +179,7 @@ def train(
       validation: held-out batches; evaluated before the first step, every
         runtime.evaluate_every steps, and at the end.
       title: what the progress bar is called.
+      callbacks: more of them, run after those of every run.
 
     Returns:
       the last validation's values, with "step".
@@ -195,18 +197,19 @@ def train(
     _restore(model, checkpoints, total)
     with StopOnSignal(distribution) as stop:
         watchers = _watchers(run_dir, runtime, total, title, distribution)
-        callbacks = [
+        all_callbacks = [
             StopOnSkips(runtime.max_skipped, console.print),
             SaveCheckpoints(checkpoints, runtime.checkpoint_every),
             *watchers,
             StopAt(total),
             stop,
+            *callbacks,
         ]
         last = {}
         if model.step == 0 and validation:
             last = _first_evaluation(model, validation, watchers)
         for history in _fit(
-            model, total, runtime, make_batches, validation, callbacks
+            model, total, runtime, make_batches, validation, all_callbacks
         ):
             last = _validation_values(history) or last
             if stop.signal is not None:
