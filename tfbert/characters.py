@@ -1,0 +1,170 @@
+"""What BERT's basic tokenization does to each character.
+
+The reference cleans text, sets Chinese characters apart, decomposes (NFD),
+strips accents, lower-cases and splits at punctuation. Every one of these
+steps but the reordering of combining marks looks at one code point at a time,
+so the whole is a table: code point -> string, in which spaces part words and
+nothing else does. `characters.txt` is that table as the reference
+implementation (Hugging Face `tokenizers`, BertNormalizer and
+BertPreTokenizer) defines it; a test compares the two code point by code
+point. It is data rather than calls to `unicodedata` because the Unicode
+version of the latter changes with Python's, and ids must not.
+
+Source: Devlin et al. 2018, `tokenization.py` of google-research/bert.
+"""
+
+import functools
+from collections.abc import Sequence
+from importlib import resources
+
+# The Hangul syllables decompose by arithmetic (Unicode, section 3.12).
+HANGUL = range(0xAC00, 0xD7A4)
+# Stand-ins for characters that BERT leaves inside words and the WordPiece
+# kernel would split at. They are private-use code points, which BERT's
+# clean-up removes from all text, so they cannot collide with text.
+STAND_IN = 0xF0000
+
+
+@functools.cache
+def read_characters() -> dict[str, dict[int, str]]:
+    """Reads `characters.txt`.
+
+    Returns:
+      For each section a dict whose keys are code points:
+      `removed`: control, format, private-use characters and U+FFFD.
+      `space`: white space. `chinese`: the CJK ideographs. `mark`: what accent
+      stripping removes. `punctuation`. `combining`: characters with a
+      combining class that accent stripping leaves. `joined`: characters that
+      the WordPiece kernel of TF.Text splits at, and BERT does not. `apart`:
+      those that BERT splits at, and the kernel does not. `letter`: the only
+      one with values, the lower-cased decomposition without marks.
+    """
+    sections: dict[str, dict[int, str]] = {}
+    text = resources.files("tfbert").joinpath("characters.txt")
+    for line in text.read_text(encoding="ascii").splitlines():
+        if line.startswith("#") or not line:
+            continue
+        if not line.startswith(" "):
+            section = sections.setdefault(line, {})
+            continue
+        for entry in line.split():
+            key, _, value = entry.partition("=")
+            first, _, last = key.partition("-")
+            value = "".join(chr(int(x, 16)) for x in value.split("+") if x)
+            for code in range(int(first, 16), int(last or first, 16) + 1):
+                section[code] = value
+    return sections
+
+
+def format_characters(sections: dict[str, dict[int, str]]) -> str:
+    """The text of `characters.txt` for `sections` (see `read_characters`)."""
+    lines = [
+        "# How BERT treats characters: FIRST-LAST ranges of code points, and",
+        "# CODE=CODE+CODE for a character and what it becomes (hexadecimal).",
+        "# Generated; tests/tfbert/test_characters.py compares it with the",
+        "# reference and can write it anew.",
+    ]
+    for name, section in sections.items():
+        lines.append(name)
+        line = ""
+        for entry in _entries(section):
+            if len(line) + len(entry) >= 80:
+                lines.append(line)
+                line = ""
+            line += " " + entry
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def _entries(section: dict[int, str]) -> list[str]:
+    entries = []
+    codes = sorted(section)
+    for index, code in enumerate(codes):
+        if section[code]:
+            becomes = "+".join(f"{ord(c):X}" for c in section[code])
+            entries.append(f"{code:X}={becomes}")
+            continue
+        if not index or codes[index - 1] != code - 1:
+            first = code
+        if index + 1 == len(codes) or codes[index + 1] != code + 1:
+            last = "" if first == code else f"-{code:X}"
+            entries.append(f"{first:X}{last}")
+    return entries
+
+
+@functools.cache
+def character_map(lowercase: bool) -> dict[int, str]:
+    """What cleaning, decomposition, accents and case do to each character.
+
+    Args:
+      lowercase: whether text is decomposed, stripped of accents and
+        lower-cased as well.
+
+    Returns:
+      Code point -> string for the characters that change, as for
+      `str.translate`. Words are not split yet at punctuation and ideographs.
+    """
+    sections = read_characters()
+    table: dict[int, str] = {}
+    if lowercase:
+        table.update(sections["letter"])
+        table.update({code: _hangul(code) for code in HANGUL})
+        table.update(sections["mark"])
+    table.update(dict.fromkeys(sections["space"], " "))
+    table.update(sections["removed"])
+    return table
+
+
+@functools.cache
+def split_map() -> dict[int, str]:
+    """Sets punctuation and ideographs apart by spaces, for `str.translate`."""
+    sections = read_characters()
+    codes = [*sections["punctuation"], *sections["chinese"]]
+    return {code: f" {chr(code)} " for code in codes}
+
+
+@functools.cache
+def kernel_map() -> dict[int, str]:
+    """What makes the WordPiece kernel split where BERT does."""
+    sections = read_characters()
+    joined = sorted(sections["joined"])
+    table = {code: chr(STAND_IN + i) for i, code in enumerate(joined)}
+    table.update({code: f" {chr(code)} " for code in sections["apart"]})
+    return table
+
+
+def _hangul(code: int) -> str:
+    lead, rest = divmod(code - HANGUL.start, 21 * 28)
+    vowel, tail = divmod(rest, 28)
+    jamo = chr(0x1100 + lead) + chr(0x1161 + vowel)
+    return jamo + chr(0x11A7 + tail) if tail else jamo
+
+
+def kernel_vocabulary(tokens: Sequence[str], lowercase: bool) -> list[str]:
+    """The vocabulary to build the WordPiece kernel's trie from.
+
+    A token that no text can give (one with capitals in an uncased vocabulary,
+    a special token, a line separator) must not get into the trie, where text
+    might meet it after all. It keeps its place under a name that the kernel
+    leaves out: one with punctuation inside.
+
+    Args:
+      tokens: the vocabulary. [UNK] stays, the kernel asks for it.
+      lowercase: as for `character_map`.
+    """
+    normal, splits, inner = character_map(lowercase), split_map(), kernel_map()
+    kernel_tokens = []
+    for index, token in enumerate(tokens):
+        piece = token.removeprefix("##")
+        words = piece.translate(normal).translate(splits).split(" ")
+        # The kernel holds no piece of more than 256 bytes, and reads "##" as
+        # the empty piece, which cannot come from text.
+        if [word for word in words if word] == [piece] and (
+            len(piece.encode("utf-8")) <= 256 and token != "##"
+        ):
+            kernel_tokens.append(token.translate(inner).replace(" ", ""))
+        elif token == "[UNK]":
+            kernel_tokens.append(token)
+        else:
+            kernel_tokens.append(f"[never {index}]")
+    return kernel_tokens
