@@ -1,0 +1,372 @@
+"""Text files -> a folder of records, over many processes.
+
+The builder reads documents, drops copies, decides who is held out, and hands
+chunks of documents to workers that tokenize them and make rows; it writes
+what comes back in the order in which it was handed out. What is written
+depends on the text and the settings alone, not on the number of processes.
+"""
+
+import collections
+import concurrent.futures
+import contextlib
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tfbert.errors import UserError
+from tfrecords import corpus, files, spec, tokenizing
+from tfrecords.manifest import Manifest
+from tfrecords.shards import ShardWriter, staged_folder
+from tfrecords.tokenizing import Chunk, ChunkRows, Chunks, Recipe
+
+TRAIN, HELD_OUT = "train", "held_out"
+
+# The shortest row worth having, and the longest that 16 bits of masking's
+# place numbers are meant for.
+MIN_LENGTH, MAX_LENGTH = 8, 8192
+
+_LONGEST_DOCUMENTS = 10
+
+# (bytes read, bytes in all, documents, rows) so far.
+Progress = Callable[[int, int, int, int], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class BuildSettings:
+    """What records are made of.
+
+    Attributes:
+      input: paths, folders and patterns of text files; see `corpus`.
+      vocab: path of vocab.txt.
+      output: the folder to make.
+      max_length: S, tokens of a row.
+      lowercase: the tokenizer's setting: no capitals, no accents.
+      held_out: the share of documents that goes to OUTPUT/held_out.
+      objective: one of `spec.OBJECTIVES`.
+      packing: let short documents share rows.
+      documents, text_field, on_bad_text: see `corpus.Reading`.
+      keep_duplicates: keep documents that are copies of earlier ones.
+      shard_rows: rows of a file, about.
+      processes: workers; 0 is one for each core. Does not change the result.
+      seed: of sentence pairs; kept in the manifest.
+    """
+
+    input: list[str]
+    vocab: str
+    output: str
+    max_length: int = 128
+    lowercase: bool = True
+    held_out: float = 0.0
+    objective: str = spec.MASKED_LM
+    packing: bool = True
+    documents: str = "blank_line"
+    text_field: str = "text"
+    on_bad_text: str = "error"
+    keep_duplicates: bool = False
+    shard_rows: int = 65536
+    processes: int = 0
+    seed: int = 0
+
+    def __post_init__(self):
+        """Raises UserError for settings that cannot be."""
+        if not MIN_LENGTH <= self.max_length <= MAX_LENGTH:
+            raise UserError(
+                f"max_length {self.max_length}: wanted {MIN_LENGTH} to "
+                f"{MAX_LENGTH} tokens."
+            )
+        if not 0 <= self.held_out < 1:
+            raise UserError(
+                f"held_out {self.held_out}: wanted a share of the documents, "
+                "from 0 to less than 1."
+            )
+        if self.objective not in spec.OBJECTIVES:
+            raise UserError(
+                f"objective {self.objective!r}: wanted one of "
+                f"{spec.OBJECTIVES}."
+            )
+        if self.shard_rows < 1 or self.processes < 0:
+            raise UserError(
+                f"shard_rows {self.shard_rows}, processes {self.processes}: "
+                "wanted at least 1 row, and 0 processes (one for each core) "
+                "or more."
+            )
+
+    @property
+    def packed(self) -> bool:
+        """Whether rows may hold several sequences; pairs never share."""
+        return self.packing and self.objective == spec.MASKED_LM
+
+    @property
+    def recipe(self) -> Recipe:
+        """The part that workers need."""
+        return Recipe(
+            self.vocab,
+            self.lowercase,
+            self.max_length,
+            self.objective,
+            self.packed,
+            self.seed,
+        )
+
+
+def build_records(
+    settings: BuildSettings, progress: Progress | None = None
+) -> dict[str, Manifest]:
+    """Makes OUTPUT, and OUTPUT/held_out if documents are held out.
+
+    Args:
+      settings: what to make.
+      progress: called from time to time.
+
+    Returns:
+      {"train": manifest} and "held_out" if there is one.
+
+    Raises:
+      UserError: text, vocabulary or output are not as they must be. Nothing
+        is left behind.
+    """
+    # The tokenizer checks the vocabulary, before any text is read.
+    from tfbert.tokenization import Tokenizer
+
+    reading = corpus.Reading(
+        settings.documents, settings.text_field, settings.on_bad_text
+    )
+    paths = files.find_files(settings.input)
+    tokenizer = Tokenizer(settings.vocab, lowercase=settings.lowercase)
+    with staged_folder(settings.output) as folder:
+        build = _Build(settings, tokenizer, folder)
+        text = corpus.Corpus(paths, reading, build.reject)
+        with _workers(settings) as results_of:
+            for result in results_of(build.chunks(text)):
+                build.take(result)
+                if progress:
+                    progress(
+                        text.bytes_read,
+                        text.total_bytes,
+                        build.documents,
+                        build.rows,
+                    )
+        return build.finish(text.sources)
+
+
+class _Build:
+    """The builder's own part: everything but making rows."""
+
+    def __init__(self, settings: BuildSettings, tokenizer, folder: Path):
+        self._settings = settings
+        self._tokenizer = tokenizer
+        self._seen: set[int] = set()
+        self._rejected: collections.Counter = collections.Counter()
+        # Told of at the end: when a chunk comes back depends on the workers.
+        self._empty: list[tuple[str, int]] = []
+        self._log = open(folder / spec.REJECTED_FILE, "w", encoding="utf-8")
+        self._splits = {TRAIN: _Split(settings, tokenizer, folder)}
+        if settings.held_out:
+            below = folder / spec.HELD_OUT_FOLDER
+            below.mkdir()
+            self._splits[HELD_OUT] = _Split(settings, tokenizer, below)
+
+    @property
+    def documents(self) -> int:
+        return sum(split.documents for split in self._splits.values())
+
+    @property
+    def rows(self) -> int:
+        return sum(split.rows for split in self._splits.values())
+
+    def reject(self, reason: str, file: str, line: int) -> None:
+        """Counts a line or document that is left out, and writes it down."""
+        self._rejected[reason] += 1
+        entry = {"reason": reason, "file": file, "line": line}
+        self._log.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+    def chunks(self, text: corpus.Corpus) -> Iterator[Chunk]:
+        """The documents that are kept, gathered for the workers."""
+        gathered = {name: Chunks(name) for name in self._splits}
+        limit = int(self._settings.held_out * 2**64)
+        split = TRAIN
+        for document in text:
+            digest = hashlib.blake2b(document.text, digest_size=16).digest()
+            if not self._settings.keep_duplicates:
+                short = int.from_bytes(digest[8:], "little")
+                if short in self._seen:
+                    self.reject("duplicate", document.file, document.line)
+                    continue
+                self._seen.add(short)
+            if document.part == 0:
+                # By the text itself: whatever else a corpus holds, and
+                # however often it is built, a document stays on its side.
+                # The parts of a long one stay with its first.
+                drawn = int.from_bytes(digest[:8], "little")
+                split = HELD_OUT if drawn < limit else TRAIN
+            chunk = gathered[split].add(document)
+            if chunk:
+                yield chunk
+        for chunks in gathered.values():
+            chunk = chunks.close()
+            if chunk:
+                yield chunk
+
+    def take(self, result: ChunkRows) -> None:
+        """Writes the rows of a chunk."""
+        for place, length in zip(
+            result.chunk.places, result.lengths.tolist(), strict=True
+        ):
+            if not length:
+                self._empty.append(place[:2])
+        self._splits[result.chunk.split].take(result)
+
+    def finish(self, sources: list[files.Source]) -> dict[str, Manifest]:
+        """Writes the manifests.
+
+        Raises:
+          UserError: no row came of all the text.
+        """
+        for place in self._empty:
+            self.reject("no_tokens", *place)
+        self._log.close()
+        if not self._splits[TRAIN].rows:
+            raise UserError(
+                f"no text in {self._settings.input}: {len(sources)} files, "
+                f"{sum(s.bytes for s in sources)} bytes, "
+                f"{sum(s.documents for s in sources)} documents, none of "
+                f"which is left for training (rejected: "
+                f"{dict(self._rejected) or 'nothing'}; held out: "
+                f"{self.documents}). Give it text."
+            )
+        rejected = dict(sorted(self._rejected.items()))
+        account = [dataclasses.asdict(source) for source in sources]
+        return {
+            name: split.finish(name, rejected, account)
+            for name, split in self._splits.items()
+        }
+
+
+class _Split:
+    """One folder of records in the making."""
+
+    def __init__(self, settings: BuildSettings, tokenizer, folder: Path):
+        self._settings = settings
+        self._tokenizer = tokenizer
+        self._folder = folder
+        labels = 0 if settings.objective == spec.MASKED_LM else 1
+        self._layout = spec.Layout.make(
+            settings.max_length, labels, len(tokenizer.vocabulary)
+        )
+        self._writer = ShardWriter(folder, self._layout, settings.shard_rows)
+        self.documents = self.rows = 0
+        self._sequences = self._tokens = self._unknown = self._bytes = 0
+        self._lengths: collections.Counter = collections.Counter()
+        self._longest: list[tuple[int, str, int]] = []
+
+    def take(self, result: ChunkRows) -> None:
+        """Writes rows and counts what they hold."""
+        made = result.rows
+        self._writer.write(made.values)
+        self.rows += len(made.values)
+        self._sequences += made.sequences
+        self._tokens += made.tokens
+        self._unknown += result.unknown
+        self._bytes += result.text_bytes
+        longest = []
+        for (file, line, part), length in zip(
+            result.chunk.places, result.lengths.tolist(), strict=True
+        ):
+            self.documents += part == 0 and length > 0
+            if length:
+                self._lengths[length.bit_length() - 1] += 1
+                longest.append((length, file, line))
+        # Ties go to what was read first, whatever came with it.
+        longest = self._longest + longest
+        longest.sort(key=lambda entry: -entry[0])
+        self._longest = longest[:_LONGEST_DOCUMENTS]
+
+    def finish(self, name: str, rejected: dict, sources: list) -> Manifest:
+        """Writes what is left, the vocabulary and the manifest."""
+        shards = self._writer.close()
+        self._tokenizer.save(self._folder)
+        settings, layout = self._settings, self._layout
+        frame = 2 if settings.objective == spec.MASKED_LM else 3
+        # Imported here: the package's own module needs no record to be read.
+        from tfbert import __version__
+
+        manifest = Manifest(
+            objective=settings.objective,
+            packed=settings.packed,
+            sequence_length=layout.sequence_length,
+            label_columns=layout.label_columns,
+            token_bytes=layout.token_bytes,
+            rows_per_record=layout.rows_per_record,
+            vocabulary={
+                "file": "vocab.txt",
+                "size": len(self._tokenizer.vocabulary),
+                "sha256": self._tokenizer.vocab_hash,
+            },
+            tokenizer=dict(self._tokenizer.settings),
+            split=name,
+            held_out_share=settings.held_out,
+            seed=settings.seed,
+            rows=self.rows,
+            sequences=self._sequences,
+            documents=self.documents,
+            tokens=self._tokens,
+            special_tokens=frame * self._sequences,
+            unknown_tokens=self._unknown,
+            text_bytes=self._bytes,
+            document_lengths={
+                str(bits): self._lengths[bits] for bits in sorted(self._lengths)
+            },
+            longest_documents=[
+                {"file": file, "line": line, "tokens": tokens}
+                for tokens, file, line in self._longest
+            ],
+            rejected=rejected,
+            sources=sources,
+            shards=tuple(shards),
+            builder=__version__,
+        )
+        path = self._folder / spec.MANIFEST_FILE
+        path.write_text(manifest.to_json(), encoding="utf-8")
+        return manifest
+
+
+@contextlib.contextmanager
+def _workers(settings: BuildSettings):
+    """Yields a function: chunks -> their rows, in the same order."""
+    count = settings.processes or len(os.sched_getaffinity(0))
+    if count == 1:
+        make = tokenizing.RowMaker(settings.recipe)
+        yield lambda chunks: map(make, chunks)
+        return
+    # TensorFlow does not survive a fork. This kind of pool notices the death
+    # of a worker.
+    pool = concurrent.futures.ProcessPoolExecutor(
+        count,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=tokenizing.start_worker,
+        initargs=(settings.recipe,),
+    )
+    try:
+        yield lambda chunks: _in_order(pool, chunks, 2 * count)
+    except concurrent.futures.process.BrokenProcessPool:
+        raise UserError(
+            "a worker process died, most likely for want of memory. Try fewer "
+            f"--processes (now {count})."
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _in_order(pool, chunks, ahead) -> Iterator[ChunkRows]:
+    """Rows of `chunks` in order, with at most `ahead` under way."""
+    waiting: collections.deque = collections.deque()
+    for chunk in chunks:
+        waiting.append(pool.submit(tokenizing.make_rows, chunk))
+        if len(waiting) >= ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

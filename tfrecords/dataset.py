@@ -1,0 +1,303 @@
+"""Records -> batches, by arithmetic.
+
+Position q of a run counts rows from its start. Global batch g of B rows is
+positions [gB, (g+1)B), whatever the number of workers; replica r of R takes
+the r-th R-th part of it. Which row stands at a position, and how it is
+masked, are functions of the seed (`order`, `masking`). So there is nothing to
+save and nothing to skip: a run goes on at any step in constant time, on any
+number of workers, with the batches that it would have seen anyway.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tfbert.errors import UserError
+from tfrecords import order, spec
+from tfrecords.masking import Masking
+from tfrecords.records import Records
+
+# Batches made at the same time, and batches ready before they are wanted.
+# The work is NumPy's, which lets go of the interpreter only in part, so more
+# calls at once do not help.
+_PARALLEL_CALLS = 2
+_PREFETCH = 4
+
+
+def row_ids_at(
+    step: int, *, seed: int, global_batch_size: int, num_rows: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of global batch `step`.
+
+    Returns:
+      (row ids int64 [B], their epochs int64 [B])
+    """
+    first = step * global_batch_size
+    positions = np.arange(first, first + global_batch_size, dtype=np.int64)
+    return order.rows_at(positions, num_rows, seed)
+
+
+def make_batch(
+    records: Records,
+    masking: Masking,
+    row_ids: np.ndarray,
+    epochs: np.ndarray,
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """Reads and masks rows.
+
+    Args:
+      records: where the rows are.
+      masking: how tokens are hidden.
+      row_ids, epochs: int64 [B].
+      seed: of the masks.
+
+    Returns:
+      The batch keys of `spec`, B rows.
+    """
+    rows = records.rows(row_ids)
+    tokens = np.ascontiguousarray(rows[:, : records.sequence_length])
+    classes = records.classes
+    batch = structure(tokens, classes, records.manifest)
+    batch |= masking.apply(tokens, row_ids, epochs, seed, classes)
+    if records.has_labels:
+        batch[spec.NEXT_SENTENCE_LABELS] = rows[:, records.sequence_length]
+    return batch
+
+
+def structure(token_ids: np.ndarray, classes, manifest) -> dict:
+    """What a row's ids say about its places.
+
+    A sequence begins at each [CLS]; its first segment ends with its first
+    [SEP].
+
+    Args:
+      token_ids: int32 [B, S].
+      classes: `TokenClasses`.
+      manifest: of the records: are rows packed, do they hold pairs?
+
+    Returns:
+      `input_mask` and `segment_ids`, for packed rows also `sequence_ids` and
+      `position_ids`; int32 [B, S].
+    """
+    real = token_ids != classes.pad_id
+    mask = real.astype(np.int32)
+    batch = {spec.INPUT_MASK: mask}
+    if manifest.objective == spec.MASKED_LM:
+        batch[spec.SEGMENT_IDS] = np.zeros_like(token_ids)
+    else:
+        # Pairs stand alone in their row: [CLS] a [SEP] b [SEP].
+        ends = (token_ids == classes.sep_id).astype(np.int32)
+        before = np.cumsum(ends, axis=1, dtype=np.int32) - ends
+        batch[spec.SEGMENT_IDS] = before * mask
+    if manifest.packed:
+        starts = token_ids == classes.cls_id
+        sequence = np.cumsum(starts, axis=1, dtype=np.int32)
+        places = np.arange(token_ids.shape[1], dtype=np.int32)
+        begin = np.maximum.accumulate(np.where(starts, places, 0), axis=1)
+        batch[spec.SEQUENCE_IDS] = sequence * mask
+        batch[spec.POSITION_IDS] = ((places - begin) * mask).astype(np.int32)
+    return batch
+
+
+def batch_signature(
+    records: Records, masking: Masking, batch_size: int
+) -> dict[str, tf.TensorSpec]:
+    """The shapes and dtypes of a batch of `batch_size` rows."""
+    tokens = (batch_size, records.sequence_length)
+    masked = (batch_size, masking.max_predictions)
+    shapes = {
+        spec.INPUT_MASK: (tokens, tf.int32),
+        spec.SEGMENT_IDS: (tokens, tf.int32),
+        spec.INPUT_IDS: (tokens, tf.int32),
+        spec.MASKED_LM_POSITIONS: (masked, tf.int32),
+        spec.MASKED_LM_IDS: (masked, tf.int32),
+        spec.MASKED_LM_WEIGHTS: (masked, tf.float32),
+    }
+    if records.manifest.packed:
+        shapes[spec.SEQUENCE_IDS] = (tokens, tf.int32)
+        shapes[spec.POSITION_IDS] = (tokens, tf.int32)
+    if records.has_labels:
+        shapes[spec.NEXT_SENTENCE_LABELS] = ((batch_size,), tf.int32)
+    return {key: tf.TensorSpec(*shape) for key, shape in shapes.items()}
+
+
+def pretraining_batches(
+    records: Records,
+    masking: Masking,
+    *,
+    seed: int,
+    global_batch_size: int,
+    num_replicas: int = 1,
+    first_replica: int = 0,
+    local_replicas: int = 1,
+    start_step: int = 0,
+    micro_batches: int = 1,
+) -> tf.data.Dataset:
+    """Endless batches of one worker.
+
+    Args:
+      records: what to read.
+      masking: how tokens are hidden.
+      seed: of the order and the masks.
+      global_batch_size: B, rows of a step on all replicas together.
+      num_replicas: R, replicas of the whole run.
+      first_replica: the number of this worker's first replica.
+      local_replicas: replicas of this worker.
+      start_step: the first step to give.
+      micro_batches: parts that the step will cut each batch into; checked
+        here because the sizes are known here.
+
+    Returns:
+      A dataset of batch dicts of B / R rows: for each step, one for each of
+      this worker's replicas in order, as
+      `strategy.distribute_datasets_from_function` wants them.
+
+    Raises:
+      UserError: the sizes do not fit together, or there are fewer rows than
+        one global batch takes.
+    """
+    rows = _rows_of_replica(global_batch_size, num_replicas, micro_batches)
+    _check_replicas(num_replicas, first_replica, local_replicas)
+    if records.num_rows < global_batch_size:
+        raise UserError(
+            f"{records.path} has {records.num_rows} rows, fewer than one "
+            f"global batch of {global_batch_size}. Lower the batch size to at "
+            f"most {records.num_rows}, or build records from more text."
+        )
+
+    def batch(element):
+        step, local = divmod(int(element), local_replicas)
+        first = (start_step + step) * global_batch_size
+        first += (first_replica + local) * rows
+        positions = np.arange(first, first + rows, dtype=np.int64)
+        row_ids, epochs = order.rows_at(positions, records.num_rows, seed)
+        return make_batch(records, masking, row_ids, epochs, seed)
+
+    signature = batch_signature(records, masking, rows)
+    return _dataset(tf.int64.max, batch, signature)
+
+
+def evaluation_batches(
+    records: Records,
+    masking: Masking,
+    *,
+    seed: int,
+    global_batch_size: int,
+    num_replicas: int = 1,
+    first_replica: int = 0,
+    local_replicas: int = 1,
+    max_rows: int | None = None,
+) -> tuple[tf.data.Dataset, int]:
+    """Every row once, with the same masks each time.
+
+    Args:
+      records, masking, seed, global_batch_size, num_replicas, first_replica,
+        local_replicas: as in `pretraining_batches`.
+      max_rows: take only so many rows, spread over all of them (the same
+        ones each time).
+
+    Returns:
+      (dataset, steps): batches as `pretraining_batches` gives them, for
+      `steps` steps on every replica. The last ones are filled up with rows
+      "[CLS] [SEP]" that have no predictions; their next-sentence label is -1.
+
+    Raises:
+      UserError: the sizes do not fit together, or there are no rows.
+    """
+    rows = _rows_of_replica(global_batch_size, num_replicas, 1)
+    _check_replicas(num_replicas, first_replica, local_replicas)
+    if not records.num_rows or (max_rows is not None and max_rows < 1):
+        raise UserError(
+            f"no rows to evaluate in {records.path} (it has "
+            f"{records.num_rows}, at most {max_rows} were asked for)."
+        )
+    total = min(records.num_rows, max_rows or records.num_rows)
+    steps = -(-total // global_batch_size)
+
+    def batch(element):
+        step, local = divmod(int(element), local_replicas)
+        first = step * global_batch_size + (first_replica + local) * rows
+        positions = np.arange(first, first + rows, dtype=np.int64)
+        inside = positions < total
+        taken = np.where(inside, positions, 0)
+        if total < records.num_rows:
+            taken, _ = order.rows_at(taken, records.num_rows, seed)
+        epochs = np.zeros_like(taken)
+        made = make_batch(records, masking, taken, epochs, seed)
+        return _blank(made, ~inside, records)
+
+    signature = batch_signature(records, masking, rows)
+    return _dataset(steps * local_replicas, batch, signature), steps
+
+
+def _blank(batch: dict, empty: np.ndarray, records: Records) -> dict:
+    """Turns the rows where `empty` (bool [B]) into rows of no weight."""
+    if not empty.any():
+        return batch
+    for values in batch.values():
+        values[empty] = 0
+    classes = records.classes
+    batch[spec.INPUT_IDS][empty] = classes.pad_id
+    # Two tokens, so that no softmax over an all-padding row is ever taken.
+    batch[spec.INPUT_IDS][empty, :2] = classes.cls_id, classes.sep_id
+    batch[spec.INPUT_MASK][empty, :2] = 1
+    if records.manifest.packed:
+        batch[spec.SEQUENCE_IDS][empty, :2] = 1
+        batch[spec.POSITION_IDS][empty, 1] = 1
+    if records.has_labels:
+        batch[spec.NEXT_SENTENCE_LABELS][empty] = -1
+    return batch
+
+
+def _dataset(
+    size: int,
+    batch: Callable[[int], dict[str, np.ndarray]],
+    signature: dict[str, tf.TensorSpec],
+) -> tf.data.Dataset:
+    """The batches `batch(0)`, `batch(1)`, ..., `size` of them."""
+    keys = list(signature)
+    types = [signature[key].dtype for key in keys]
+
+    def call(element):
+        made = batch(element)
+        return [made[key] for key in keys]
+
+    def load(element):
+        values = tf.numpy_function(call, [element], types)
+        for key, value in zip(keys, values, strict=True):
+            value.set_shape(signature[key].shape)
+        return dict(zip(keys, values, strict=True))
+
+    # One call makes a whole batch, so nothing is batched afterwards; order
+    # is kept, since a position is a promise; prefetch comes last, so that
+    # the trainer finds a finished batch.
+    dataset = tf.data.Dataset.range(size).map(
+        load, num_parallel_calls=_PARALLEL_CALLS, deterministic=True
+    )
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = (
+        tf.data.experimental.AutoShardPolicy.OFF
+    )
+    return dataset.prefetch(_PREFETCH).with_options(options)
+
+
+def _rows_of_replica(batch_size, num_replicas, micro_batches) -> int:
+    parts = num_replicas * micro_batches
+    if batch_size < 1 or batch_size % parts:
+        raise UserError(
+            f"a global batch of {batch_size} rows cannot be shared equally by "
+            f"{num_replicas} replicas in {micro_batches} micro-batches each; "
+            f"make it a multiple of {parts}."
+        )
+    return batch_size // num_replicas
+
+
+def _check_replicas(num_replicas, first_replica, local_replicas) -> None:
+    last = first_replica + local_replicas
+    if first_replica < 0 or local_replicas < 1 or last > num_replicas:
+        raise UserError(
+            f"replicas {first_replica} to {last - 1} of {num_replicas}: there "
+            "are no such replicas."
+        )

@@ -1,0 +1,183 @@
+"""Files by name, and their lines, in constant memory."""
+
+import dataclasses
+import glob
+import gzip
+import hashlib
+import io
+import os
+import stat
+from collections.abc import Iterator
+
+from tfbert.errors import UserError
+
+STDIN = "-"
+COMPRESSIONS = (".gz", ".zst")
+TEXT_ENDINGS = (".txt",)
+JSON_ENDINGS = (".jsonl", ".ndjson")
+
+# A longer document is handed on in parts, and a longer line in pieces, cut at
+# white space: memory stays bounded whatever the files hold.
+PART_BYTES = 4 << 20
+LINE_BYTES = 1 << 20
+
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclasses.dataclass
+class Source:
+    """The account of one file: what was read from it."""
+
+    file: str
+    bytes: int = 0
+    lines: int = 0
+    documents: int = 0
+    sha256: str = ""
+
+
+def find_files(inputs: list[str]) -> list[str]:
+    """The files that paths, folders and globs name, sorted, each once.
+
+    Folders are searched to any depth for the endings named above; a path or
+    glob takes any ending ("-" is the standard input). A link to a file that
+    is named already is left out.
+
+    Raises:
+      UserError: a name stands for nothing, or all for nothing.
+    """
+    found: dict[str, str] = {}
+    for name in inputs:
+        if name == STDIN:
+            paths = [STDIN]
+        elif os.path.isdir(name):
+            paths = _text_files_below(name)
+        elif os.path.exists(name):
+            paths = [name]
+        else:
+            paths = []
+            for path in sorted(glob.glob(name, recursive=True)):
+                is_folder = os.path.isdir(path)
+                paths += _text_files_below(path) if is_folder else [path]
+        if not paths:
+            raise UserError(
+                f"no text found at {name!r}: there is no such file, and no "
+                "file below it that ends in "
+                f"{', '.join(TEXT_ENDINGS + JSON_ENDINGS)} (or these with "
+                f"{' or '.join(COMPRESSIONS)}). Check --input; quote a "
+                "pattern so that the shell leaves it alone."
+            )
+        for path in paths:
+            found.setdefault(os.path.realpath(path), path)
+    return sorted(found.values())
+
+
+def _text_files_below(folder: str) -> list[str]:
+    paths = []
+    for where, folders, names in os.walk(folder):
+        folders.sort()
+        paths += [os.path.join(where, name) for name in sorted(names)]
+    return [path for path in paths if known_ending(path)]
+
+
+def known_ending(path: str) -> str:
+    """The known ending of a file's name without compression, or ""."""
+    for compression in COMPRESSIONS:
+        path = path.removesuffix(compression)
+    ending = os.path.splitext(path)[1].lower()
+    return ending if ending in TEXT_ENDINGS + JSON_ENDINGS else ""
+
+
+class CountedStream(io.RawIOBase):
+    """A binary stream that counts and hashes what is read through it."""
+
+    def __init__(self, stream):
+        self._stream = stream
+        self.count = 0
+        self.digest = hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        self.count += len(data)
+        self.digest.update(data)
+        return len(data)
+
+
+def decompressed(stream: io.RawIOBase, path: str) -> io.BufferedIOBase:
+    if path.endswith(".gz"):
+        buffered = io.BufferedReader(stream, 1 << 20)
+        return io.BufferedReader(gzip.GzipFile(fileobj=buffered), 1 << 20)
+    if path.endswith(".zst"):
+        import zstandard
+
+        reader = zstandard.ZstdDecompressor().stream_reader(
+            stream, read_across_frames=True
+        )
+        return io.BufferedReader(reader, 1 << 20)
+    return io.BufferedReader(stream, 1 << 20)
+
+
+def file_state(stream) -> tuple[int, int] | None:
+    """(size, time of change) of a file; None for a pipe."""
+    facts = os.fstat(stream.fileno())
+    if not stat.S_ISREG(facts.st_mode):
+        return None
+    return facts.st_size, facts.st_mtime_ns
+
+
+def lines_of(
+    stream: io.BufferedIOBase, source: Source
+) -> Iterator[tuple[bytes, int, bool]]:
+    """Yields (line, its number from 1, it ends here) of a stream.
+
+    A line of more than LINE_BYTES comes in pieces, cut after white space if
+    there is some, else between two characters.
+    """
+    left = b""
+    number = 1
+    while line := stream.readline(LINE_BYTES):
+        if number == 1 and not left:
+            line = line.removeprefix(_BOM)
+        line = left + line
+        if line.endswith(b"\n"):
+            source.lines = number
+            yield line, number, True
+            number += 1
+            left = b""
+        elif len(line) < LINE_BYTES:
+            left = line  # The end of the file, or a short read of a pipe.
+        else:
+            cut = _cut(line)
+            yield line[:cut], number, False
+            left = line[cut:]
+    if left:
+        source.lines = number
+        yield left, number, True
+
+
+def _cut(line: bytes) -> int:
+    """Where to cut a long line: behind its last space, else a character."""
+    space = max(line.rfind(b" "), line.rfind(b"\t"))
+    if space > len(line) // 2:
+        return space + 1
+    cut = len(line)
+    # Bytes 10xxxxxx go on with a character; at most three follow its first.
+    for back in range(1, 4):
+        if line[-back] & 0xC0 == 0xC0:
+            cut = len(line) - back
+            break
+        if line[-back] & 0xC0 != 0x80:
+            break
+    return cut
+
+
+def parts_of(text: bytes) -> Iterator[bytes]:
+    """A document in parts of at most PART_BYTES."""
+    while len(text) > PART_BYTES:
+        cut = _cut(text[:PART_BYTES])
+        yield text[:cut]
+        text = text[cut:]
+    yield text

@@ -1,0 +1,154 @@
+"""A folder of records, opened: any row, found by arithmetic."""
+
+import functools
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+
+from tfbert.errors import UserError
+from tfrecords import spec
+from tfrecords.manifest import Manifest
+from tfrecords.token_classes import TokenClasses
+
+
+class Records:
+    """Rows of token ids in a folder that `tfbert records` wrote.
+
+    Shards are memory-mapped: opening costs a look at each file's size, and a
+    row costs one read wherever it lies.
+
+    Attributes:
+      path: the folder.
+      manifest: its `Manifest`.
+      num_rows: rows in all shards.
+      sequence_length: S.
+      vocabulary: the tokens, by id.
+      classes: their `TokenClasses`.
+      has_labels: rows carry a next-sentence label.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        """Opens the folder and checks it against its manifest.
+
+        Raises:
+          UserError: a shard is missing, extra or of another size, or the
+            vocabulary is not the one that the rows were made with.
+        """
+        self.path = Path(path)
+        self.manifest = Manifest.read(self.path)
+        self.num_rows = self.manifest.rows
+        self.sequence_length = self.manifest.sequence_length
+        self.has_labels = self.manifest.label_columns > 0
+        self.vocabulary = self._read_vocabulary()
+        self.classes = TokenClasses.of(self.vocabulary)
+        self._layout = self.manifest.layout
+        self._check_shards()
+        counts = [shard.rows for shard in self.manifest.shards]
+        self._starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        if self._starts[-1] != self.num_rows:
+            raise UserError(
+                f"{self.path}: the manifest counts {self.num_rows} rows, its "
+                f"shards {self._starts[-1]}; build the records again."
+            )
+
+    def _read_vocabulary(self) -> list[str]:
+        facts = self.manifest.vocabulary
+        path = self.path / facts["file"]
+        try:
+            tokens = path.read_text(encoding="utf-8").removesuffix("\n")
+        except FileNotFoundError:
+            raise UserError(
+                f"{path} is missing: the folder is not whole. Copy all of it, "
+                "or build the records again."
+            ) from None
+        digest = hashlib.sha256(tokens.encode("utf-8")).hexdigest()
+        if digest != facts["sha256"]:
+            raise UserError(
+                f"{path} is not the vocabulary that these rows were made with "
+                f"(sha256 {digest[:12]}..., wanted {facts['sha256'][:12]}...)."
+                " Put the right one back, or build the records again."
+            )
+        return tokens.split("\n")
+
+    def _check_shards(self) -> None:
+        wrong = []
+        for shard in self.manifest.shards:
+            path = self.path / shard.file
+            if not path.exists():
+                wrong.append(f"{shard.file} is missing")
+            elif (size := path.stat().st_size) != shard.bytes:
+                wrong.append(
+                    f"{shard.file} has {size} bytes, the manifest says "
+                    f"{shard.bytes}"
+                )
+            elif shard.bytes != self._layout.shard_bytes(shard.rows):
+                wrong.append(f"{shard.file}: size and rows do not agree")
+        known = {shard.file for shard in self.manifest.shards}
+        there = {path.name for path in self.path.glob(spec.SHARD_GLOB)}
+        wrong += [f"{name} is not in it" for name in sorted(there - known)]
+        if wrong:
+            raise UserError(
+                f"{self.path} does not agree with its {spec.MANIFEST_FILE}: "
+                + "; ".join(wrong[:5])
+                + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
+                + ". Copy the folder again, or build the records again."
+            )
+
+    def rows(self, row_ids: np.ndarray) -> np.ndarray:
+        """Reads rows as they are on disk.
+
+        Args:
+          row_ids: int64 [B], in [0, num_rows).
+
+        Returns:
+          int32 [B, S + labels].
+
+        Raises:
+          UserError: a row holds an id beyond the vocabulary.
+        """
+        shards = np.searchsorted(self._starts, row_ids, side="right") - 1
+        found = np.empty((len(row_ids), self._layout.row_bytes), np.uint8)
+        for number in np.unique(shards):
+            chosen = np.flatnonzero(shards == number)
+            places = row_ids[chosen] - self._starts[number]
+            count = self.manifest.shards[number].rows
+            offsets = self._layout.row_offsets(places, count)
+            found[chosen] = self._windows(int(number))[offsets]
+        rows = found.view(self._layout.dtype).astype(np.int32)
+        if rows.size and rows.max() >= self.classes.vocab_size:
+            self._name_bad_row(row_ids, rows)
+        return rows
+
+    def tokens(self, row_ids: np.ndarray) -> np.ndarray:
+        """The token ids of rows, int32 [B, S]."""
+        return self.rows(row_ids)[:, : self.sequence_length]
+
+    @functools.cache  # noqa: B019 (one per open folder)
+    def _windows(self, number: int) -> np.ndarray:
+        """Shard `number` as uint8 [bytes, row_bytes]: a row at each offset."""
+        path = self.path / self.manifest.shards[number].file
+        data = np.memmap(path, np.uint8, mode="r")
+        return np.lib.stride_tricks.sliding_window_view(
+            np.asarray(data), self._layout.row_bytes
+        )
+
+    def locate(self, row_id: int) -> tuple[str, int, int]:
+        """(shard file, record in it, byte offset of the row in the file)."""
+        number = int(np.searchsorted(self._starts, row_id, side="right")) - 1
+        shard = self.manifest.shards[number]
+        place = np.int64(row_id - self._starts[number])
+        offset = int(self._layout.row_offsets(place, shard.rows))
+        return shard.file, int(place) // self._layout.rows_per_record, offset
+
+    def _name_bad_row(self, row_ids, rows) -> None:
+        size = self.classes.vocab_size
+        row = int(np.argmax(rows.max(axis=1) >= size))
+        file, record, offset = self.locate(int(row_ids[row]))
+        raise UserError(
+            f"{self.path / file}, record {record}, byte {offset}: row "
+            f"{row_ids[row]} holds the token id {rows[row].max()}, the "
+            f"vocabulary has {size}. The file is damaged: `tfbert records "
+            f"verify {self.path}` checks all of it."
+        )

@@ -1,0 +1,167 @@
+"""Chunks of documents -> rows: the part of a build that runs in parallel."""
+
+import dataclasses
+import os
+import signal
+
+import numpy as np
+
+from tfrecords import pairs, rows, spec
+from tfrecords.corpus import Document
+from tfrecords.token_classes import TokenClasses
+
+# A chunk's documents are tokenized and packed together. The size is part of
+# the format's promise: another one would give other (equally good) rows.
+CHUNK_BYTES = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What a worker needs to turn documents into rows.
+
+    Attributes:
+      vocabulary: path of vocab.txt.
+      lowercase: the tokenizer's setting.
+      sequence_length: S.
+      objective: one of `spec.OBJECTIVES`.
+      packed: let short pieces share rows.
+      seed: for sentence pairs.
+    """
+
+    vocabulary: str
+    lowercase: bool
+    sequence_length: int
+    objective: str
+    packed: bool
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Chunk:
+    """Documents of one split that are made into rows together.
+
+    Attributes:
+      split: "train" or "held_out".
+      number: of the chunk in its split.
+      texts: UTF-8.
+      places: (file, line, part) of each.
+    """
+
+    split: str
+    number: int
+    texts: list[bytes]
+    places: list[tuple[str, int, int]]
+
+
+@dataclasses.dataclass(frozen=True)
+class ChunkRows:
+    """What became of a chunk.
+
+    Attributes:
+      chunk: its documents' places, without their texts.
+      rows: the rows.
+      lengths: int64 [D], tokens of each document.
+      unknown: how many tokens are [UNK].
+      text_bytes: of all documents.
+    """
+
+    chunk: Chunk
+    rows: rows.Rows
+    lengths: np.ndarray
+    unknown: int
+    text_bytes: int
+
+
+class Chunks:
+    """Gathers the documents of one split into chunks."""
+
+    def __init__(self, split: str):
+        self._split = split
+        self._number = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        self._size, self._texts, self._places = 0, [], []
+
+    def add(self, document: Document) -> Chunk | None:
+        """Takes a document; returns a chunk when one is full."""
+        self._texts.append(document.text)
+        place = (document.file, document.line, document.part)
+        self._places.append(place)
+        self._size += len(document.text)
+        return self.close() if self._size >= CHUNK_BYTES else None
+
+    def close(self) -> Chunk | None:
+        """The documents that wait, as a last chunk."""
+        if not self._texts:
+            return None
+        chunk = Chunk(self._split, self._number, self._texts, self._places)
+        self._number += 1
+        self._clear()
+        return chunk
+
+
+class RowMaker:
+    """A tokenizer and what is needed to make rows of its ids."""
+
+    def __init__(self, recipe: Recipe):
+        # TensorFlow starts slowly: only where tokens are made.
+        from tfbert.tokenization import Tokenizer
+
+        self._recipe = recipe
+        self._tokenizer = Tokenizer(
+            recipe.vocabulary, lowercase=recipe.lowercase
+        )
+        self._classes = TokenClasses.of(self._tokenizer.vocabulary)
+
+    def __call__(self, chunk: Chunk) -> ChunkRows:
+        """Tokenizes a chunk and makes its rows."""
+        ragged = self._tokenizer(chunk.texts)
+        ids = ragged.values.numpy()
+        bounds = ragged.row_splits.numpy().astype(np.int64)
+        recipe = self._recipe
+        length = recipe.sequence_length
+        if recipe.objective == spec.MASKED_LM:
+            made = rows.cut(ids, bounds, length, self._classes, recipe.packed)
+        else:
+            made = pairs.make(
+                ids,
+                bounds,
+                length,
+                self._classes,
+                random_next=recipe.objective == spec.NEXT_SENTENCE,
+                seed=recipe.seed,
+                chunk=(chunk.split, chunk.number),
+            )
+        # Half the bytes on the way back to the builder.
+        narrow = np.uint16 if self._classes.vocab_size <= 1 << 16 else np.uint32
+        made = dataclasses.replace(made, values=made.values.astype(narrow))
+        return ChunkRows(
+            chunk=dataclasses.replace(chunk, texts=[]),
+            rows=made,
+            lengths=np.diff(bounds),
+            unknown=int(np.count_nonzero(ids == self._classes.unk_id)),
+            text_bytes=sum(map(len, chunk.texts)),
+        )
+
+
+_row_maker: RowMaker | None = None
+
+
+def start_worker(recipe: Recipe) -> None:
+    """Makes this process a worker: loads the tokenizer once."""
+    global _row_maker
+    # Ctrl-C is the builder's to handle, and a GPU the trainer's to use. One
+    # thread each: the processes are the parallelism.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    _row_maker = RowMaker(recipe)
+
+
+def make_rows(chunk: Chunk) -> ChunkRows:
+    """`RowMaker.__call__` in a worker."""
+    return _row_maker(chunk)

@@ -1,0 +1,178 @@
+"""`tfbert records`: text -> compact records for pretraining."""
+
+import contextlib
+import os
+import sys
+import time
+
+import rich.progress
+
+from tfbert.errors import UserError
+from tfrecords.build import BuildSettings, build_records
+from trainers import command
+
+EXAMPLE = (
+    "tfbert records --input 'corpus/*.txt' --vocab vocab.txt --output records/ "
+    "--max_length 128 --held_out 0.01"
+)
+
+
+def build_parser() -> command.Parser:
+    """The verb's settings."""
+    parser = command.make_parser(
+        "records",
+        "Turns text into records for pretraining. `tfbert records verify DIR` "
+        "checks a folder of records.",
+        EXAMPLE,
+    )
+    add = parser.add_argument
+    add(
+        "--input",
+        type=str,
+        nargs="+",
+        required=True,
+        help="text files, folders or quoted patterns: .txt, .jsonl, also with "
+        ".gz or .zst; - is the standard input",
+    )
+    add("--vocab", type=str, required=True, help="vocab.txt of `tfbert vocab`")
+    add("--output", type=str, required=True, help="folder to make")
+    add("--max_length", type=int, default=128, help="tokens of a row")
+    add(
+        "--lowercase",
+        type=bool,
+        default=True,
+        help="false for a vocabulary with capitals and accents",
+    )
+    add("--cased", action="store_true", help="the same as --lowercase false")
+    add(
+        "--held_out",
+        type=float,
+        default=0.0,
+        help="share of the documents that goes to OUTPUT/held_out",
+    )
+    add(
+        "--objective",
+        type=str,
+        default="masked_lm",
+        help="masked_lm; next_sentence or sentence_order make pairs",
+    )
+    add(
+        "--packing",
+        type=bool,
+        default=True,
+        help="let short documents share a row (kept apart in attention)",
+    )
+    add(
+        "--documents",
+        type=str,
+        default="blank_line",
+        help="what separates documents in .txt: blank_line or line",
+    )
+    add("--text_field", type=str, default="text", help="in .jsonl")
+    add(
+        "--on_bad_text",
+        type=str,
+        default="error",
+        help="a line that is not UTF-8 or not JSON: error, skip or replace",
+    )
+    add("--keep_duplicates", action="store_true", help="keep equal documents")
+    add("--shard_rows", type=int, default=65536, help="rows of a file")
+    add("--processes", type=int, default=0, help="0: one for each core")
+    add("--seed", type=int, default=0, help="of sentence pairs")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the verb."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["verify"]:
+        from trainers import verify
+
+        verify.main(argv[1:])
+        return
+    values = build_parser().parse_args(argv).as_dict()
+    if values.pop("cased"):
+        values["lowercase"] = False
+    settings = BuildSettings(**values)
+    processes = settings.processes or len(os.sched_getaffinity(0))
+    command.console.print(
+        f"Building rows of {settings.max_length} tokens in {settings.output} "
+        f"with {processes} process{'es' if processes > 1 else ''}."
+    )
+    start = time.perf_counter()
+    with _progress_bar() as progress:
+        manifests = build_records(settings, progress)
+    _print_account(manifests, settings, time.perf_counter() - start)
+
+
+@contextlib.contextmanager
+def _progress_bar():
+    """A bar on a terminal, a line now and then elsewhere."""
+    if not command.console.is_terminal:
+        yield _plain_progress()
+        return
+    bar = rich.progress.Progress(
+        rich.progress.TextColumn("reading"),
+        rich.progress.BarColumn(),
+        rich.progress.DownloadColumn(),
+        rich.progress.TransferSpeedColumn(),
+        rich.progress.TimeRemainingColumn(),
+        rich.progress.TextColumn("{task.fields[rows]:,} rows"),
+        console=command.console,
+    )
+    with bar:
+        task = bar.add_task("reading", rows=0)
+
+        def update(done, total, documents, rows):
+            bar.update(task, completed=done, total=total or None, rows=rows)
+
+        yield update
+
+
+def _plain_progress(every: float = 10.0):
+    """Prints where the build is, every so many seconds."""
+    last = time.monotonic()
+
+    def update(done, total, documents, rows):
+        nonlocal last
+        if time.monotonic() - last >= every:
+            last = time.monotonic()
+            share = f"{100 * done / total:.0f} %, " if total else ""
+            command.console.print(
+                f"{share}{done / 1e6:.1f} MB read, {documents:,} documents, "
+                f"{rows:,} rows"
+            )
+
+    return update
+
+
+def _print_account(manifests, settings, seconds) -> None:
+    """What was read, what was left out, what was made."""
+    train = manifests["train"]
+    out = command.console.print
+    size = sum(source["bytes"] for source in train.sources)
+    text = sum(manifest.text_bytes for manifest in manifests.values())
+    out(
+        f"Read {len(train.sources)} files, {size / 1e6:.1f} MB, in "
+        f"{seconds:.1f} s ({text / 1e6 / seconds:.1f} MB of text a second)."
+    )
+    for name, manifest in manifests.items():
+        words = manifest.tokens - manifest.special_tokens
+        unknown = manifest.unknown_tokens / max(1, words)
+        out(
+            f"{name}: {manifest.documents:,} documents, {words:,} tokens "
+            f"({100 * unknown:.3f} % [UNK]), {manifest.rows:,} rows, "
+            f"{100 * manifest.packing_efficiency:.2f} % of places filled, "
+            f"{len(manifest.shards)} files, "
+            f"{100 * manifest.overhead:.2f} % overhead"
+        )
+    for reason, count in train.rejected.items():
+        out(f"left out, {reason}: {count:,} (see rejected.jsonl)")
+    out(
+        f"Records are in {settings.output}. Next: tfbert preview "
+        f"{settings.output}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))
