@@ -17,6 +17,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfbert import atomic
+from trainers.meter import as_float
 from trainers.progress import ProgressBar
 from trainers.run_folder import METRICS_FILE, parse_metrics
 from trainers.watcher import Watcher
@@ -89,13 +90,15 @@ class MetricsLog(Watcher):
         if not self.path.exists():
             return
         text = self.path.read_text("utf-8", errors="replace")
-        kept = [
-            json.dumps(row) + "\n"
+        # A run that died before its first checkpoint evaluates step 0 again:
+        # of rows for one step the last one counts.
+        kept = {
+            (row["step"], row.get("split")): json.dumps(row) + "\n"
             for row in parse_metrics(text)
             if row["step"] <= step
-        ]
-        if "".join(kept) != text:
-            atomic.write_file(self.path, "".join(kept))
+        }
+        if "".join(kept.values()) != text:
+            atomic.write_file(self.path, "".join(kept.values()))
 
     def _warn(self, error: OSError) -> None:
         if not self._warned:
@@ -173,8 +176,9 @@ def warn_log_failed(path: Path, error: Exception) -> None:
     )
 
 
-def _json_value(value: float | None) -> float | int | None:
-    if value is None or not math.isfinite(value):
+def _json_value(value) -> float | int | None:
+    value = as_float(value)
+    if not math.isfinite(value):
         return None
     # Eight digits are more than float32 has, and keep the file short.
     value = float(f"{value:.8g}")

@@ -96,6 +96,15 @@ def test_a_resumed_run_drops_the_rows_that_it_makes_again(tmp_path):
     ]
 
 
+def test_a_second_evaluation_of_step_zero_replaces_the_first(tmp_path):
+    for loss in (9.0, 8.0):  # the first run died before any checkpoint
+        log = MetricsLog(tmp_path, every=1)
+        log.on_validation({"loss": tf.constant(loss)})
+        drive(log, [5.0])
+    found = [(r["step"], r["split"], r["loss"]) for r in rows_of(tmp_path)]
+    assert found == [(0, "validation", 8.0), (1, "train", 5.0)]
+
+
 def test_an_intact_log_is_not_rewritten(tmp_path):
     drive(MetricsLog(tmp_path, every=1), [1.0, 2.0])
     before = os.stat(tmp_path / "metrics.jsonl").st_ino

@@ -1,0 +1,130 @@
+"""`tfbert report RUN_DIR`: one HTML page about a run.
+
+The page is made from the files of the run's folder alone; no model is loaded
+and nothing is computed anew. It needs no other file and no network.
+"""
+
+import sys
+from pathlib import Path
+
+from tfbert import atomic
+from tfbert.errors import UserError
+from trainers import command, report_figures, report_page, report_plots
+from trainers import report_tables as tables
+from trainers.run_folder import METRICS_FILE, RunFolder
+
+REPORT_FILE = "report.html"
+KINDS = {"pretraining": "Pretraining", "classification": "Classification"}
+CAPTIONS = {
+    "loss": "Training: the mean of each logged interval, weighted by the "
+    "number of predictions (faint), and a moving average of it. Held out: the "
+    "mean over all held-out predictions.",
+    "masked-lm-accuracy": "Share of masked tokens for which the likeliest "
+    "token is the right one.",
+    "accuracy": "Share of examples whose likeliest class is the right one.",
+    "learning-rate": "At the end of each logged interval.",
+    "gradient-norm": "Of the whole gradient, summed over replicas, before "
+    "clipping; a dashed line is the limit that it is clipped to.",
+    "throughput": "Real tokens (no padding), all replicas together, without "
+    "the first step and without validation; the dashed line is the median.",
+}
+
+
+def build_parser() -> command.Parser:
+    """The parser of `tfbert report`."""
+    parser = command.make_parser(
+        "report",
+        "Write RUN_DIR/report.html: curves, throughput, data account, "
+        "settings and environment of a run on one page.",
+        "tfbert report runs/mini",
+    )
+    parser.add_argument("run_dir", type=str, help="folder of the run")
+    parser.add_argument(
+        "--output",
+        type=str | None,
+        default=None,
+        help="where to write the page (default: RUN_DIR/report.html)",
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the verb."""
+    arguments = build_parser().parse_args(argv)
+    path = write_report(arguments.run_dir, arguments.output)
+    for figure in report_figures.headline(RunFolder(arguments.run_dir)):
+        note = f" ({figure.note})" if figure.note else ""
+        command.console.print(f"{figure.label}: {figure.value}{note}")
+    command.console.print(f"Report: {path}")
+
+
+def write_report(run_dir, output=None) -> Path:
+    """Writes the report of a run.
+
+    Args:
+      run_dir: folder of the run.
+      output: path of the page; None: RUN_DIR/report.html.
+
+    Returns:
+      path of the page.
+
+    Raises:
+      UserError: not a run folder, nothing logged yet, a broken file, or the
+        page cannot be written.
+    """
+    run = RunFolder(run_dir)
+    if not run.metrics:
+        raise UserError(
+            f"{run.path} has no {METRICS_FILE} with a row yet, so there is "
+            "nothing to report; wait until the run has logged its first "
+            "steps (runtime.log_every)"
+        )
+    path = Path(output) if output else run.path / REPORT_FILE
+    try:
+        atomic.write_file(path, render(run))
+    except OSError as error:
+        raise UserError(
+            f"could not write the report to {path}: {error.strerror}; give "
+            "another place with --output"
+        ) from error
+    return path
+
+
+def render(run: RunFolder) -> str:
+    """The HTML of the report."""
+    kind = run.about.get("kind", "")
+    name = run.path.resolve().name
+    written = max((row.get("time") or 0 for row in run.metrics), default=0)
+    subtitle = KINDS.get(kind, kind.capitalize() or "Run")
+    if run.about.get("records"):
+        subtitle += f" on {run.about['records']}"
+    if written:
+        subtitle += f" \u00b7 last logged {tables.moment(written)}"
+    sections = [
+        ("figures", "", report_page.cards(report_figures.headline(run))),
+        ("evaluation", "Evaluation", tables.evaluations(run)),
+        ("curves", "Curves", _curves(run)),
+        ("data", "Data", tables.data_account(run)),
+        ("settings", "Settings", tables.settings(run)),
+        ("environment", "Environment", tables.environment(run)),
+        ("checkpoints", "Checkpoints", tables.checkpoints(run)),
+    ]
+    sections = [section for section in sections if section[2]]
+    return report_page.page(f"Run {name}", subtitle, sections)
+
+
+def _curves(run: RunFolder) -> str:
+    figures = []
+    for plot in report_figures.plots(run):
+        wide = ' class="wide"' if plot.size == report_plots.WIDE else ""
+        caption = CAPTIONS.get(plot.name, "")
+        if caption:
+            caption = f"<figcaption>{caption}</figcaption>"
+        figures.append(
+            f"<figure{wide}>{report_plots.draw(plot)}{caption}</figure>"
+        )
+    return f'<div class="grid">{"".join(figures)}</div>' if figures else ""
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))
