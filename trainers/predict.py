@@ -3,6 +3,7 @@
 The export is loaded by TensorFlow alone; no code of the model takes part.
 """
 
+import itertools
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -33,9 +34,9 @@ def build_parser() -> command.Parser:
     parser.add_argument("text", nargs="*", help="what to label")
     parser.add_argument(
         "--text_b",
-        nargs="*",
+        action="append",
         default=[],
-        help="second sentences, for a model of pairs: one for each text",
+        help="second sentence, for a model of pairs; once for each text",
     )
     parser.add_argument(
         "--file",
@@ -43,11 +44,11 @@ def build_parser() -> command.Parser:
         "pairs, a tab between the two), .tsv, .csv or .jsonl",
     )
     parser.add_argument(
-        "--text_columns",
-        nargs="*",
+        "--text_column",
+        action="append",
         default=[],
-        help="the file's columns (default: the names that the model's "
-        "training data had)",
+        help="the file's column, given twice for pairs (default: the names "
+        "that the model's training data had)",
     )
     parser.add_argument(
         "--json",
@@ -59,14 +60,15 @@ def build_parser() -> command.Parser:
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the verb."""
-    args = build_parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    args = build_parser().parse_args(_options_last(argv))
     # Before TensorFlow is imported, which takes seconds.
     version = export.newest_version(args.export)
     card = export.read_card(version)
     inputs = _given(args.text, args.text_b)
     model = Model(version)
     if args.file:
-        columns = args.text_columns or card.get("text_columns", [])
+        columns = args.text_column or card.get("text_columns", [])
         inputs += _read_file(Path(args.file), columns, len(model.inputs))
     if not inputs:
         raise UserError(f"no text was given.\nExample:  {EXAMPLE}")
@@ -159,6 +161,27 @@ class Model:
         }
 
 
+def _options_last(argv: Sequence[str]) -> list[str]:
+    """Moves options behind the texts, where argparse wants them.
+
+    `predict EXPORT --json TEXT` would else be an error: a list of texts ends
+    at the first option (bpo-14191). After "--" all is text.
+    """
+    texts, options, rest = [], [], iter(argv)
+    for word in rest:
+        if word == "--":
+            texts += rest
+        elif word.startswith("--"):
+            options.append(word)
+            if word not in ("--json", "--help") and "=" not in word:
+                options += itertools.islice(rest, 1)
+        elif word == "-h":
+            options.append(word)
+        else:
+            texts.append(word)
+    return [*options, "--", *texts]
+
+
 def _utf8(text: str) -> bytes:
     # Bytes of the command line that are no UTF-8 came in as surrogates; the
     # model answers for them too.
@@ -190,7 +213,7 @@ def _read_file(
     if len(columns) != count:
         raise UserError(
             f"{path}: the model reads {count} columns of text; name them "
-            f"with --text_columns, not {len(columns)}."
+            f"with --text_column, not {len(columns)}."
         )
     table = tables.read_table(path, columns)
     return list(zip(*(table.columns[name] for name in columns), strict=True))

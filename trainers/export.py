@@ -1,0 +1,124 @@
+"""`tfbert export RUN_DIR --output NAME`: a SavedModel that takes raw text."""
+
+import os
+import sys
+from pathlib import Path
+
+from tfbert.errors import UserError
+from trainers import command
+
+EXAMPLE = "tfbert export runs/reviews --output exports/reviews"
+
+
+def build_parser() -> command.Parser:
+    """The options of `tfbert export`."""
+    parser = command.make_parser(
+        "export",
+        "Writes the next version of a SavedModel that takes raw text and "
+        "loads into TF Serving: labels and probabilities from a fine-tuned "
+        "run, sentence embeddings from a pretraining run.",
+        EXAMPLE,
+    )
+    parser.add_argument("run_dir", help="folder of a run")
+    parser.add_argument(
+        "--output",
+        required=True,
+        help="folder of the export; the version goes into OUTPUT/1, then "
+        "OUTPUT/2, ...",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        choices=("best", "last"),
+        default="best",
+        help="best on validation data, or the last",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="of the arithmetic in the exported graph",
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the verb."""
+    args = build_parser().parse_args(argv)
+    target = write_export(
+        args.run_dir, args.output, args.checkpoint, args.precision
+    )
+    size = sum(p.stat().st_size for p in target.rglob("*") if p.is_file())
+    command.console.print(
+        f"written: {target} ({size / 1e6:.1f} MB)\n"
+        f"how to serve and ask it: {target / 'README.md'}"
+    )
+
+
+def write_export(
+    run_dir: str | os.PathLike,
+    output: str | os.PathLike,
+    checkpoint: str = "best",
+    precision: str = "float32",
+) -> Path:
+    """Exports a run; returns the folder of the new version.
+
+    Raises:
+      UserError: no such run, no checkpoint, or `output` is in use.
+    """
+    from tfbert import export
+    from trainers.run_folder import RunFolder
+
+    export.check_output(Path(output))
+    kind = RunFolder(run_dir).about.get("kind")
+    dtype = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
+    if kind == "classification":
+        servable, card = _classifier(run_dir, checkpoint, dtype)
+    elif kind == "pretraining":
+        servable, card = _embedder(run_dir, dtype)
+    else:
+        raise UserError(
+            f"{run_dir}: a pretraining or classification run was wanted, "
+            f"not kind {kind!r}"
+        )
+    card |= {"run": str(Path(run_dir).absolute()), "precision": precision}
+    return export.write_version(servable, output, card)
+
+
+def _classifier(run_dir, checkpoint: str, dtype: str):
+    from tfbert import export
+    from trainers.finetuned_run import FinetunedRun
+
+    run = FinetunedRun(run_dir)
+    trained = run.load_task(checkpoint, dtype)
+    servable = export.classifier(
+        trained.task, run.tokenizer, run.labels, run.max_length, run.pairs
+    )
+    return servable, {
+        "kind": "classification",
+        "inputs": ["text_a", "text_b"] if run.pairs else ["text"],
+        "text_columns": run.text_columns,
+        "labels": run.labels,
+        "max_length": run.max_length,
+        "step": trained.step,
+        "vocabulary_sha256": run.tokenizer.vocab_hash,
+    }
+
+
+def _embedder(run_dir, dtype: str):
+    from tfbert import export
+    from tfbert.tokenization import Tokenizer
+    from tfbert.weights import load_encoder
+
+    encoder = load_encoder(run_dir, dtype=dtype)
+    tokenizer = Tokenizer.from_folder(run_dir)
+    max_length = encoder.config.max_position_embeddings
+    return export.embedder(encoder, tokenizer, max_length), {
+        "kind": "embedding",
+        "inputs": ["text"],
+        "max_length": max_length,
+        "vocabulary_sha256": tokenizer.vocab_hash,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))

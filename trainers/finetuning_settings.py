@@ -1,0 +1,216 @@
+"""The settings of fine-tuning, and how blanks in them are filled."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Literal
+
+from tfbert.config import BertConfig
+from tfbert.errors import UserError
+from trainers.config import ModelSettings, OptimizationSettings, RuntimeSettings
+
+# What may differ from the encoder that a run starts from: no weight's shape
+# depends on it.
+_FREE_FIELDS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+_WARMUP_SHARE = 0.1
+
+
+@dataclasses.dataclass
+class FinetuningModel(ModelSettings):
+    """The encoder: from a run, or of some shape with random weights.
+
+    Args:
+      preset: tiny, mini, small, medium, base or large, for random weights.
+      init_from: a pretraining run or a folder with config.json and
+        model.safetensors, for its weights and its shape.
+      hidden_dropout_prob: dropout of embeddings and block outputs, and
+        before the classifier.
+      attention_probs_dropout_prob: dropout of attention probabilities.
+    """
+
+    preset: (
+        Literal["tiny", "mini", "small", "medium", "base", "large"] | None
+    ) = None
+
+    def encoder_config(self, vocab_size: int) -> BertConfig:
+        """The encoder's configuration.
+
+        Raises:
+          UserError: neither or both of preset and init_from, or a shape that
+            differs from that of init_from.
+        """
+        if (self.init_from is None) == (self.preset is None):
+            raise UserError(
+                "wanted either model.init_from (a pretraining run, for its "
+                "weights) or model.preset (random weights of that size), got "
+                + ("neither" if self.preset is None else "both")
+            )
+        if self.init_from is None:
+            return self.bert_config(vocab_size)
+        config = BertConfig.from_json(Path(self.init_from) / "config.json")
+        changes = {
+            name: value
+            for name, value in dataclasses.asdict(self).items()
+            if value is not None and name not in ("preset", "init_from")
+        }
+        for name, value in changes.items():
+            there = getattr(config, name)
+            if name not in _FREE_FIELDS and value != there:
+                raise UserError(
+                    f"model.{name} is {value!r}, but the encoder in "
+                    f"{self.init_from} has {there!r}; leave it out"
+                )
+        if config.vocab_size != vocab_size:
+            raise UserError(
+                f"the encoder in {self.init_from} knows {config.vocab_size} "
+                f"tokens, the tokenizer {vocab_size}; leave data.tokenizer "
+                "out to take the one of model.init_from"
+            )
+        return dataclasses.replace(config, **changes)
+
+
+@dataclasses.dataclass
+class FinetuningData:
+    """Labelled files, .tsv, .csv or .jsonl, with named columns.
+
+    Args:
+      train: file to learn from.
+      validation: file that chooses the best step; null: the last step is
+        taken.
+      test: file that the best weights are measured on after training; null:
+        none (`tfbert evaluate` can do it later).
+      text_columns: the column of the sentence, or the two columns of a pair.
+      label_column: the column of the label.
+      max_length: longest sequence in tokens; longer text is truncated.
+      tokenizer: folder with vocab.txt and tokenizer_config.json (records or
+        a run); null: that of model.init_from.
+    """
+
+    train: str | None = None
+    validation: str | None = None
+    test: str | None = None
+    text_columns: list[str] = dataclasses.field(
+        default_factory=lambda: ["text"]
+    )
+    label_column: str = "label"
+    max_length: int = 128
+    tokenizer: str | None = None
+
+
+@dataclasses.dataclass
+class FinetuningOptimization(OptimizationSettings):
+    """How weights are updated.
+
+    Args:
+      batch_size: examples in a global batch, over all replicas.
+      accumulation_steps: micro-batches that each replica cuts its share into;
+        saves memory, does not change the update.
+      epochs: how often each example is seen, if steps is null.
+      steps: updates in all; null: from epochs.
+      learning_rate: peak, reached at the end of warm-up.
+      warmup_steps: steps of linear warm-up; null: a tenth of all. After them
+        linear decay to zero.
+      weight_decay: decoupled decay; biases and layer norms are excluded.
+      beta_1: decay of AdamW's first moment.
+      beta_2: decay of AdamW's second moment.
+      epsilon: AdamW's epsilon.
+      clip_norm: largest global norm of the gradient; null: no limit.
+    """
+
+    batch_size: int = 32
+    epochs: float = 3.0
+    steps: int | None = None
+    learning_rate: float = 5e-5
+    warmup_steps: int | None = None
+
+
+@dataclasses.dataclass
+class FinetuningRuntime(RuntimeSettings):
+    """Where and how it runs; must not change the result.
+
+    Args:
+      run_dir: folder of the run; on a cluster all workers must see it.
+      evaluate_every: steps between evaluations on validation data; null: an
+        epoch.
+      checkpoint_every: steps between checkpoints; null: an epoch.
+      keep_checkpoints: how many of the newest checkpoints stay, beside the
+        best weights.
+    """
+
+    run_dir: str = "runs/finetune"
+    evaluate_every: int | None = None
+    checkpoint_every: int | None = None
+    keep_checkpoints: int = 1
+
+
+@dataclasses.dataclass
+class FinetuningSettings:
+    """All settings of a fine-tuning run."""
+
+    model: FinetuningModel
+    data: FinetuningData
+    optimization: FinetuningOptimization
+    runtime: FinetuningRuntime
+    seed: int = dataclasses.field(
+        default=0,
+        metadata={"help": "of new weights, order and dropout (default: 0)"},
+    )
+    seeds: int = dataclasses.field(
+        default=1,
+        metadata={
+            "help": "repeat with this many seeds, from `seed` on, each in "
+            "RUN_DIR/seed-N, and print mean and spread (default: 1)"
+        },
+    )
+
+
+def check_data_settings(data: FinetuningData, config: BertConfig) -> None:
+    """Raises UserError for lengths that the encoder cannot take."""
+    # [CLS] and a [SEP] for each text, and at least one token of each.
+    least = 1 + 2 * len(data.text_columns)
+    most = config.max_position_embeddings
+    if not least <= data.max_length <= most:
+        raise UserError(
+            f"wanted data.max_length from {least} to {most} (the encoder's "
+            f"max_position_embeddings), got {data.max_length}"
+        )
+
+
+def resolve(
+    settings: FinetuningSettings, num_examples: int
+) -> FinetuningSettings:
+    """Fills in steps, warm-up and intervals from the size of the data.
+
+    Raises:
+      UserError: epochs or batch size cannot be trained with.
+    """
+    optimization, runtime = settings.optimization, settings.runtime
+    if optimization.epochs <= 0 or optimization.batch_size <= 0:
+        raise UserError(
+            "wanted optimization.epochs and optimization.batch_size above 0, "
+            f"got {optimization.epochs} and {optimization.batch_size}"
+        )
+    loop = max(runtime.steps_per_loop, 1)
+
+    def whole_loops(steps: float) -> int:
+        return max(math.ceil(steps / loop), 1) * loop
+
+    epoch = num_examples / optimization.batch_size
+    steps = optimization.steps
+    if steps is None:
+        steps = whole_loops(epoch * optimization.epochs)
+    warmup = optimization.warmup_steps
+    if warmup is None:
+        warmup = round(_WARMUP_SHARE * steps)
+    every = min(whole_loops(epoch), steps)
+    return dataclasses.replace(
+        settings,
+        optimization=dataclasses.replace(
+            optimization, steps=steps, warmup_steps=warmup
+        ),
+        runtime=dataclasses.replace(
+            runtime,
+            evaluate_every=runtime.evaluate_every or every,
+            checkpoint_every=runtime.checkpoint_every or every,
+        ),
+    )
