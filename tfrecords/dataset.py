@@ -15,90 +15,23 @@ import tensorflow as tf
 
 from tfbert.errors import UserError
 from tfrecords import order, spec
+from tfrecords.batches import make_batch, row_ids_at
 from tfrecords.masking import Masking
 from tfrecords.records import Records
+
+__all__ = [
+    "Masking",
+    "Records",
+    "evaluation_batches",
+    "pretraining_batches",
+    "row_ids_at",
+]
 
 # Batches made at the same time, and batches ready before they are wanted.
 # The work is NumPy's, which lets go of the interpreter only in part, so more
 # calls at once do not help.
 _PARALLEL_CALLS = 2
 _PREFETCH = 4
-
-
-def row_ids_at(
-    step: int, *, seed: int, global_batch_size: int, num_rows: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of global batch `step`.
-
-    Returns:
-      (row ids int64 [B], their epochs int64 [B])
-    """
-    first = step * global_batch_size
-    positions = np.arange(first, first + global_batch_size, dtype=np.int64)
-    return order.rows_at(positions, num_rows, seed)
-
-
-def make_batch(
-    records: Records,
-    masking: Masking,
-    row_ids: np.ndarray,
-    epochs: np.ndarray,
-    seed: int,
-) -> dict[str, np.ndarray]:
-    """Reads and masks rows.
-
-    Args:
-      records: where the rows are.
-      masking: how tokens are hidden.
-      row_ids, epochs: int64 [B].
-      seed: of the masks.
-
-    Returns:
-      The batch keys of `spec`, B rows.
-    """
-    rows = records.rows(row_ids)
-    tokens = np.ascontiguousarray(rows[:, : records.sequence_length])
-    classes = records.classes
-    batch = structure(tokens, classes, records.manifest)
-    batch |= masking.apply(tokens, row_ids, epochs, seed, classes)
-    if records.has_labels:
-        batch[spec.NEXT_SENTENCE_LABELS] = rows[:, records.sequence_length]
-    return batch
-
-
-def structure(token_ids: np.ndarray, classes, manifest) -> dict:
-    """What a row's ids say about its places.
-
-    A sequence begins at each [CLS]; its first segment ends with its first
-    [SEP].
-
-    Args:
-      token_ids: int32 [B, S].
-      classes: `TokenClasses`.
-      manifest: of the records: are rows packed, do they hold pairs?
-
-    Returns:
-      `input_mask` and `segment_ids`, for packed rows also `sequence_ids` and
-      `position_ids`; int32 [B, S].
-    """
-    real = token_ids != classes.pad_id
-    mask = real.astype(np.int32)
-    batch = {spec.INPUT_MASK: mask}
-    if manifest.objective == spec.MASKED_LM:
-        batch[spec.SEGMENT_IDS] = np.zeros_like(token_ids)
-    else:
-        # Pairs stand alone in their row: [CLS] a [SEP] b [SEP].
-        ends = (token_ids == classes.sep_id).astype(np.int32)
-        before = np.cumsum(ends, axis=1, dtype=np.int32) - ends
-        batch[spec.SEGMENT_IDS] = before * mask
-    if manifest.packed:
-        starts = token_ids == classes.cls_id
-        sequence = np.cumsum(starts, axis=1, dtype=np.int32)
-        places = np.arange(token_ids.shape[1], dtype=np.int32)
-        begin = np.maximum.accumulate(np.where(starts, places, 0), axis=1)
-        batch[spec.SEQUENCE_IDS] = sequence * mask
-        batch[spec.POSITION_IDS] = ((places - begin) * mask).astype(np.int32)
-    return batch
 
 
 def batch_signature(

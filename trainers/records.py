@@ -7,7 +7,6 @@ import time
 
 import rich.progress
 
-from tfbert.errors import UserError
 from tfrecords.build import BuildSettings, build_records
 from trainers import command
 
