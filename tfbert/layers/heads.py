@@ -60,7 +60,9 @@ class MaskedLMHead(BertLayer):
         batch, length, width = ops.shape(sequence_output)
         rows = ops.reshape(sequence_output, (-1, width))  # [B S, H]
         starts = ops.multiply(ops.arange(batch, dtype="int32"), length)
-        indices = ops.add(ops.cast(positions, "int32"), starts[:, None])
+        # Not ops.add: on TensorFlow Keras 3.15 takes a column [B, 1] for a
+        # bias, and adds it along the wrong axis, whenever B equals P.
+        indices = ops.cast(positions, "int32") + starts[:, None]
         x = kernels.take_rows(rows, indices)  # [B, P, H]
         return self.layer_norm(self.activation(self.transform(x)))
 
