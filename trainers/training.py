@@ -276,7 +276,9 @@ def _fit(model, total, runtime, make_batches, validation, callbacks):
             steps_per_epoch=every - into,
             validation_data=validation and validation[0],
             validation_steps=validation and validation[1],
-            callbacks=keras.callbacks.CallbackList(callbacks, model=model),
+            callbacks=keras.callbacks.CallbackList(
+                callbacks, add_history=True, model=model
+            ),
             verbose=0,
             shuffle=False,
         )
