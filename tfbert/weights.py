@@ -142,9 +142,7 @@ def _differences(variables: dict, tensors: dict) -> list[str]:
                 f"another shape: {name} wants {list(variables[name].shape)}, "
                 f"the file has {list(value.shape)}"
             )
-        elif ("int" in str(variables[name].dtype)) != (
-            value.dtype.kind in "iu"
-        ):
+        elif _is_whole(variables[name].dtype) != _is_whole(value.dtype):
             problems.append(
                 f"another kind: {name} wants {variables[name].dtype}, the file "
                 f"has {value.dtype}"

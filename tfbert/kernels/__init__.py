@@ -14,6 +14,7 @@ _FAST = plain
 if keras.backend.backend() == "tensorflow":
     from tfbert.kernels import tensorflow as _FAST  # noqa: N812
 
+dense = _FAST.dense
 dropout = _FAST.dropout
 take_rows = _FAST.take_rows
 vocabulary_losses = plain.vocabulary_losses

@@ -73,3 +73,8 @@ def vocabulary_losses(hidden, table, bias, labels):
         from_logits=True,
     )
     return ops.reshape(losses, shape)
+
+
+def dense(gradient):
+    """Returns a gradient as a dense tensor, whatever form it came in."""
+    return ops.convert_to_tensor(gradient)

@@ -21,10 +21,11 @@ class Dropout(keras.layers.Layer):
       rate: share of zeroes, at least 0 and below 1.
       salt: fixed text that tells this layer from the model's other ones, for
         example "block_3/attention/output".
+      **options: of every Keras layer: dtype, name.
     """
 
-    def __init__(self, rate: float, salt: str, *, dtype=None, name=None):
-        super().__init__(dtype=dtype, name=name)
+    def __init__(self, rate: float, salt: str, **options):
+        super().__init__(**options)
         self.rate = rate
         self.salt = salt
         digest = hashlib.sha256(salt.encode()).digest()

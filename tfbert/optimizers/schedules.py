@@ -6,6 +6,7 @@ from keras import ops
 from tfbert.errors import UserError
 
 
+@keras.saving.register_keras_serializable("tfbert")
 class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
     """Up in a straight line, down in another (Devlin et al. 2018, A.2).
 

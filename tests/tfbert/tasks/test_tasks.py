@@ -1,0 +1,187 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfbert.config import BertConfig
+from tfbert.errors import UserError
+from tfbert.optimizers import AdamW
+from tfbert.tasks import ClassificationTask, PretrainingTask, Task
+from tfbert.tasks.task import example_weights
+
+CONFIG = BertConfig.preset("tiny", vocab_size=50, num_hidden_layers=1)
+
+
+def make_task(kind, dtype=None):
+    if kind == "classification":
+        return ClassificationTask(CONFIG, 3, dtype=dtype)
+    return PretrainingTask(CONFIG, kind == "next_sentence", dtype=dtype)
+
+
+def make_batch(task, rows=4, seed=0, **lengths):
+    rng = np.random.default_rng(seed)
+    batch = {}
+    for name, spec in task.input_signature(rows, **lengths).items():
+        high = {"input_ids": 50, "masked_lm_ids": 50}.get(name, 2)
+        value = rng.integers(0, high, spec.shape)
+        batch[name] = tf.constant(value, spec.dtype)
+    batch["input_mask"] = tf.ones_like(batch["input_ids"])
+    return batch
+
+
+KINDS = ("pretraining", "next_sentence", "classification")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_learns_a_batch_by_heart(kind, dtype):
+    task = make_task(kind, dtype)
+    batch = make_batch(task, sequence_length=12)
+    if "masked_lm_weights" in batch:
+        batch["masked_lm_weights"] = tf.ones_like(batch["masked_lm_weights"])
+        batch["masked_lm_ids"] = batch["masked_lm_ids"][:, :1] + tf.zeros(
+            [4, 20], tf.int32
+        )
+    else:
+        batch["is_real_example"] = tf.ones([4], tf.int32)
+    optimizer = AdamW(2e-3)
+    optimizer.build(task.trainable_variables)
+
+    @tf.function
+    def step(index):
+        seed = tf.stack([7, index])
+        with tf.GradientTape() as tape:
+            outputs = task(batch, training=True, dropout_seed=seed)
+            sums = task.loss_sums(batch, outputs)
+            weights = task.loss_weights(batch)
+            loss = sum(sums[name] / weights[name] for name in sums)
+        gradients = tape.gradient(loss, task.trainable_variables)
+        optimizer.apply(gradients)
+        return loss
+
+    losses = [float(step(tf.constant(index))) for index in range(40)]
+    assert losses[-1] < 0.3 * losses[0]
+    metrics = task.metric_sums(batch, task(batch))
+    for value, weight in metrics.values():
+        assert float(value / weight) > 0.9
+        assert value.dtype == weight.dtype == tf.float32
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_interface(kind):
+    task = make_task(kind)
+    batch = make_batch(task)
+    outputs = task(batch)
+    sums, weights = task.loss_sums(batch, outputs), task.loss_weights(batch)
+    assert set(sums) == set(weights)
+    for value in (*sums.values(), *weights.values()):
+        assert value.dtype == tf.float32 and value.shape == ()
+    symbolic = task(task.input_signature(None))
+    assert set(symbolic) == set(outputs)
+    for name, value in symbolic.items():
+        assert value.shape[1:] == tuple(outputs[name].shape[1:])
+    copy = type(task).from_config(task.get_config())
+    for name, value in copy(batch).items():
+        np.testing.assert_allclose(value, outputs[name], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sums_add_up_over_parts_of_a_batch(kind):
+    task = make_task(kind)
+    batch = make_batch(task, rows=6)
+    parts = [
+        {name: value[part] for name, value in batch.items()}
+        for part in (slice(0, 2), slice(2, 6))
+    ]
+
+    def everything(batch):
+        outputs = task(batch)
+        flat = {}
+        flat.update(task.loss_weights(batch))
+        for name, value in task.loss_sums(batch, outputs).items():
+            flat[f"{name} sum"] = value
+        for name, pair in task.metric_sums(batch, outputs).items():
+            flat[f"{name} value"], flat[f"{name} weight"] = pair
+        return flat
+
+    whole = everything(batch)
+    first, second = map(everything, parts)
+    for name, value in whole.items():
+        np.testing.assert_allclose(
+            value, first[name] + second[name], rtol=1e-5, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_that_fill_the_batch_count_for_nothing(kind):
+    task = make_task(kind)
+    batch = make_batch(task, rows=3)
+    if "is_real_example" in batch:
+        batch["is_real_example"] = tf.ones([3], tf.int32)
+    padded = {
+        name: tf.concat([value, tf.zeros_like(value)], axis=0)
+        for name, value in batch.items()
+    }
+    for measure in (
+        lambda b: task.loss_weights(b),
+        lambda b: task.loss_sums(b, task(b)),
+        lambda b: task.metric_sums(b, task(b)),
+    ):
+        wanted, got = measure(batch), measure(padded)
+        for name in wanted:
+            np.testing.assert_allclose(wanted[name], got[name], rtol=1e-5)
+
+
+def test_packed_signature():
+    task = make_task("pretraining")
+    signature = task.input_signature(2, sequence_length=8, packed=True)
+    assert signature["sequence_ids"].shape == (2, 8)
+    assert set(task(signature)) == {"masked_lm_hidden", "masked_lm_logits"}
+
+
+def test_example_weights_default_to_one():
+    np.testing.assert_array_equal(
+        example_weights({"input_ids": tf.zeros([3, 2], tf.int32)}), [1, 1, 1]
+    )
+
+
+def test_what_a_subclass_must_define():
+    task = Task(CONFIG)
+    for call, words in (
+        (lambda: task.call({}), "call"),
+        (lambda: task.loss_sums({}, {}), "loss_sums"),
+        (lambda: task.input_signature(1), "input_signature"),
+    ):
+        with pytest.raises(NotImplementedError, match=words):
+            call()
+    assert task.metric_sums({}, {}) == {}
+
+
+def test_a_task_of_ones_own():
+    class FirstTokenTask(Task):
+        """Predicts the class of a row from its first hidden state."""
+
+        def __init__(self, config, **options):
+            super().__init__(config, name="first_token", **options)
+            self.head = keras.layers.Dense(2, name="head")
+            self.head.build((None, config.hidden_size))
+            self.build()
+
+        def call(self, batch, training=False, dropout_seed=None):
+            encoded = self.encoder(
+                batch, training=training, dropout_seed=dropout_seed
+            )
+            return {"logits": self.head(encoded["sequence_output"][:, 0])}
+
+        def loss_sums(self, batch, outputs):
+            return {"loss": keras.ops.sum(outputs["logits"] ** 2)}
+
+    task = FirstTokenTask(CONFIG)
+    batch = {"input_ids": np.ones((2, 4), np.int32)}
+    assert float(task.loss_weights(batch)["loss"]) == 2
+    assert task.loss_sums(batch, task(batch))["loss"].shape == ()
+
+
+def test_one_class_is_refused():
+    with pytest.raises(UserError, match="at least two classes"):
+        ClassificationTask(CONFIG, 1)
