@@ -180,6 +180,7 @@ def _json_value(value) -> float | int | None:
     value = as_float(value)
     if not math.isfinite(value):
         return None
-    # Eight digits are more than float32 has, and keep the file short.
-    value = float(f"{value:.8g}")
-    return int(value) if value.is_integer() and abs(value) < 2**53 else value
+    if value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    # float32 has seven digits; the others would be dust: 0.00025000001.
+    return float(f"{value:.7g}")

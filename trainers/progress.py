@@ -8,6 +8,7 @@ the run: every ten seconds at first, every five minutes in the end.
 import atexit
 import collections
 import datetime
+import math
 import time
 from collections.abc import Callable, Mapping
 
@@ -18,6 +19,7 @@ import rich.table
 import rich.text
 
 from trainers import command
+from trainers.meter import as_float
 from trainers.watcher import Watcher
 
 # Seconds between two drawings, and between two plain lines.
@@ -124,6 +126,9 @@ class ProgressBar(Watcher):
     def on_test_begin(self, logs: Mapping | None = None) -> None:
         """Says that validation runs."""
         super().on_test_begin(logs)
+        if self.meter.steps and self.step == self._total:
+            # The last steps come before the validation that they lead to.
+            self.on_interval(self.meter.take())
         if self._live:
             self._figures_before, self._line = self._line, "validating"
             self._live.refresh()
@@ -164,7 +169,7 @@ class ProgressBar(Watcher):
             tokens = sum(speed * passed for speed, passed in self._speeds)
             figures.append(f"{tokens / seconds:,.0f} tokens/s")
         left = self._seconds_left()
-        if left is not None:
+        if left:
             figures.append(f"{_duration(left)} left")
         if self._skipped:
             plural = "" if self._skipped == 1 else "s"
@@ -210,7 +215,8 @@ def _shown(row: Mapping) -> list[str]:
 
 def _figure(name: str, value: float | None) -> str:
     label = LABELS.get(name, name.replace("_", " "))
-    if value is None or value != value:
+    value = as_float(value)
+    if not math.isfinite(value):
         return f"{label} not finite"
     if name.endswith("accuracy"):
         return f"{label} {value:.1%}"
