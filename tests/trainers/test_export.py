@@ -1,0 +1,174 @@
+import json
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfbert.errors import UserError
+from trainers import evaluate, export
+
+CLIENT = """
+import json, sys
+import tensorflow as tf
+import tensorflow_text
+model = tf.saved_model.load(sys.argv[1])
+columns = {k: tf.constant(v) for k, v in json.loads(sys.argv[2]).items()}
+answer = model.signatures["serving_default"](**columns)
+assert not [m for m in sys.modules if m.startswith(("tfbert", "trainers"))]
+print(json.dumps({
+    "label": [x.decode() for x in answer["label"].numpy()],
+    "probabilities": answer["probabilities"].numpy().tolist(),
+}))
+"""
+
+
+@pytest.fixture(scope="module", params=["single", "pair"])
+def exported(request, tmp_path_factory):
+    """(version folder, its inputs, the offline evaluator's predictions)."""
+    run = request.getfixturevalue(f"{request.param}_run")
+    data = request.getfixturevalue(f"{request.param}_data")
+    evaluate.evaluate(run, data, name="offline", batch_size=3)
+    lines = (run / "predictions-offline.jsonl").read_text("utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    version = export.write_export(run, tmp_path_factory.mktemp("out") / "name")
+    names = ["text"] if request.param == "single" else ["text_a", "text_b"]
+    columns = zip(*(row["text"] for row in rows), strict=True)
+    inputs = {
+        name: list(column) for name, column in zip(names, columns, strict=True)
+    }
+    return version, inputs, rows
+
+
+def same(answer, rows):
+    assert answer["label"] == [row["predicted"] for row in rows]
+    np.testing.assert_allclose(
+        answer["probabilities"],
+        [row["probabilities"] for row in rows],
+        atol=1e-6,
+    )
+
+
+def test_a_process_without_tfbert_gets_the_offline_answers(exported, tmp_path):
+    version, inputs, rows = exported
+    done = subprocess.run(
+        [sys.executable, "-c", CLIENT, str(version), json.dumps(inputs)],
+        cwd=tmp_path,
+        # Without PYTHONPATH and without the working tree on the path.
+        env={"TF_CPP_MIN_LOG_LEVEL": "3", "PATH": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    same(json.loads(done.stdout), rows)
+    # The answers differ, or the comparison would prove nothing.
+    assert len({row["predicted"] for row in rows}) > 1
+
+
+def test_the_c_api_that_serving_links_gets_the_offline_answers(
+    exported, tmp_path
+):
+    version, inputs, rows = exported
+    request = {"model": str(version)} | tensors(version, inputs)
+    path = tmp_path / "request.json"
+    path.write_text(json.dumps(request), encoding="utf-8")
+    client = Path(__file__).parent / "c_api_client.py"
+    done = subprocess.run(
+        [sys.executable, str(client), sysconfig.get_path("purelib"), str(path)],
+        env={"TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    same(json.loads(done.stdout), rows)
+
+
+def tensors(version, inputs):
+    """The graph's tensors behind the signature's names."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    model = saved_model_pb2.SavedModel()
+    model.ParseFromString((version / "saved_model.pb").read_bytes())
+    signature = model.meta_graphs[0].signature_def["serving_default"]
+    return {
+        "inputs": {
+            signature.inputs[name].name: column
+            for name, column in inputs.items()
+        },
+        "outputs": {
+            name: [tensor.name, tf.dtypes.as_dtype(tensor.dtype).name]
+            for name, tensor in signature.outputs.items()
+        },
+    }
+
+
+def test_card_and_readme_are_filled_in(exported):
+    version, inputs, _ = exported
+    card = json.loads((version / "assets.extra/model.json").read_text("utf-8"))
+    assert card["inputs"] == list(inputs)
+    assert card["labels"] == ["bad", "good", "très bien"]
+    assert card["step"] == 7
+    readme = (version / "README.md").read_text("utf-8")
+    assert f"{version.parent.resolve()}:/models/name" in readme
+    assert all(name in readme for name in inputs)
+
+
+def test_a_pretraining_run_becomes_an_embedder(single_run, tmp_path, capsys):
+    from trainers import predict
+
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("config.json", "vocab.txt", "tokenizer_config.json"):
+        (run / name).write_bytes((single_run / name).read_bytes())
+    checkpoint = run / "checkpoints" / "step-00000001"
+    checkpoint.mkdir(parents=True)
+    weights = (single_run / "best.safetensors").read_bytes()
+    (checkpoint / "model.safetensors").write_bytes(weights)
+    (run / "run.json").write_text('{"kind": "pretraining"}')
+    export.main([str(run), "--output", str(tmp_path / "out")])
+    assert "written" in capsys.readouterr().out
+    predict.main([str(tmp_path / "out"), "a funny film", "", "--json"])
+    lines = capsys.readouterr().out.splitlines()
+    vectors = np.array([json.loads(line)["embedding"] for line in lines])
+    assert vectors.shape == (2, 32)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def test_bfloat16_is_near_float32(single_run, tmp_path):
+    texts = tf.constant(["a warm and funny film", "dull"])
+    answers = []
+    for precision in ("float32", "bfloat16"):
+        version = export.write_export(
+            single_run, tmp_path / precision, precision=precision
+        )
+        model = tf.saved_model.load(str(version))
+        answer = model.signatures["serving_default"](text=texts)
+        answers.append(answer["probabilities"].numpy())
+    assert 0 < np.abs(answers[0] - answers[1]).max() < 0.05
+
+
+def test_mistakes_are_named(single_run, tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        export.write_export(tmp_path / "none", tmp_path / "out")
+    with pytest.raises(UserError, match="is in use: it holds .*config.json"):
+        export.write_export(single_run, single_run)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "run.json").write_text('{"kind": "cake"}')
+    with pytest.raises(UserError, match="not kind 'cake'"):
+        export.write_export(other, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_without_checkpoint_is_named(single_run, tmp_path):
+    young = tmp_path / "young"
+    young.mkdir()
+    for path in single_run.iterdir():
+        if path.is_file() and path.suffix != ".safetensors":
+            (young / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(UserError, match="holds no checkpoint"):
+        export.write_export(young, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
