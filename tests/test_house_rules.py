@@ -1,6 +1,8 @@
 """The architecture's rules. Each finding says file:line and the cure."""
 
 import ast
+import configparser
+import fnmatch
 import pathlib
 import re
 import subprocess
@@ -194,6 +196,30 @@ def test_no_stray_rooms():
             f"{name}:1: not in the plan of the house (docs/architecture.md); "
             "move it into a room"
             for name in sorted(top - TOP_LEVEL)
+        ]
+    )
+
+
+def test_data_files_are_installed():
+    """A file beside the code that is not packaged is missed by users only."""
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    packaged = [
+        f"{package.replace('.', '/')}/{pattern}"
+        for package, patterns in settings["options.package_data"].items()
+        for pattern in patterns.split()
+    ]
+    report(
+        [
+            f"{name}:1: not in setup.cfg's [options.package_data]; add it"
+            for name in listed_files()
+            if name.split("/")[0] in MAY_IMPORT
+            and not name.endswith(".py")
+            and not any(
+                fnmatch.fnmatch(name, pattern)
+                and name.count("/") == pattern.count("/")
+                for pattern in packaged
+            )
         ]
     )
 
