@@ -38,6 +38,7 @@ h3 { font-size: 15px; margin: 0 0 8px; }
 p { margin: 6px 0; }
 .muted, figcaption, caption { color: var(--muted); font-size: 13.5px; }
 .columns { columns: 2; column-gap: 14px; }
+.columns + .card { margin-top: 14px; }
 .columns > * { break-inside: avoid; margin-bottom: 14px; }
 @media (max-width: 760px) { .columns { columns: 1; } }
 .card, figure {
@@ -70,7 +71,7 @@ tr:last-child > * { border-bottom: 0; }
 th { font-weight: 500; color: var(--muted); }
 table.facts th { width: 1%; white-space: nowrap; }
 th:last-child, td:last-child { padding-right: 0; }
-thead th { white-space: nowrap; }
+thead th, td.bars, tr:has(td.bars) td { white-space: nowrap; }
 td.number, th.number {
   text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap;
 }

@@ -11,7 +11,7 @@ from trainers.run_folder import MANIFEST_FILE, RunFolder, read_json
 # Sources and per-label rows shown; the files have all of them.
 MOST_ROWS = 30
 HELD_OUT = "held_out"
-STARTS = ("started", "host", "command")
+STARTS = ("started (UTC)", "host", "command")
 
 
 def data_account(run: RunFolder) -> str:
@@ -95,7 +95,12 @@ def environment(run: RunFolder) -> str:
         changed = " (with changes)" if git.get("changed") else ""
         versions["git commit"] = f"{git.get('commit', '')[:12]}{changed}"
     starts = [
-        (start.get("time"), start.get("host"), html.code(start.get("command")))
+        (
+            # 2026-01-31T12:00:00+00:00, without seconds and zone.
+            str(start.get("time"))[:16].replace("T", "\u00a0"),
+            start.get("host"),
+            html.code(start.get("command")),
+        )
         for start in found.get("starts") or []
         if isinstance(start, dict)
     ]
@@ -243,7 +248,8 @@ def _sources(manifest: Mapping) -> str:
     ]
     if not rows:
         return ""
-    caption = f"{len(sources):,} source files of the whole build"
+    plural = "" if len(sources) == 1 else "s"
+    caption = f"{len(sources):,} source file{plural} of the whole build"
     if len(sources) > MOST_ROWS:
         caption += f"; the first {MOST_ROWS} are shown"
     head = ("source", "documents", "lines", "size")
