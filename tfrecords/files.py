@@ -21,6 +21,9 @@ JSON_ENDINGS = (".jsonl", ".ndjson")
 PART_BYTES = 4 << 20
 LINE_BYTES = 1 << 20
 
+# Read from a compressed file at once; it may grow to many times as much.
+_BLOCK_BYTES = 1 << 16
+
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -106,17 +109,58 @@ class CountedStream(io.RawIOBase):
         return len(data)
 
 
+class _ZstandardStream(io.RawIOBase):
+    """What the Zstandard frames of a stream hold.
+
+    The library's own reader takes a file that is cut off for one that ends.
+    """
+
+    def __init__(self, stream: io.RawIOBase):
+        import zstandard
+
+        self._stream = stream
+        self._library = zstandard
+        self._frame = None
+        self._ready = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        """Raises EOFError where the data is damaged or cut off."""
+        while not self._ready:
+            data = self._stream.read(_BLOCK_BYTES)
+            if not data:
+                if self._frame is not None:
+                    raise EOFError("it ends inside a frame")
+                return 0
+            self._ready = b"".join(self._frames(data))
+        count = min(len(buffer), len(self._ready))
+        buffer[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        return count
+
+    def _frames(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            if self._frame is None:
+                # `zstd --long=31` is the widest window there is.
+                engine = self._library.ZstdDecompressor(max_window_size=2**31)
+                self._frame = engine.decompressobj()
+            try:
+                yield self._frame.decompress(data)
+            except self._library.ZstdError as error:
+                raise EOFError(str(error)) from None
+            data = self._frame.unused_data
+            if self._frame.eof:
+                self._frame = None
+
+
 def decompressed(stream: io.RawIOBase, path: str) -> io.BufferedIOBase:
     if path.endswith(".gz"):
         buffered = io.BufferedReader(stream, 1 << 20)
         return io.BufferedReader(gzip.GzipFile(fileobj=buffered), 1 << 20)
     if path.endswith(".zst"):
-        import zstandard
-
-        reader = zstandard.ZstdDecompressor().stream_reader(
-            stream, read_across_frames=True
-        )
-        return io.BufferedReader(reader, 1 << 20)
+        stream = _ZstandardStream(stream)
     return io.BufferedReader(stream, 1 << 20)
 
 

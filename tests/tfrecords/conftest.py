@@ -20,7 +20,7 @@ TOKENS = (
 )
 
 
-def write_records(
+def _write_records(
     folder,
     rows,
     *,
@@ -75,7 +75,7 @@ def write_records(
     return folder
 
 
-def random_rows(count, length, seed=0):
+def _random_rows(count, length, seed=0):
     """Rows "[CLS] words [SEP]" of different lengths, int32 [count, length].
 
     The first two words say which row it is.
@@ -92,10 +92,16 @@ def random_rows(count, length, seed=0):
 
 
 @pytest.fixture
+def random_rows():
+    """The function above."""
+    return _random_rows
+
+
+@pytest.fixture
 def make_records(tmp_path):
     """A function: (name, rows, **how) -> opened Records."""
 
     def make(name, rows, **how):
-        return Records(write_records(tmp_path / name, rows, **how))
+        return Records(_write_records(tmp_path / name, rows, **how))
 
     return make

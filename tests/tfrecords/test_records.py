@@ -1,0 +1,118 @@
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfbert.errors import UserError
+from tfrecords import spec
+from tfrecords.manifest import Manifest
+from tfrecords.records import Records
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 29, 30, 31])
+@pytest.mark.parametrize("shards", [1, 4])
+def test_any_row_is_found(make_records, random_rows, count, shards):
+    rows = random_rows(count, 9)
+    records = make_records("r", rows, shards=shards)
+    assert records.num_rows == count
+    ids = np.random.default_rng(0).integers(0, count, 100)
+    np.testing.assert_array_equal(records.rows(ids), rows[ids])
+
+
+def test_shards_are_plain_tfrecords(make_records, random_rows):
+    rows = random_rows(20, 9)
+    records = make_records("r", rows, shards=2)
+    files = [str(records.path / s.file) for s in records.manifest.shards]
+    found = []
+    for data in tf.data.TFRecordDataset(files).as_numpy_iterator():
+        example = tf.train.Example.FromString(data)
+        (value,) = example.features.feature[spec.TOKEN_IDS].bytes_list.value
+        found.append(np.frombuffer(value, "<u2").reshape(-1, 9))
+    np.testing.assert_array_equal(np.concatenate(found), rows)
+    records_of = [shard.records for shard in records.manifest.shards]
+    assert sum(records_of) == len(found)
+
+
+def test_locate_points_at_the_row(make_records, random_rows):
+    rows = random_rows(20, 9)
+    records = make_records("r", rows, shards=3)
+    for row in range(20):
+        file, _, offset = records.locate(row)
+        data = (records.path / file).read_bytes()[offset : offset + 18]
+        np.testing.assert_array_equal(np.frombuffer(data, "<u2"), rows[row])
+
+
+def test_manifest_comes_back(make_records, random_rows):
+    records = make_records("r", random_rows(5, 9))
+    again = Manifest.read(records.path)
+    assert again == records.manifest
+    assert again.to_json() == records.manifest.to_json()
+    assert 0 < again.packing_efficiency <= 1
+
+
+def shard(records, number=0):
+    return records.path / records.manifest.shards[number].file
+
+
+def edit(records, **changes):
+    path = records.path / spec.MANIFEST_FILE
+    content = json.loads(path.read_text())
+    content.update(changes)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    "harm, message",
+    [
+        (lambda r: shard(r).unlink(), "00000.tfrecord is missing"),
+        (lambda r: shard(r).write_bytes(b""), "has 0 bytes"),
+        (
+            lambda r: shard(r).write_bytes(shard(r).read_bytes()[:-1]),
+            "the manifest says",
+        ),
+        (
+            lambda r: (r.path / "rows-00007.tfrecord").write_bytes(b"x"),
+            "rows-00007.tfrecord is not in it",
+        ),
+        (lambda r: (r.path / "vocab.txt").unlink(), "vocab.txt is missing"),
+        (
+            lambda r: (r.path / "vocab.txt").write_text("a\nb\n"),
+            "not the vocabulary",
+        ),
+        (lambda r: (r.path / "manifest.json").unlink(), "no records in"),
+        (lambda r: (r.path / "manifest.json").write_text("{"), "not JSON"),
+        (lambda r: edit(r, format="x"), "not the manifest"),
+        (lambda r: edit(r, format_version=99), "format version 99"),
+        (lambda r: edit(r, rows=4), "counts 4 rows"),
+        (lambda r: edit(r, rows_per_record=2), "do not agree"),
+    ],
+)
+def test_a_folder_that_is_not_whole_is_refused(
+    make_records, random_rows, harm, message
+):
+    records = make_records("r", random_rows(20, 9), shards=2)
+    harm(records)
+    with pytest.raises(UserError, match=message):
+        Records(records.path)
+
+
+def test_a_manifest_without_an_entry_is_refused(make_records, random_rows):
+    records = make_records("r", random_rows(5, 9))
+    path = records.path / spec.MANIFEST_FILE
+    content = json.loads(path.read_text())
+    del content["tokens"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="tokens"):
+        Records(records.path)
+
+
+def test_ids_beyond_the_vocabulary_are_named(make_records, random_rows):
+    rows = random_rows(20, 9)
+    rows[13, 4] = 5000
+    records = make_records("r", rows, shards=2)
+    records.rows(np.arange(10))
+    with pytest.raises(
+        UserError, match="00001.*record 0, byte 51: row 13 .* 5000"
+    ):
+        records.rows(np.array([2, 13]))
