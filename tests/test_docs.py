@@ -66,8 +66,15 @@ def head_comment(text: str) -> list[str]:
 
 
 def words_of(command: str) -> list[str]:
-    """Splits a command; leaves out variables set before it and redirections."""
-    words = shlex.split(command, comments=True)
+    """Splits a command; leaves out variables set before it and redirections.
+
+    A row that is only a part of a shell script (an open quotation mark) is no
+    command of ours: [].
+    """
+    try:
+        words = shlex.split(command, comments=True)
+    except ValueError:
+        return []
     while words and re.fullmatch(r"\w+=.*", words[0]):
         words = words[1:]
     for stop in ("|", ">", "&&", "&", ";"):
@@ -99,8 +106,7 @@ def commands() -> list[tuple[str, list[str]]]:
         if (words := words_of(text))
         and (
             words[0] in ("tfbert", "make")
-            or words[:2] == ["python", "-m"]
-            and words[2].startswith("trainers.")
+            or " ".join(words).startswith("python -m trainers.")
         )
     ]
 
