@@ -41,7 +41,7 @@ class Records:
         self.num_rows = self.manifest.rows
         self.sequence_length = self.manifest.sequence_length
         self.has_labels = self.manifest.label_columns > 0
-        self.vocabulary = self._read_vocabulary()
+        self.vocabulary = vocabulary_of(self.path, self.manifest)
         self.classes = TokenClasses.of(self.vocabulary)
         self._layout = self.manifest.layout
         self._check_shards()
@@ -52,25 +52,6 @@ class Records:
                 f"{self.path}: the manifest counts {self.num_rows} rows, its "
                 f"shards {self._starts[-1]}; build the records again."
             )
-
-    def _read_vocabulary(self) -> list[str]:
-        facts = self.manifest.vocabulary
-        path = self.path / facts["file"]
-        try:
-            tokens = path.read_text(encoding="utf-8").removesuffix("\n")
-        except FileNotFoundError:
-            raise UserError(
-                f"{path} is missing: the folder is not whole. Copy all of it, "
-                "or build the records again."
-            ) from None
-        digest = hashlib.sha256(tokens.encode("utf-8")).hexdigest()
-        if digest != facts["sha256"]:
-            raise UserError(
-                f"{path} is not the vocabulary that these rows were made with "
-                f"(sha256 {digest[:12]}..., wanted {facts['sha256'][:12]}...)."
-                " Put the right one back, or build the records again."
-            )
-        return tokens.split("\n")
 
     def _check_shards(self) -> None:
         wrong = []
@@ -152,3 +133,28 @@ class Records:
             f"vocabulary has {size}. The file is damaged: `tfbert records "
             f"verify {self.path}` checks all of it."
         )
+
+
+def vocabulary_of(folder: Path, manifest: Manifest) -> list[str]:
+    """The tokens beside some records.
+
+    Raises:
+      UserError: they are missing, or not those that the rows were made with.
+    """
+    facts = manifest.vocabulary
+    path = folder / facts["file"]
+    try:
+        tokens = path.read_text(encoding="utf-8").removesuffix("\n")
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} is missing: the folder is not whole. Copy all of it, "
+            "or build the records again."
+        ) from None
+    digest = hashlib.sha256(tokens.encode("utf-8")).hexdigest()
+    if digest != facts["sha256"]:
+        raise UserError(
+            f"{path} is not the vocabulary that these rows were made with "
+            f"(sha256 {digest[:12]}..., wanted {facts['sha256'][:12]}...)."
+            " Put the right one back, or build the records again."
+        )
+    return tokens.split("\n")

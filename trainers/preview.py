@@ -216,13 +216,9 @@ def print_account(records: Records) -> None:
             for bits, count in manifest.document_lengths.items()
         ],
     )
-    longest = rich.table.Table(
-        "tokens",
-        "file",
-        "line",
-        title="Longest documents",
-        title_justify="left",
-    )
+    longest = rich.table.Table(title="Longest documents", title_justify="left")
+    for name in ("tokens", "file", "line"):
+        longest.add_column(name, overflow="fold")
     for entry in manifest.longest_documents:
         longest.add_row(
             f"{entry['tokens']:,}", entry["file"], str(entry["line"])

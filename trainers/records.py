@@ -4,10 +4,17 @@ import contextlib
 import os
 import sys
 import time
+from pathlib import Path
 
 import rich.progress
 
+from tfbert.errors import UserError
+from tfrecords import spec
 from tfrecords.build import BuildSettings, build_records
+from tfrecords.manifest import Manifest
+from tfrecords.records import vocabulary_of
+from tfrecords.token_classes import TokenClasses
+from tfrecords.verify import verify
 from trainers import command
 
 EXAMPLE = (
@@ -85,9 +92,7 @@ def main(argv: list[str] | None = None) -> None:
     """Runs the verb."""
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["verify"]:
-        from trainers import verify
-
-        verify.main(argv[1:])
+        verify_main(argv[1:])
         return
     values = build_parser().parse_args(argv).as_dict()
     if values.pop("cased"):
@@ -102,6 +107,48 @@ def main(argv: list[str] | None = None) -> None:
     with _progress_bar() as progress:
         manifests = build_records(settings, progress)
     _print_account(manifests, settings, time.perf_counter() - start)
+
+
+def build_verify_parser() -> command.Parser:
+    """The settings of `tfbert records verify`."""
+    parser = command.make_parser(
+        "records verify",
+        "Checks every checksum of a folder of records, and names the file, "
+        "the record and the byte of what is wrong.",
+        "tfbert records verify records/",
+    )
+    parser.add_argument("folder", type=str, help="what to check")
+    return parser
+
+
+def verify_main(argv: list[str]) -> None:
+    """Runs `tfbert records verify`.
+
+    Raises:
+      UserError: something is wrong; all of it is printed before.
+    """
+    folder = build_verify_parser().parse_args(argv).folder
+    manifest = Manifest.read(folder)
+    folders = [Path(folder)]
+    if manifest.held_out_share and manifest.split == "train":
+        folders.append(Path(folder) / spec.HELD_OUT_FOLDER)
+    lost = bad = checked = 0
+    for path in folders:
+        manifest = Manifest.read(path)
+        tokens = vocabulary_of(path, manifest)
+        faults = verify(path, TokenClasses.of(tokens))
+        for fault in faults:
+            command.console.print(f"{path}: {fault}", markup=False)
+        bad += len(faults)
+        lost += sum(fault.rows for fault in faults)
+        checked += manifest.rows
+    if bad:
+        raise UserError(
+            f"{bad} fault{'s' if bad > 1 else ''} in {folder}, which touch "
+            f"{lost} of {checked} rows. Copy the files named above again from "
+            "where they came, or build the records again."
+        )
+    command.console.print(f"{folder}: all checksums agree ({checked:,} rows).")
 
 
 @contextlib.contextmanager

@@ -1,0 +1,103 @@
+import json
+
+import pytest
+
+from tfbert.errors import UserError
+from tfrecords.records import Records
+from trainers import preview, records
+
+TOKENS = (
+    ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", "the", "sea", "ship"]
+    + [chr(c) for c in range(ord("a"), ord("z") + 1)]
+    + ["##" + chr(c) for c in range(ord("a"), ord("z") + 1)]
+)
+
+
+@pytest.fixture
+def text(tmp_path):
+    documents = [
+        f"the sea {'x' * number} the ship.\nthe {number % 7 * 'ab '} ship."
+        for number in range(1, 80)
+    ]
+    (tmp_path / "a.txt").write_text("\n\n".join(documents + documents[:3]))
+    (tmp_path / "vocab.txt").write_text("\n".join(TOKENS) + "\n")
+    return [
+        "--input",
+        str(tmp_path / "*.txt"),
+        "--vocab",
+        str(tmp_path / "vocab.txt"),
+        "--output",
+        str(tmp_path / "records"),
+        "--max_length",
+        "32",
+        "--processes",
+        "1",
+        "--documents",
+        "blank_line",
+    ]
+
+
+def test_the_way_from_text_to_a_look_at_it(tmp_path, text, capsys):
+    (tmp_path / "vocab.txt").rename(tmp_path / "vocab")
+    text[3] = str(tmp_path / "vocab")
+    folder = str(tmp_path / "records")
+    records.main(text + ["--held_out", "0.2"])
+    said = capsys.readouterr().out
+    assert "left out, duplicate: 3" in said
+    assert "held_out: " in said and f"tfbert preview {folder}" in said
+
+    records.main(["verify", folder])
+    assert "all checksums agree" in capsys.readouterr().out
+
+    preview.main([folder, "--rows", "2", "--batch_size", "8"])
+    said = capsys.readouterr().out
+    opened = Records(folder)
+    assert f"Masks of {opened.num_rows:,} rows" in said
+    for words in ("[MASK](", "shown as [MASK]", "[UNK]", "packing"):
+        assert words in said
+    assert "Longest documents" in said
+
+
+def test_settings_reach_the_records(tmp_path, text, capsys):
+    path = tmp_path / "b.jsonl"
+    path.write_text("\n".join([json.dumps({"body": "the ship"}), "{"]))
+    text[1] = str(path)
+    more = ["--cased", "--text_field", "body", "--on_bad_text", "skip"]
+    records.main(text + more + ["--packing", "false", "--seed", "9"])
+    manifest = Records(tmp_path / "records").manifest
+    assert manifest.tokenizer == {"lowercase": False}
+    assert (manifest.seed, manifest.packed) == (9, False)
+    assert manifest.rejected == {"bad_json": 1}
+    assert "left out, bad_json: 1" in capsys.readouterr().out
+
+
+def test_an_output_folder_in_use_is_refused(text):
+    records.main(text)
+    with pytest.raises(UserError, match="output folder in use"):
+        records.main(text)
+
+
+def test_a_misspelt_setting_is_refused(text):
+    with pytest.raises(UserError, match="max_length"):
+        records.main(text + ["--max_lenght", "64"])
+
+
+def test_verify_names_what_is_wrong(tmp_path, text, capsys):
+    records.main(text + ["--held_out", "0.3"])
+    path = tmp_path / "records" / "held_out" / "rows-00000.tfrecord"
+    data = bytearray(path.read_bytes())
+    data[60] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(UserError, match="1 fault in .*records"):
+        records.main(["verify", str(tmp_path / "records")])
+    said = capsys.readouterr().out
+    assert "rows-00000.tfrecord, record 0, byte 0: the checksum" in said
+
+
+def test_progress_off_a_terminal_is_a_line_now_and_then(capsys):
+    update = records._plain_progress(every=0.0)
+    update(5_000_000, 10_000_000, 7, 9)
+    update(5_000_000, 0, 7, 9)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "50 %, 5.0 MB read, 7 documents, 9 rows"
+    assert second == "5.0 MB read, 7 documents, 9 rows"
