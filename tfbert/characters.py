@@ -34,10 +34,11 @@ def read_characters() -> dict[str, dict[int, str]]:
       `removed`: control, format, private-use characters and U+FFFD.
       `space`: white space. `chinese`: the CJK ideographs. `mark`: what accent
       stripping removes. `punctuation`. `combining`: characters with a
-      combining class that accent stripping leaves. `joined`: characters that
-      the WordPiece kernel of TF.Text splits at, and BERT does not. `apart`:
-      those that BERT splits at, and the kernel does not. `letter`: the only
-      one with values, the lower-cased decomposition without marks.
+      combining class that accent stripping leaves; the value has the class
+      as its code point. `barrier`: marks that have none. `joined`:
+      characters that the WordPiece kernel of TF.Text splits at, and BERT
+      does not. `apart`: those that BERT splits at, and the kernel does not.
+      `letter`: characters and their lower-cased decomposition without marks.
     """
     sections: dict[str, dict[int, str]] = {}
     text = resources.files("tfbert").joinpath("characters.txt")

@@ -13,7 +13,7 @@ import functools
 import flatbuffers
 import numpy as np
 
-from tfbert.characters import character_map, kernel_map, read_characters
+from tfbert.characters import character_map, kernel_map
 
 # A value of the trie: this bit, the place in the pool, the number of bytes.
 _CHANGED = 1 << 30
@@ -45,12 +45,6 @@ def normalizer_model(lowercase: bool) -> bytes:
     for code, text in inner.items():
         table.setdefault(code, text)
     return build_model(table)
-
-
-@functools.cache
-def cleaner_model() -> bytes:
-    """The model that only removes what BERT's clean-up removes."""
-    return build_model(read_characters()["removed"])
 
 
 def build_model(table: dict[int, str]) -> bytes:

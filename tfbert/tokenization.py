@@ -1,9 +1,8 @@
 """BERT's tokenizer as TensorFlow ops: text -> ids, anywhere a graph runs.
 
-The same graph makes records, feeds fine-tuning and serves. It has three
-kernels of TF.Text, all of which TF Serving links: `FastBertNormalize` with a
-table of ours (`tfbert.normalizer_model`), `FastWordpieceTokenizeWithOffsets`,
-and, for a handful of scripts, `NormalizeUTF8`.
+The same graph makes records, feeds fine-tuning and serves. It has two kernels
+of TF.Text, both of which TF Serving links: `FastBertNormalize` with a table
+of ours (`tfbert.normalizer_model`) and `FastWordpieceTokenizeWithOffsets`.
 
 Two things do not fit into a table and a trie. Words of more than 100
 characters become [UNK], where the kernel counts bytes; and canonical order
@@ -22,9 +21,11 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from tfbert import atomic
-from tfbert.characters import kernel_vocabulary, read_characters
+from tfbert.characters import kernel_vocabulary
 from tfbert.errors import UserError
-from tfbert.normalizer_model import cleaner_model, normalizer_model
+from tfbert.input_layout import lay_out
+from tfbert.mark_order import MarkOrder, disordered_pattern
+from tfbert.normalizer_model import normalizer_model
 from tfbert.spans import TextBytes, gather_in_rows
 from tfbert.vocabulary import (
     CLS,
@@ -109,8 +110,11 @@ class Tokenizer(tf.Module):
             self._make_kernels()
 
     def _make_kernels(self) -> None:
-        self._normalizer = _normalizer(normalizer_model(self._lowercase))
-        self._cleaner = _normalizer(cleaner_model())
+        model = np.frombuffer(normalizer_model(self._lowercase), np.uint8)
+        self._normalizer = tf_text.FastBertNormalizer(
+            model_buffer=tf.constant(model)
+        )
+        self._mark_order = MarkOrder()
         self._wordpieces = tf_text.FastWordpieceTokenizer(
             vocab=kernel_vocabulary(self._tokens, self._lowercase),
             # No character takes more than four bytes. What the kernel lets
@@ -143,16 +147,18 @@ class Tokenizer(tf.Module):
         """
         texts = _as_texts(texts)
         normal = self._normalizer.normalize(texts)
-        rare = self._is_rare(normal)
+
+        def order() -> tf.Tensor:
+            return self._normalizer.normalize(self._mark_order(texts)[0])
 
         def careful() -> tf.RaggedTensor:
-            ordered = self._cleaner.normalize(texts)
-            ordered = tf_text.normalize_utf8(ordered, "NFD")
-            ordered = self._normalizer.normalize(ordered)
-            return self._pieces(tf.where(rare, ordered, normal)).ids
+            ordered = tf.cond(
+                self._is_disordered(normal), order, lambda: normal
+            )
+            return self._pieces(ordered).ids
 
         return tf.cond(
-            tf.reduce_any(rare),
+            self._is_rare(normal),
             careful,
             lambda: self._wordpieces.tokenize(normal),
         )
@@ -170,7 +176,6 @@ class Tokenizer(tf.Module):
         """
         texts = _as_texts(texts)
         normal, sources = self._normalizer.normalize_with_offsets(texts)
-        rare = self._is_rare(normal)
 
         def plain():
             pieces = self._pieces(normal)
@@ -181,29 +186,20 @@ class Tokenizer(tf.Module):
                 gather_in_rows(sources, rows, pieces.lasts),
             )
 
-        def careful():
-            clean, clean_sources = self._cleaner.normalize_with_offsets(texts)
-            ordered, ordered_map = tf_text.normalize_utf8_with_offsets_map(
-                clean, "NFD"
-            )
+        def order():
+            ordered, source = self._mark_order(texts)
             again, again_sources = self._normalizer.normalize_with_offsets(
                 ordered
             )
-            pieces = self._pieces(tf.where(rare, again, normal))
+            pieces = self._pieces(again)
             rows = pieces.ids.value_rowids()
+            firsts, lasts = (
+                source(rows, gather_in_rows(again_sources, rows, places))
+                for places in (pieces.firsts, pieces.lasts)
+            )
+            return pieces.ids, firsts, lasts
 
-            def source(places: tf.Tensor) -> tf.Tensor:
-                direct = gather_in_rows(sources, rows, places)
-                back = gather_in_rows(again_sources, rows, places)
-                back = tf_text.find_source_offsets(
-                    ordered_map, pieces.ids.with_flat_values(back)
-                ).flat_values
-                back = gather_in_rows(clean_sources, rows, back)
-                return tf.where(tf.gather(rare, rows), back, direct)
-
-            return pieces.ids, source(pieces.firsts), source(pieces.lasts)
-
-        ids, firsts, lasts = tf.cond(tf.reduce_any(rare), careful, plain)
+        ids, firsts, lasts = tf.cond(self._is_disordered(normal), order, plain)
         spans = TextBytes(texts).character_spans(
             ids.value_rowids(), firsts, lasts
         )
@@ -215,7 +211,7 @@ class Tokenizer(tf.Module):
         """Makes BERT's input: [CLS] a [SEP], or [CLS] a [SEP] b [SEP].
 
         Too long a pair loses tokens from the end of the longer text, one at a
-        time (google-research/bert, `_truncate_seq_pair`).
+        time, see `tfbert.input_layout`.
 
         Args:
           text_a: string [B], UTF-8.
@@ -235,42 +231,15 @@ class Tokenizer(tf.Module):
                 f"max_length is {max_length}; the special tokens alone take "
                 f"{num_special}. Give a larger max_length."
             )
-        room = max_length - num_special
-        first, first_length = _dense(self(text_a), room)
-        if text_b is None:
-            second = tf.zeros_like(first)
-            second_length = tf.zeros_like(first_length)
-            end = first_length + 2
-        else:
-            second, second_length = _dense(self(text_b), room)
-            first_length, second_length = (
-                tf.minimum(
-                    first_length,
-                    tf.maximum(room - second_length, (room + 1) // 2),
-                ),
-                tf.minimum(
-                    second_length, tf.maximum(room - first_length, room // 2)
-                ),
-            )
-            end = first_length + second_length + 3
-        # [B, 1] against [S]: which place holds what.
-        place = tf.range(max_length)
-        sep_a = first_length + 1
-        in_first = (place > 0) & (place < sep_a)
-        in_second = (place > sep_a) & (place < end - 1)
-        from_first = _columns(first, place - 1)
-        from_second = _columns(second, place - sep_a - 1)
-        ids = tf.where(in_first, from_first, self.pad_id)
-        ids = tf.where(in_second, from_second, ids)
-        ids = tf.where((place == sep_a) | (place == end - 1), self.sep_id, ids)
-        ids = tf.where(place == 0, self.cls_id, ids)
-        mask = tf.cast(place < end, tf.int32)
-        segments = tf.cast((place > sep_a) & (place < end), tf.int32)
-        return {
-            "input_ids": ids,
-            "input_mask": mask,
-            "segment_ids": segments,
-        }
+        second = None if text_b is None else self(text_b)
+        return lay_out(
+            self(text_a),
+            second,
+            max_length=max_length,
+            pad_id=self.pad_id,
+            cls_id=self.cls_id,
+            sep_id=self.sep_id,
+        )
 
     def tokens(self, ids) -> list:
         """The tokens of `ids` (any nesting of lists, array or tensor)."""
@@ -338,9 +307,17 @@ class Tokenizer(tf.Module):
         atomic.write_file(Path(folder) / SETTINGS_FILE, settings + "\n")
 
     def _is_rare(self, normal: tf.Tensor) -> tf.Tensor:
-        """Which normalized texts may not be for the plain way, bool [B]."""
-        pattern = _rare_pattern(self._lowercase)
-        return tf.strings.regex_full_match(normal, pattern)
+        """Whether the plain way may be wrong for a text of the batch, bool."""
+        pattern = _long_pattern()
+        if self._lowercase:
+            pattern += "|" + disordered_pattern()
+        return _any_match(normal, pattern)
+
+    def _is_disordered(self, normal: tf.Tensor) -> tf.Tensor:
+        """Whether the order of marks may matter in the batch, bool."""
+        if not self._lowercase:
+            return tf.constant(False)
+        return _any_match(normal, disordered_pattern())
 
     def _pieces(self, normal: tf.Tensor) -> "_Pieces":
         """WordPiece with [UNK] for words of more than 100 characters."""
@@ -397,43 +374,20 @@ def _as_texts(texts) -> tf.Tensor:
     return texts
 
 
-def _normalizer(model: bytes) -> tf_text.FastBertNormalizer:
-    buffer = tf.constant(np.frombuffer(model, np.uint8))
-    return tf_text.FastBertNormalizer(model_buffer=buffer)
+def _any_match(texts: tf.Tensor, pattern: str) -> tf.Tensor:
+    pattern = f"(?s).*(?:{pattern}).*"
+    return tf.reduce_any(tf.strings.regex_full_match(texts, pattern))
 
 
-def _rare_pattern(lowercase: bool) -> str:
-    """Matches texts that may hold a long word or disordered marks.
+def _long_pattern() -> str:
+    """Matches normalized text that may hold a word of too many characters.
 
-    It looks at normalized text, where what stood between two marks has gone.
-    Ranges that BERT splits at are left out of words, so that Chinese and
-    ordinary text do not match; the list need not be complete.
+    Characters that BERT splits at are left out of words, as far as is needed
+    for ordinary text, Chinese included, not to match.
     """
     splits = (
-        " !-/:-@\\[-`{-~"
+        r" !-/:-@\[-`{-~"
         r"\x{2010}-\x{2027}\x{3001}-\x{3003}\x{3008}-\x{3011}"
         r"\x{4E00}-\x{9FFF}\x{FF0C}-\x{FF0F}\x{FF1A}-\x{FF1B}\x{FF1F}"
     )
-    rare = f"[^{splits}]{{{MAX_WORD_CHARACTERS + 1}}}"
-    if lowercase:
-        marks = "".join(
-            f"\\x{{{code:X}}}" for code in read_characters()["combining"]
-        )
-        rare += f"|[{marks}][{marks}]"
-    return f"(?s).*(?:{rare}).*"
-
-
-def _dense(ids: tf.RaggedTensor, width: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """The first `width` ids of each row [B, width] and how many [B, 1]."""
-    lengths = tf.cast(ids.row_lengths(), tf.int32)[:, None]
-    # One column at least, so that there is something to gather from.
-    dense = ids.to_tensor(shape=[None, max(width, 1)])
-    return dense, lengths
-
-
-def _columns(values: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-    """`values[row, column]`, columns clipped; columns [S] or [B, S]."""
-    columns = tf.clip_by_value(columns, 0, values.shape[1] - 1)
-    if columns.shape.rank == 1:
-        return tf.gather(values, columns, axis=1)
-    return tf.gather(values, columns, axis=1, batch_dims=1)
+    return f"[^{splits}]{{{MAX_WORD_CHARACTERS + 1}}}"
