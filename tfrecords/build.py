@@ -224,7 +224,7 @@ class _Build:
         """Writes the manifests.
 
         Raises:
-          UserError: no row came of all the text.
+          UserError: no row came of all the text, or none was held out.
         """
         for place in self._empty:
             self.reject("no_tokens", *place)
@@ -237,6 +237,12 @@ class _Build:
                 f"which is left for training (rejected: "
                 f"{dict(self._rejected) or 'nothing'}; held out: "
                 f"{self.documents}). Give it text."
+            )
+        if HELD_OUT in self._splits and not self._splits[HELD_OUT].rows:
+            raise UserError(
+                f"held_out {self._settings.held_out}: none of the "
+                f"{self.documents} documents falls to the held-out side. "
+                "Raise the share, or give more documents."
             )
         rejected = dict(sorted(self._rejected.items()))
         account = [dataclasses.asdict(source) for source in sources]

@@ -134,7 +134,8 @@ def evaluation_batches(
     Returns:
       (dataset, steps): batches as `pretraining_batches` gives them, for
       `steps` steps on every replica. The last ones are filled up with rows
-      "[CLS] [SEP]" that have no predictions; their next-sentence label is -1.
+      "[CLS] [SEP]" that have no predictions; where rows have next-sentence
+      labels, `is_real_example` int32 [B] is 0 for them and 1 for the others.
 
     Raises:
       UserError: the sizes do not fit together, or there are no rows.
@@ -159,9 +160,13 @@ def evaluation_batches(
             taken, _ = order.rows_at(taken, records.num_rows, seed)
         epochs = np.zeros_like(taken)
         made = make_batch(records, masking, taken, epochs, seed)
+        if records.has_labels:
+            made[spec.IS_REAL_EXAMPLE] = inside.astype(np.int32)
         return _blank(made, ~inside, records)
 
     signature = batch_signature(records, masking, rows)
+    if records.has_labels:
+        signature[spec.IS_REAL_EXAMPLE] = tf.TensorSpec((rows,), tf.int32)
     return _dataset(steps * local_replicas, batch, signature), steps
 
 
@@ -179,8 +184,6 @@ def _blank(batch: dict, empty: np.ndarray, records: Records) -> dict:
     if records.manifest.packed:
         batch[spec.SEQUENCE_IDS][empty, :2] = 1
         batch[spec.POSITION_IDS][empty, 1] = 1
-    if records.has_labels:
-        batch[spec.NEXT_SENTENCE_LABELS][empty] = -1
     return batch
 
 

@@ -34,6 +34,7 @@ MASKED_LM_WEIGHTS = "masked_lm_weights"  # float32 [B, P]
 NEXT_SENTENCE_LABELS = "next_sentence_labels"  # [B]
 SEQUENCE_IDS = "sequence_ids"  # [B, S], 1, 2, ... in a row; 0 = padding
 POSITION_IDS = "position_ids"  # [B, S], counted from each sequence's start
+IS_REAL_EXAMPLE = "is_real_example"  # [B], 0 = only fills up a last batch
 
 # Files of a records folder.
 MANIFEST_FILE = "manifest.json"

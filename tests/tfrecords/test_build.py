@@ -230,6 +230,14 @@ def test_no_text_leaves_nothing_behind(tmp_path, vocab):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.txt", "vocab.txt"]
 
 
+def test_a_share_that_holds_nothing_out_is_refused(tmp_path, vocab):
+    path = tmp_path / "a.txt"
+    path.write_text("the sea")
+    how = {"held_out": 1e-9}
+    with pytest.raises(UserError, match="none of the 1 documents"):
+        build_records(settings(str(path), vocab, tmp_path / "r", **how))
+
+
 def test_bad_text_leaves_nothing_behind(tmp_path, corpus, vocab):
     with open(os.path.join(corpus, "z.txt"), "wb") as stream:
         stream.write(b"good\n\xff")

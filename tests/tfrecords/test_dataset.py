@@ -228,14 +228,15 @@ def test_evaluation_of_some_rows_takes_the_same_ones(make_records, random_rows):
     assert (ids.sum(1) > 0).sum() == 10
 
 
-def test_rows_that_fill_up_have_no_next_sentence_label(make_records):
+def test_rows_that_fill_up_are_no_real_examples(make_records):
     rows = np.array([[2, 10, 11, 3, 12, 3, 1]])
     records = make_records("r", rows, objective=spec.NEXT_SENTENCE)
     made, _ = dataset.evaluation_batches(
         records, MASKING, seed=0, global_batch_size=3
     )
     (batch,) = made.as_numpy_iterator()
-    assert batch["next_sentence_labels"].tolist() == [1, -1, -1]
+    assert batch["next_sentence_labels"].tolist() == [1, 0, 0]
+    assert batch["is_real_example"].tolist() == [1, 0, 0]
 
 
 def test_too_few_rows_are_refused_with_the_numbers(make_records, random_rows):
