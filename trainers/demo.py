@@ -152,7 +152,7 @@ def main(argv: list[str] | None = None) -> None:
     todo = steps(demo)
     for number, step in enumerate(todo, 1):
         run_step(f"{number}/{len(todo) + 1}", step)
-    sentences = test_sentences(demo)
+    sentences = raw_sentences(demo)
     answers = ask(f"{len(todo) + 1}/{len(todo) + 1}", demo, sentences)
     seconds = time.perf_counter() - start
     figures = demo_summary.collect(
@@ -315,7 +315,7 @@ def _check(status: int, step: Step) -> None:
         )
 
 
-def test_sentences(demo: Demo) -> list[dict]:
+def raw_sentences(demo: Demo) -> list[dict]:
     """The test data's shortest paragraph of each of the first authors.
 
     Returns:
