@@ -180,7 +180,8 @@ def _optimizer_variables(optimizer) -> dict:
 
 def _optimizer_arrays(optimizer) -> dict[str, np.ndarray]:
     return {
-        name: np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
+        # ascontiguousarray would turn a scalar into an array of one axis.
+        name: np.asarray(keras.ops.convert_to_numpy(variable), order="C")
         for name, variable in _optimizer_variables(optimizer).items()
     }
 
