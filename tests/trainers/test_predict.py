@@ -1,0 +1,139 @@
+import json
+
+import numpy as np
+import pytest
+
+from tfbert.errors import UserError
+from trainers import evaluate, export, predict
+
+
+@pytest.fixture(scope="module")
+def single_export(single_run, tmp_path_factory):
+    output = tmp_path_factory.mktemp("exports") / "single"
+    return export.write_export(single_run, output).parent
+
+
+@pytest.fixture(scope="module")
+def pair_export(pair_run, tmp_path_factory):
+    output = tmp_path_factory.mktemp("exports") / "pair"
+    return export.write_export(pair_run, output).parent
+
+
+def run(capsys, *argv):
+    predict.main([str(word) for word in argv])
+    return capsys.readouterr().out
+
+
+def rows(capsys, *argv):
+    return [json.loads(line) for line in run(capsys, *argv).splitlines()]
+
+
+def test_prints_a_table(single_export, capsys):
+    printed = run(capsys, single_export, "[bold]fun", "")
+    assert "[bold]fun" in printed
+    assert "probability" in printed
+
+
+def test_json_has_text_label_and_probabilities(single_export, capsys):
+    first, second = rows(capsys, single_export, "--json", "fun", "dull film")
+    assert first["text"] == "fun"
+    assert list(first["probabilities"]) == ["bad", "good", "très bien"]
+    assert first["probabilities"][first["label"]] == max(
+        first["probabilities"].values()
+    )
+    assert second["text"] == "dull film"
+
+
+def test_a_labelled_file_gets_the_evaluators_answers(
+    single_run, single_export, single_data, capsys
+):
+    evaluate.evaluate(single_run, single_data, "x")
+    lines = (single_run / "predictions-x.jsonl").read_text("utf-8").splitlines()
+    offline = [json.loads(line) for line in lines]
+    answers = rows(capsys, single_export, "--file", single_data, "--json")
+    assert [a["label"] for a in answers] == [r["predicted"] for r in offline]
+    np.testing.assert_allclose(
+        [list(a["probabilities"].values()) for a in answers],
+        [r["probabilities"] for r in offline],
+        atol=1e-6,
+    )
+
+
+def test_pairs_from_words_and_files(pair_export, pair_data, tmp_path, capsys):
+    argv = ["fun", "bad", "--text_b", "good", "--text_b", "dull"]
+    answers = rows(capsys, pair_export, "--json", *argv)
+    assert [(a["text_a"], a["text_b"]) for a in answers] == [
+        ("fun", "good"),
+        ("bad", "dull"),
+    ]
+    lines = tmp_path / "pairs.txt"
+    lines.write_text("fun\tgood\nbad\tdull\n", encoding="utf-8")
+    assert rows(capsys, pair_export, "--json", "--file", lines) == answers
+    assert len(rows(capsys, pair_export, "--file", pair_data, "--json")) == 7
+
+
+def test_more_texts_than_a_batch(single_export, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(predict, "_BATCH", 2)
+    path = tmp_path / "a.txt"
+    path.write_text("fun\n\nbad\nfilm\n", encoding="utf-8")
+    answers = rows(capsys, single_export, "--file", path, "--json")
+    assert [a["text"] for a in answers] == ["fun", "bad", "film"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "no text was given"),
+        (["fun", "--text_b", "x"], "single sentences: leave --text_b out"),
+        (["fun", "bad", "--text_b", "x"], "2 texts but 1 for --text_b"),
+        (["fun", "--file", "none.tsv"], "no such file"),
+        (["fun", "--jsom"], "nearest setting to 'jsom' is 'json'"),
+    ],
+)
+def test_mistakes_are_named(single_export, argv, message):
+    with pytest.raises(UserError, match=message):
+        predict.main([str(single_export), *argv])
+
+
+def test_a_pair_model_wants_pairs(pair_export, tmp_path):
+    with pytest.raises(UserError, match="give the second one with --text_b"):
+        predict.main([str(pair_export), "fun"])
+    with pytest.raises(UserError, match="reads 2 columns of text"):
+        predict.main(
+            [str(pair_export), "--file", "a.tsv", "--text_column", "first"]
+        )
+
+
+def test_folders_that_are_no_export(tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        predict.main([str(tmp_path / "none"), "fun"])
+    with pytest.raises(UserError, match="holds no version"):
+        predict.main([str(tmp_path), "fun"])
+    version = tmp_path / "1"
+    version.mkdir()
+    (version / "saved_model.pb").write_bytes(b"cake")
+    with pytest.raises(UserError, match="cannot be loaded as a SavedModel"):
+        predict.main([str(tmp_path), "fun"])
+
+
+def test_a_foreign_model_is_refused(tmp_path):
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.double = tf.function(
+        lambda x: {"y": 2 * x}, [tf.TensorSpec([], name="x")]
+    )
+    tf.saved_model.save(module, str(tmp_path / "1"), module.double)
+    with pytest.raises(UserError, match="not with x"):
+        predict.main([str(tmp_path), "fun"])
+
+
+def test_after_two_dashes_all_is_text():
+    order = predict._options_last
+    assert order(["e", "--json", "a", "--", "--json", "-b"]) == [
+        *["--json", "--", "e", "a", "--json", "-b"]
+    ]
+    assert order(["e", "--file=x", "a", "--text_b", "b"]) == [
+        *["--file=x", "--text_b", "b", "--", "e", "a"]
+    ]
+    assert order(["-h"]) == ["-h", "--"]
