@@ -11,19 +11,11 @@ import dataclasses
 import numpy as np
 
 from tfbert.errors import UserError
-from tfrecords import order, spec
+from tfrecords import order, selection, spec
 from tfrecords.token_classes import TokenClasses
 
-STRATEGIES = ("token",)
-
-# Counters of a row's stream of random numbers: what is drawn for place i of
-# purpose k is number k * 2^16 + i, so purposes never share a number.
-_PLACES = 16
-_SELECT, _ACTION, _REPLACEMENT = (
-    np.uint64(purpose << _PLACES) for purpose in range(3)
-)
-_PLACE_MASK = np.uint64((1 << _PLACES) - 1)
-_LAST = np.uint64(2**64 - 1)
+TOKEN, WHOLE_WORD, NGRAM, SPAN = "token", "whole_word", "ngram", "span"
+STRATEGIES = (TOKEN, WHOLE_WORD, NGRAM, SPAN)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,13 +26,25 @@ class Masking:
     max(1, round(rate * m)) of them, at most `max_predictions`: exactly that
     many, not that many on average.
 
+    Where the unit is the word, no word is hidden in part, and a budget that
+    the words left cannot fill exactly is filled as far as they go.
+
     Attributes:
-      strategy: "token", every token by itself.
+      strategy: what is chosen at random.
+        "token": every token by itself.
+        "whole_word": words, with all their pieces.
+        "ngram": runs of 1 to `max_ngram` words, of n with a probability
+          proportional to 1 / n (Lan et al. 2019, equation 1).
+        "span": runs of words whose number is geometric with
+          `span_probability`, cut at `max_span`; a span is shown as [MASK],
+          replaced or left as a whole (Joshi et al. 2019, section 3.1).
       rate: the share of tokens to predict.
       max_predictions: P, the most predictions of a row.
       mask_share: the share of these that become [MASK].
       random_share: the share that becomes another token, drawn from all but
         special and [unused] ones; the rest stays as it was.
+      max_ngram: of "ngram".
+      span_probability, max_span: of "span".
     """
 
     strategy: str = "token"
@@ -48,6 +52,9 @@ class Masking:
     max_predictions: int = 20
     mask_share: float = 0.8
     random_share: float = 0.1
+    max_ngram: int = 3
+    span_probability: float = 0.2
+    max_span: int = 10
 
     def __post_init__(self):
         """Raises UserError for settings that mean nothing."""
@@ -68,6 +75,16 @@ class Masking:
             raise UserError(
                 f"mask_share {shares[0]} and random_share {shares[1]}: wanted "
                 "shares of at least 0 that add up to at most 1."
+            )
+        if not 0 < self.span_probability <= 1:
+            raise UserError(
+                f"span_probability {self.span_probability}: wanted more than "
+                "0, at most 1."
+            )
+        if min(self.max_ngram, self.max_span) < 1:
+            raise UserError(
+                f"max_ngram {self.max_ngram}, max_span {self.max_span}: "
+                "wanted 1 word or more."
             )
 
     def budgets(self, maskable: np.ndarray) -> np.ndarray:
@@ -105,9 +122,18 @@ class Masking:
           float32 [B, P], all 0 where a row has fewer than P predictions.
         """
         keys = row_keys(seed, epochs, row_ids)
-        positions, chosen = self._select(token_ids, keys, classes)
+        maskable = classes.maskable[token_ids]  # [B, S]
+        budgets = self.budgets(maskable.sum(axis=1))
+        if self.strategy == TOKEN:
+            positions, chosen = self._tokens(maskable, keys, budgets)
+            draw_at = positions
+        else:
+            positions, chosen, runs = self._words(
+                token_ids, maskable, keys, budgets, classes
+            )
+            draw_at = runs if self.strategy == SPAN else positions
         originals = np.take_along_axis(token_ids, positions, axis=1)
-        shown = self._replace(originals, positions, keys, classes)
+        shown = self._replace(originals, positions, draw_at, keys, classes)
         # A place that is not chosen points at position 0, where its own
         # token, never maskable, is written back.
         shown = np.where(chosen, shown, originals)
@@ -120,33 +146,64 @@ class Masking:
             spec.MASKED_LM_WEIGHTS: chosen.astype(np.float32),
         }
 
-    def _select(self, token_ids, keys, classes):
+    def _tokens(self, maskable, keys, budgets):
         """(positions int64 [B, P], chosen bool [B, P]), ascending."""
-        batch, length = token_ids.shape
-        maskable = classes.maskable[token_ids]  # [B, S]
-        places = np.arange(length, dtype=np.uint64)
-        # The place stands in the low bits: keys differ, and the smallest
-        # ones say where they lie.
-        drawn = order.draws(keys[:, None], _SELECT + places[None, :])
-        drawn = np.where(maskable, drawn & ~_PLACE_MASK | places, _LAST)
-        drawn.sort(axis=1)
-        smallest = drawn[:, : self.max_predictions] & _PLACE_MASK
-        budgets = self.budgets(maskable.sum(axis=1))
-        columns = np.arange(smallest.shape[1])
-        smallest[columns >= budgets[:, None]] = _PLACE_MASK
-        smallest.sort(axis=1)
-        positions = np.zeros((batch, self.max_predictions), np.int64)
-        positions[:, : smallest.shape[1]] = smallest
-        chosen = np.arange(self.max_predictions) < budgets[:, None]
-        positions[~chosen] = 0
-        return positions, chosen
+        length = maskable.shape[1]
+        count = min(self.max_predictions, length)
+        places = selection.in_random_order(maskable, keys, count)
+        columns = np.arange(count)
+        places[columns >= budgets[:, None]] = selection.PLACE_MASK
+        return self._columns(places)
 
-    def _replace(self, originals, positions, keys, classes):
-        """What stands at `positions` afterwards, int32 [B, P]."""
-        places = positions.astype(np.uint64)
-        action = order.draws(keys[:, None], _ACTION + places)
+    def _words(self, token_ids, maskable, keys, budgets, classes):
+        """(positions int64 [B, P], chosen bool [B, P], runs int64 [B, P])."""
+        chosen, runs = selection.choose_words(
+            maskable,
+            classes.word_start[token_ids],
+            keys,
+            budgets,
+            self._run_lengths(),
+        )
+        places = np.arange(maskable.shape[1], dtype=np.uint64)
+        places = np.where(chosen, places, selection.PLACE_MASK)
+        positions, chosen = self._columns(places)
+        return positions, chosen, np.take_along_axis(runs, positions, axis=1)
+
+    def _columns(self, places):
+        """Places [B, any], `PLACE_MASK` for none -> as `_tokens` returns."""
+        places.sort(axis=1)
+        places = places[:, : self.max_predictions]
+        positions = np.full(
+            (len(places), self.max_predictions), selection.PLACE_MASK
+        )
+        positions[:, : places.shape[1]] = places
+        chosen = positions != selection.PLACE_MASK
+        positions[~chosen] = 0
+        return positions.astype(np.int64), chosen
+
+    def _run_lengths(self) -> np.ndarray:
+        """The probabilities of runs of at most 1, 2, ... words."""
+        if self.strategy == WHOLE_WORD:
+            return np.ones(1)
+        if self.strategy == NGRAM:
+            shares = 1 / np.arange(1, self.max_ngram + 1)
+        else:
+            words = np.arange(self.max_span)
+            shares = (1 - self.span_probability) ** words
+        return np.cumsum(shares) / shares.sum()
+
+    def _replace(self, originals, positions, draw_at, keys, classes):
+        """What stands at `positions` afterwards, int32 [B, P].
+
+        What is done with a token is drawn for the place `draw_at` [B, P].
+        """
+        action = order.draws(
+            keys[:, None], selection.ACTION + draw_at.astype(np.uint64)
+        )
         uniform = (action >> np.uint64(11)) * 2.0**-53
-        number = order.draws(keys[:, None], _REPLACEMENT + places)
+        number = order.draws(
+            keys[:, None], selection.REPLACEMENT + positions.astype(np.uint64)
+        )
         count = np.uint64(len(classes.replacements))
         index = (number >> np.uint64(32)) * count >> np.uint64(32)
         other = classes.replacements[index.astype(np.int64)]

@@ -32,7 +32,12 @@ def build_parser() -> command.Parser:
     add("--batch_size", type=int, default=32, help="rows of a batch")
     add("--seed", type=int, default=0, help="of the order and the masks")
     add("--epoch", type=int, default=0, help="whose order and masks to show")
-    add("--strategy", type=str, default="token", help="of masking")
+    add(
+        "--strategy",
+        type=str,
+        default="token",
+        help="of masking: token, whole_word, ngram or span",
+    )
     add("--rate", type=float, default=0.15, help="share of tokens to predict")
     add(
         "--max_predictions",
