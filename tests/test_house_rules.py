@@ -3,9 +3,11 @@
 import ast
 import configparser
 import fnmatch
+import importlib.metadata
 import pathlib
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -86,6 +88,12 @@ def module_level_imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield from imports(node)
         waiting.extend(ast.iter_child_nodes(node))
+
+
+def setup_cfg() -> configparser.ConfigParser:
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    return settings
 
 
 def report(findings: list[str]) -> None:
@@ -202,8 +210,7 @@ def test_no_stray_rooms():
 
 def test_data_files_are_installed():
     """A file beside the code that is not packaged is missed by users only."""
-    settings = configparser.ConfigParser()
-    settings.read(ROOT / "setup.cfg")
+    settings = setup_cfg()
     packaged = [
         f"{package.replace('.', '/')}/{pattern}"
         for package, patterns in settings["options.package_data"].items()
@@ -222,6 +229,42 @@ def test_data_files_are_installed():
             )
         ]
     )
+
+
+def test_dependencies_are_what_is_imported():
+    # TensorFlow draws its summaries with it; people start it themselves.
+    unseen = {"tensorboard"}
+    imported = {}
+    for path in sources():
+        if path.relative_to(ROOT).parts[0] in MAY_IMPORT:
+            for module, line in imports(ast.parse(path.read_text())):
+                imported.setdefault(module.split(".")[0], where(path, line))
+    owners = importlib.metadata.packages_distributions()
+    needed = {
+        canonical(owners[module][0]): f"{place}: imports {module}"
+        for module, place in imported.items()
+        if module not in {*ROOMS, *sys.stdlib_module_names} and module in owners
+    }
+    stated = {
+        canonical(re.match(r"[\w.-]+", row)[0])
+        for row in setup_cfg()["options"]["install_requires"].split("\n")
+        if row
+    }
+    findings = [
+        f"{place}, which setup.cfg's install_requires lacks; add {name}"
+        for name, place in needed.items()
+        if name not in stated
+    ]
+    findings += [
+        f"setup.cfg:1: {name} is required and never imported; remove it"
+        for name in sorted(stated - set(needed) - unseen)
+    ]
+    report(findings)
+
+
+def canonical(distribution: str) -> str:
+    """The name as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def test_tests_mirror_the_packages():
