@@ -31,6 +31,7 @@ from tfbert.vocabulary import (
     CLS,
     CONTINUATION,
     MASK,
+    MAX_WORD_CHARACTERS,
     PAD,
     SEP,
     UNK,
@@ -41,8 +42,6 @@ from tfbert.vocabulary import (
 
 VOCABULARY_FILE = "vocab.txt"
 SETTINGS_FILE = "tokenizer_config.json"
-# Longer words are [UNK] (google-research/bert, WordpieceTokenizer).
-MAX_WORD_CHARACTERS = 100
 
 
 class TokensWithOffsets(NamedTuple):

@@ -10,6 +10,8 @@ from tfbert.errors import UserError
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 SPECIAL_TOKENS = (PAD, UNK, CLS, SEP, MASK)
 CONTINUATION = "##"
+# Longer words are [UNK] (google-research/bert, WordpieceTokenizer).
+MAX_WORD_CHARACTERS = 100
 
 
 def read_vocabulary(path: str | os.PathLike) -> list[str]:

@@ -1,0 +1,259 @@
+"""Learning a WordPiece vocabulary from word counts.
+
+The pieces are learnt by the `tokenizers` library. Everything that it would
+otherwise decide by the order of a hash table (the numbers of the characters,
+which break ties between pairs) is fixed beforehand, so that equal counts give
+equal bytes.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import typing
+from collections.abc import Callable, Iterator
+
+from tfbert.characters import read_characters
+from tfbert.errors import UserError
+from tfbert.vocabulary import (
+    CONTINUATION,
+    MAX_WORD_CHARACTERS,
+    SPECIAL_TOKENS,
+)
+
+if typing.TYPE_CHECKING:  # They import TensorFlow, which starts slowly.
+    from tfbert.tokenization import Tokenizer
+    from tfbert.word_counts import WordCounts
+
+# The library takes text, not counts: counts are scaled down to so many words.
+_MAX_FED_WORDS = 200_000_000
+_WORDS_PER_CALL = 65536
+
+
+@dataclasses.dataclass(frozen=True)
+class VocabularySettings:
+    """What to learn.
+
+    Attributes:
+      size: tokens, the special ones included.
+      lowercase: lower-case and strip accents.
+      min_frequency: rarer words and pairs of pieces are not learnt from.
+      character_coverage: share of the text's characters that the most
+        frequent characters must make up to be kept; words with a character
+        that is not kept become [UNK].
+    """
+
+    size: int
+    lowercase: bool = True
+    min_frequency: int = 2
+    character_coverage: float = 0.9999
+
+    def __post_init__(self):
+        """Raises UserError for values that mean nothing."""
+        if self.size < len(SPECIAL_TOKENS) + 2:
+            raise UserError(
+                f"A vocabulary of {self.size} tokens was asked for; BERT's "
+                f"{len(SPECIAL_TOKENS)} special tokens and some pieces have "
+                "to go in. Usual sizes are 4,000 to 60,000."
+            )
+        if self.min_frequency < 1:
+            raise UserError(
+                f"min_frequency is {self.min_frequency}; a word counts from 1."
+            )
+        if not 0 < self.character_coverage <= 1:
+            raise UserError(
+                f"character_coverage is {self.character_coverage}; it is a "
+                "share of the text, above 0 and at most 1 (0.9999 is usual)."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class VocabularyReport:
+    """How a vocabulary fits the words it was made from.
+
+    Attributes:
+      words: words of the text. distinct_words: different ones.
+      unknown_words: words of the text that become [UNK].
+      pieces: tokens of the text.
+      characters, known_characters: of the text; those in the vocabulary.
+    """
+
+    words: int
+    distinct_words: int
+    unknown_words: int
+    pieces: int
+    characters: int
+    known_characters: int
+
+    @property
+    def unknown_rate(self) -> float:
+        return self.unknown_words / max(self.words, 1)
+
+    @property
+    def pieces_per_word(self) -> float:
+        return self.pieces / max(self.words, 1)
+
+    @property
+    def character_coverage(self) -> float:
+        return self.known_characters / max(self.characters, 1)
+
+
+def learn_vocabulary(
+    counts: WordCounts, settings: VocabularySettings
+) -> list[str]:
+    """Learns a vocabulary.
+
+    Returns:
+      `settings.size` tokens, or fewer when the text has no more pieces: the
+      special tokens, the characters in code point order, the pieces in the
+      order in which they were learnt.
+
+    Raises:
+      UserError: there are no words, or the size has no room for the
+        characters.
+    """
+    alphabet = choose_alphabet(counts, settings.character_coverage)
+    if not alphabet:
+        raise UserError(
+            "The corpus holds no words: its files are empty or have nothing "
+            "but white space and control characters. Check --input."
+        )
+    fixed = [*SPECIAL_TOKENS, *_single_pieces(alphabet)]
+    if len(fixed) > settings.size:
+        raise UserError(
+            f"A vocabulary of {settings.size:,} tokens has no room: the "
+            f"special tokens and the pieces of one character are "
+            f"{len(fixed):,}. Ask for a larger size, or keep fewer characters "
+            f"with a character_coverage below {settings.character_coverage}."
+        )
+    learnt = _train(counts, set(alphabet), fixed, settings)
+    tokens = fixed + [token for token in learnt if token not in set(fixed)]
+    return tokens[: settings.size]
+
+
+def choose_alphabet(counts: WordCounts, coverage: float) -> list[str]:
+    """The most frequent characters that make up `coverage` of the text.
+
+    Printable ASCII is kept as far as it occurs. Characters are taken by
+    frequency, equally frequent ones by code point; sorted.
+    """
+    frequency: collections.Counter[str] = collections.Counter()
+    for word, count in counts:
+        for character in word.decode("utf-8"):
+            frequency[character] += count
+    wanted = coverage * frequency.total()
+    kept, covered = [], 0
+    for character, count in sorted(
+        frequency.items(), key=lambda item: (-item[1], item[0])
+    ):
+        if covered < wanted or character.isascii():
+            kept.append(character)
+            covered += count
+    return sorted(kept)
+
+
+def _single_pieces(alphabet: list[str]) -> Iterator[str]:
+    """The characters, and their continuations where there can be any."""
+    sections = read_characters()
+    yield from alphabet
+    for character in alphabet:
+        code = ord(character)
+        if code not in sections["punctuation"] | sections["chinese"]:
+            yield CONTINUATION + character
+
+
+def _train(
+    counts: WordCounts,
+    alphabet: set[str],
+    fixed: list[str],
+    settings: VocabularySettings,
+) -> list[str]:
+    """Trains the library's WordPiece model; returns its tokens by id."""
+    import tokenizers
+
+    model = tokenizers.Tokenizer(tokenizers.models.WordPiece())
+    model.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    scale = max(1.0, counts.total / _MAX_FED_WORDS)
+    trainer = tokenizers.trainers.WordPieceTrainer(
+        vocab_size=settings.size,
+        min_frequency=max(1, round(settings.min_frequency / scale)),
+        # What comes first here gets the first numbers, and so on.
+        special_tokens=fixed,
+        limit_alphabet=len(alphabet),
+        initial_alphabet=sorted(alphabet),
+        continuing_subword_prefix=CONTINUATION,
+        show_progress=False,
+    )
+    usable = _usable_words(counts, alphabet, settings.min_frequency)
+    model.train_from_iterator(_repeated(usable, scale), trainer)
+    vocabulary = model.get_vocab()
+    return sorted(vocabulary, key=vocabulary.get)
+
+
+def _usable_words(
+    counts: WordCounts, alphabet: set[str], min_frequency: int
+) -> Iterator[tuple[str, int]]:
+    for data, count in counts:
+        word = data.decode("utf-8")
+        if (
+            count >= min_frequency
+            and 1 < len(word) <= MAX_WORD_CHARACTERS
+            and alphabet.issuperset(word)
+        ):
+            yield word, count
+
+
+def _repeated(words: Iterator[tuple[str, int]], scale: float) -> Iterator[str]:
+    """Words as text in which each occurs count / scale times."""
+    for word, count in words:
+        left = max(1, round(count / scale))
+        while left:
+            now = min(left, 4096)
+            yield f"{word} " * now
+            left -= now
+
+
+def report_vocabulary(
+    tokenizer: Tokenizer,
+    counts: WordCounts,
+    progress: Callable[[int], None] = lambda words: None,
+) -> VocabularyReport:
+    """Measures how a tokenizer cuts the words of `counts`.
+
+    Args:
+      progress: called with the number of words done since the last call.
+    """
+    known = {
+        character
+        for token in tokenizer.vocabulary
+        for character in token.removeprefix(CONTINUATION)
+    }
+    totals: collections.Counter[str] = collections.Counter()
+
+    def measure(batch: list[tuple[bytes, int]]) -> None:
+        ids = tokenizer([word for word, _ in batch])
+        lengths = ids.row_lengths().numpy()
+        first = ids[:, :1].flat_values.numpy()
+        for (word, count), length, first_id in zip(
+            batch, lengths, first, strict=True
+        ):
+            characters = word.decode("utf-8")
+            totals["words"] += count
+            totals["distinct_words"] += 1
+            totals["pieces"] += count * int(length)
+            totals["unknown_words"] += count * (first_id == tokenizer.unk_id)
+            totals["characters"] += count * len(characters)
+            totals["known_characters"] += count * sum(
+                character in known for character in characters
+            )
+        progress(len(batch))
+
+    batch = []
+    for item in counts:
+        batch.append(item)
+        if len(batch) == _WORDS_PER_CALL:
+            measure(batch)
+            batch = []
+    measure(batch)
+    names = [field.name for field in dataclasses.fields(VocabularyReport)]
+    return VocabularyReport(**{name: int(totals[name]) for name in names})
