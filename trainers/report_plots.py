@@ -219,8 +219,10 @@ def _write_ticks(axes, plot: Plot, values: list[float]) -> None:
         digits = str(-exponent).translate(SUPERSCRIPTS)
         axes.set_ylabel(f"{plot.y_label} in 10\u207b{digits}")
 
-        def shown(value, _position=None):
+        def scaled(value, _position=None):
             return _number(value / 10.0**exponent)
+
+        shown = scaled
 
     axes.yaxis.set_major_formatter(FuncFormatter(shown))
 
