@@ -76,21 +76,12 @@ def finetune(
     settings = resolve(settings, len(data.train))
     training.check_settings(settings, distribution)
     run_dir = training.open_run(
-        settings,
-        {
-            "kind": KIND,
-            "labels": data.labels,
-            "text_columns": settings.data.text_columns,
-            "label_column": settings.data.label_column,
-            "max_length": settings.data.max_length,
-        },
-        distribution,
+        settings, {"kind": KIND, **data.about(settings.data)}, distribution
     )
     if distribution.is_chief:
         config.to_json(run_dir / "config.json")
         data.tokenizer.save(run_dir)
         _describe(settings, config, data, distribution)
-
     model = training.make_model(
         lambda: ClassificationTask(
             config,

@@ -31,6 +31,19 @@ class LoadedData:
     overlap: classification.Overlap
     max_length: int
 
+    def about(self, data) -> dict:
+        """What run.json says of the data, for those who read the run."""
+        return {
+            "labels": self.labels,
+            "text_columns": data.text_columns,
+            "label_column": data.label_column,
+            "max_length": data.max_length,
+            "train_examples": len(self.train),
+            "validation_examples": len(self.validation or ()),
+            "truncated_or_full": self.train.full_rows,
+            **dataclasses.asdict(self.overlap),
+        }
+
     def account(self) -> list[str]:
         """What a user should know about the data, a line each."""
         overlap = self.overlap

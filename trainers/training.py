@@ -217,13 +217,16 @@ def train(
     if distribution.is_chief:
         checkpoints.save(model, model.step)
     if stop.signal is not None and model.step < total:
-        console.print(
-            f"Stopped at step {model.step} of {total}; saved "
-            f"{checkpoints.path(model.step)}. The same command goes on from "
-            "there."
-        )
-        raise SystemExit(STATUS[stop.signal])
+        _stopped(model.step, total, checkpoints, stop.signal)
     return {**last, "step": model.step}
+
+
+def _stopped(step: int, total: int, checkpoints: Checkpoints, signal: int):
+    console.print(
+        f"Stopped at step {step} of {total}; saved {checkpoints.path(step)}. "
+        "The same command goes on from there."
+    )
+    raise SystemExit(STATUS[signal])
 
 
 def _restore(model, checkpoints: Checkpoints, total: int) -> None:
