@@ -4,6 +4,8 @@ Every number here is a pure function of its arguments, in whole-number
 arithmetic, the same on every machine and with every version of NumPy.
 """
 
+import functools
+
 import numpy as np
 
 # Steele, Lea and Flood 2014, "Fast splittable pseudorandom number
@@ -13,6 +15,9 @@ _MULTIPLIER_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MULTIPLIER_2 = np.uint64(0x94D049BB133111EB)
 
 _ROUNDS = 8
+
+# Places of an order that are worked out together.
+_BLOCK = 4096
 
 
 def mix(value: np.ndarray) -> np.ndarray:
@@ -132,8 +137,19 @@ def rows_at(
     """
     epochs, places = np.divmod(np.asarray(positions, np.int64), num_rows)
     rows = np.empty_like(places)
-    for epoch in np.unique(epochs):
-        chosen = epochs == epoch
-        key = epoch_key(seed, int(epoch))
-        rows[chosen] = permute(places[chosen], num_rows, key)
+    # Batches are small and neighbours: a block of places is worked out at
+    # once and kept for the batches that follow.
+    blocks = np.stack([epochs, places // _BLOCK])
+    for epoch, block in np.unique(blocks, axis=1).T.tolist():
+        chosen = (epochs == epoch) & (blocks[1] == block)
+        found = _block_rows(epoch, block, num_rows, seed)
+        rows[chosen] = found[places[chosen] - block * _BLOCK]
     return rows, epochs
+
+
+@functools.lru_cache(maxsize=16)
+def _block_rows(epoch: int, block: int, num_rows: int, seed: int) -> np.ndarray:
+    """The rows at `_BLOCK` places of an epoch, int64 [up to _BLOCK]."""
+    first = block * _BLOCK
+    places = np.arange(first, min(first + _BLOCK, num_rows), dtype=np.int64)
+    return permute(places, num_rows, epoch_key(seed, epoch))

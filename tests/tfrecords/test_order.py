@@ -96,3 +96,14 @@ def test_rows_at_gives_each_row_once_in_each_epoch():
     np.testing.assert_array_equal(again, rows[90:110])
     other, _ = order.rows_at(np.arange(97), 97, seed=2)
     assert (other != rows[:97]).any()
+
+
+def test_rows_at_equals_permute_over_many_blocks():
+    size = 3 * 4096 + 5
+    positions = np.array([0, 4095, 4096, 12287, 12288, 12292, 12293, 2 * size])
+    rows, epochs = order.rows_at(positions, size, seed=4)
+    assert epochs.tolist() == [0] * 6 + [1, 2]
+    for position, row, epoch in zip(positions, rows, epochs, strict=True):
+        key = order.epoch_key(4, int(epoch))
+        place = np.array([position % size])
+        assert order.permute(place, size, key) == row
