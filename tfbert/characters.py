@@ -14,15 +14,10 @@ Source: Devlin et al. 2018, `tokenization.py` of google-research/bert.
 """
 
 import functools
-from collections.abc import Sequence
 from importlib import resources
 
 # The Hangul syllables decompose by arithmetic (Unicode, section 3.12).
 HANGUL = range(0xAC00, 0xD7A4)
-# Stand-ins for characters that BERT leaves inside words and the WordPiece
-# kernel would split at. They are private-use code points, which BERT's
-# clean-up removes from all text, so they cannot collide with text.
-STAND_IN = 0xF0000
 
 
 @functools.cache
@@ -124,48 +119,8 @@ def split_map() -> dict[int, str]:
     return {code: f" {chr(code)} " for code in codes}
 
 
-@functools.cache
-def kernel_map() -> dict[int, str]:
-    """What makes the WordPiece kernel split where BERT does."""
-    sections = read_characters()
-    joined = sorted(sections["joined"])
-    table = {code: chr(STAND_IN + i) for i, code in enumerate(joined)}
-    table.update({code: f" {chr(code)} " for code in sections["apart"]})
-    return table
-
-
 def _hangul(code: int) -> str:
     lead, rest = divmod(code - HANGUL.start, 21 * 28)
     vowel, tail = divmod(rest, 28)
     jamo = chr(0x1100 + lead) + chr(0x1161 + vowel)
     return jamo + chr(0x11A7 + tail) if tail else jamo
-
-
-def kernel_vocabulary(tokens: Sequence[str], lowercase: bool) -> list[str]:
-    """The vocabulary to build the WordPiece kernel's trie from.
-
-    A token that no text can give (one with capitals in an uncased vocabulary,
-    a special token, a line separator) must not get into the trie, where text
-    might meet it after all. It keeps its place under a name that the kernel
-    leaves out: one with punctuation inside.
-
-    Args:
-      tokens: the vocabulary. [UNK] stays, the kernel asks for it.
-      lowercase: as for `character_map`.
-    """
-    normal, splits, inner = character_map(lowercase), split_map(), kernel_map()
-    kernel_tokens = []
-    for index, token in enumerate(tokens):
-        piece = token.removeprefix("##")
-        words = piece.translate(normal).translate(splits).split(" ")
-        # The kernel holds no piece of more than 256 bytes, and reads "##" as
-        # the empty piece, which cannot come from text.
-        if [word for word in words if word] == [piece] and (
-            len(piece.encode("utf-8")) <= 256 and token != "##"
-        ):
-            kernel_tokens.append(token.translate(inner).replace(" ", ""))
-        elif token == "[UNK]":
-            kernel_tokens.append(token)
-        else:
-            kernel_tokens.append(f"[never {index}]")
-    return kernel_tokens

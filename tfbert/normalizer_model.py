@@ -13,7 +13,8 @@ import functools
 import flatbuffers
 import numpy as np
 
-from tfbert.characters import character_map, kernel_map
+from tfbert.characters import character_map
+from tfbert.kernel_text import kernel_map, special_map
 
 # A value of the trie: this bit, the place in the pool, the number of bytes.
 _CHANGED = 1 << 30
@@ -30,13 +31,17 @@ _Node = tuple[int | None, tuple[tuple[int, int], ...]]
 
 
 @functools.cache
-def normalizer_model(lowercase: bool) -> bytes:
+def normalizer_model(lowercase: bool, special_tokens: bool = False) -> bytes:
     """The model that turns text into what the WordPiece kernel takes.
 
     The kernel splits at white space, punctuation and ideographs by itself;
     where it would do so differently from BERT the text is changed so that it
     does not. Bytes that are not UTF-8 are dropped: a decoder replaces them by
     U+FFFD, which BERT's clean-up removes.
+
+    Args:
+      lowercase: as for `character_map`.
+      special_tokens: keep the stand-ins of `replace_special_tokens`.
     """
     table = dict(character_map(lowercase))
     inner = kernel_map()
@@ -44,6 +49,8 @@ def normalizer_model(lowercase: bool) -> bytes:
         table[code] = text.translate(inner)
     for code, text in inner.items():
         table.setdefault(code, text)
+    if special_tokens:
+        table.update(special_map())
     return build_model(table)
 
 

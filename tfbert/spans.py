@@ -4,7 +4,25 @@ Texts of a batch are handled as one array of bytes with a separator after
 each, so that the work is a fixed number of operations on flat arrays.
 """
 
+from typing import NamedTuple
+
 import tensorflow as tf
+
+
+class TokensWithOffsets(NamedTuple):
+    """Tokens and where they come from. All are RaggedTensors [B, None].
+
+    `ids` int32; `byte_starts`, `byte_ends`, `character_starts` and
+    `character_ends` int64 are half-open spans in the text as it was given.
+    A character is a code point; one that replaces bytes which are not UTF-8
+    (as `bytes.decode("utf-8", "replace")` does) counts as one.
+    """
+
+    ids: tf.RaggedTensor
+    byte_starts: tf.RaggedTensor
+    byte_ends: tf.RaggedTensor
+    character_starts: tf.RaggedTensor
+    character_ends: tf.RaggedTensor
 
 
 class TextBytes:

@@ -14,24 +14,22 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
 
 from tfbert import atomic
-from tfbert.characters import kernel_vocabulary
 from tfbert.errors import UserError
 from tfbert.input_layout import lay_out
+from tfbert.kernel_text import replace_special_tokens
 from tfbert.mark_order import MarkOrder, disordered_pattern
 from tfbert.normalizer_model import normalizer_model
-from tfbert.spans import TextBytes, gather_in_rows
+from tfbert.spans import TextBytes, TokensWithOffsets, gather_in_rows
 from tfbert.vocabulary import (
     CLS,
     CONTINUATION,
     MASK,
-    MAX_WORD_CHARACTERS,
     PAD,
     SEP,
     UNK,
@@ -39,25 +37,10 @@ from tfbert.vocabulary import (
     read_vocabulary,
     vocabulary_hash,
 )
+from tfbert.wordpieces import WordPieces, long_word_pattern
 
 VOCABULARY_FILE = "vocab.txt"
 SETTINGS_FILE = "tokenizer_config.json"
-
-
-class TokensWithOffsets(NamedTuple):
-    """Tokens and where they come from. All are RaggedTensors [B, None].
-
-    `ids` int32; `byte_starts`, `byte_ends`, `character_starts` and
-    `character_ends` int64 are half-open spans in the text as it was given.
-    A character is a code point; one that replaces bytes which are not UTF-8
-    (as `bytes.decode("utf-8", "replace")` does) counts as one.
-    """
-
-    ids: tf.RaggedTensor
-    byte_starts: tf.RaggedTensor
-    byte_ends: tf.RaggedTensor
-    character_starts: tf.RaggedTensor
-    character_ends: tf.RaggedTensor
 
 
 class Tokenizer(tf.Module):
@@ -72,6 +55,7 @@ class Tokenizer(tf.Module):
       vocab_size: their number.
       vocab_hash: sha256 of the vocabulary, hexadecimal.
       settings: {"lowercase": bool}; with the vocabulary they define the ids.
+        It has "special_tokens_in_text" as well where that is on.
       pad_id, unk_id, cls_id, sep_id, mask_id: ids of the special tokens.
     """
 
@@ -79,6 +63,8 @@ class Tokenizer(tf.Module):
         self,
         vocabulary: str | os.PathLike | Sequence[str],
         lowercase: bool = True,
+        *,
+        special_tokens_in_text: bool = False,
     ):
         """Makes a tokenizer.
 
@@ -86,6 +72,8 @@ class Tokenizer(tf.Module):
           vocabulary: path of a vocab.txt, or the tokens.
           lowercase: lower-case and strip accents (uncased models), or leave
             text as it is (cased models).
+          special_tokens_in_text: read a literal "[MASK]" in text as the
+            special token, and likewise the others. Not for text from users.
 
         Raises:
           UserError: the vocabulary cannot be read or is none.
@@ -98,6 +86,7 @@ class Tokenizer(tf.Module):
             check_vocabulary(tokens, "The list of tokens")
         self._tokens = tuple(tokens)
         self._lowercase = bool(lowercase)
+        self._reads_specials = bool(special_tokens_in_text)
         self.vocab_size = len(tokens)
         self.vocab_hash = vocabulary_hash(tokens)
         self.pad_id = tokens.index(PAD)
@@ -105,27 +94,20 @@ class Tokenizer(tf.Module):
         self.cls_id = tokens.index(CLS)
         self.sep_id = tokens.index(SEP)
         self.mask_id = tokens.index(MASK)
-        with tf.init_scope():
+        # Text is for the CPU, and a graph may be under construction.
+        with tf.init_scope(), tf.device("CPU:0"):
             self._make_kernels()
 
     def _make_kernels(self) -> None:
-        model = np.frombuffer(normalizer_model(self._lowercase), np.uint8)
+        model = normalizer_model(self._lowercase, self._reads_specials)
         self._normalizer = tf_text.FastBertNormalizer(
-            model_buffer=tf.constant(model)
+            model_buffer=tf.constant(np.frombuffer(model, np.uint8))
         )
         self._mark_order = MarkOrder()
-        self._wordpieces = tf_text.FastWordpieceTokenizer(
-            vocab=kernel_vocabulary(self._tokens, self._lowercase),
-            # No character takes more than four bytes. What the kernel lets
-            # through is counted in characters afterwards.
-            max_bytes_per_word=4 * MAX_WORD_CHARACTERS,
-            unknown_token=UNK,
-            token_out_type=tf.int32,
+        self._wordpieces = WordPieces(
+            self._tokens, self._lowercase, self.unk_id
         )
         self._token_table = tf.constant(self._tokens)
-        self._continues = tf.constant(
-            [token.startswith(CONTINUATION) for token in self._tokens]
-        )
 
     @property
     def vocabulary(self) -> list[str]:
@@ -133,7 +115,10 @@ class Tokenizer(tf.Module):
 
     @property
     def settings(self) -> dict[str, bool]:
-        return {"lowercase": self._lowercase}
+        settings = {"lowercase": self._lowercase}
+        if self._reads_specials:
+            settings["special_tokens_in_text"] = True
+        return settings
 
     def __call__(self, texts) -> tf.RaggedTensor:
         """Tokenizes texts.
@@ -145,6 +130,8 @@ class Tokenizer(tf.Module):
           Ids, a RaggedTensor int32 [B, None] without special tokens.
         """
         texts = _as_texts(texts)
+        if self._reads_specials:
+            texts = replace_special_tokens(texts)
         normal = self._normalizer.normalize(texts)
 
         def order() -> tf.Tensor:
@@ -154,7 +141,7 @@ class Tokenizer(tf.Module):
             ordered = tf.cond(
                 self._is_disordered(normal), order, lambda: normal
             )
-            return self._pieces(ordered).ids
+            return self._wordpieces.pieces(ordered).ids
 
         return tf.cond(
             self._is_rare(normal),
@@ -172,12 +159,20 @@ class Tokenizer(tf.Module):
           The ids, equal to those of a call, and spans in `texts`. A span
           reaches from the first to the last character that the token was
           made of; characters that normalization removes belong to no token.
+
+        Raises:
+          ValueError: the tokenizer reads special tokens in text.
         """
+        if self._reads_specials:
+            raise ValueError(
+                "tokenize_with_offsets is for plain text; make a Tokenizer "
+                "without special_tokens_in_text for it."
+            )
         texts = _as_texts(texts)
         normal, sources = self._normalizer.normalize_with_offsets(texts)
 
         def plain():
-            pieces = self._pieces(normal)
+            pieces = self._wordpieces.pieces(normal)
             rows = pieces.ids.value_rowids()
             return (
                 pieces.ids,
@@ -190,7 +185,7 @@ class Tokenizer(tf.Module):
             again, again_sources = self._normalizer.normalize_with_offsets(
                 ordered
             )
-            pieces = self._pieces(again)
+            pieces = self._wordpieces.pieces(again)
             rows = pieces.ids.value_rowids()
             firsts, lasts = (
                 source(rows, gather_in_rows(again_sources, rows, places))
@@ -285,7 +280,9 @@ class Tokenizer(tf.Module):
         """
         path = Path(folder) / SETTINGS_FILE
         try:
-            lowercase = json.loads(path.read_text("utf-8"))["do_lower_case"]
+            settings = json.loads(path.read_text("utf-8"))
+            lowercase = settings["do_lower_case"]
+            reads_specials = settings.get("special_tokens_in_text", False)
         except OSError as error:
             raise UserError(
                 f"Cannot read {path}: {error.strerror}. It says whether the "
@@ -296,18 +293,24 @@ class Tokenizer(tf.Module):
                 f'{path}: wanted {{"do_lower_case": true}} or false in JSON; '
                 f"reading it failed with {error!r}."
             ) from error
-        return cls(Path(folder) / VOCABULARY_FILE, lowercase=lowercase)
+        return cls(
+            Path(folder) / VOCABULARY_FILE,
+            lowercase=lowercase,
+            special_tokens_in_text=reads_specials,
+        )
 
     def save(self, folder: str | os.PathLike) -> None:
         """Writes vocab.txt and tokenizer_config.json into `folder`."""
         text = "".join(token + "\n" for token in self._tokens)
         atomic.write_file(Path(folder) / VOCABULARY_FILE, text)
-        settings = json.dumps({"do_lower_case": self._lowercase}, indent=2)
-        atomic.write_file(Path(folder) / SETTINGS_FILE, settings + "\n")
+        settings = self.settings
+        settings["do_lower_case"] = settings.pop("lowercase")
+        text = json.dumps(settings, indent=2) + "\n"
+        atomic.write_file(Path(folder) / SETTINGS_FILE, text)
 
     def _is_rare(self, normal: tf.Tensor) -> tf.Tensor:
         """Whether the plain way may be wrong for a text of the batch, bool."""
-        pattern = _long_pattern()
+        pattern = long_word_pattern()
         if self._lowercase:
             pattern += "|" + disordered_pattern()
         return _any_match(normal, pattern)
@@ -317,50 +320,6 @@ class Tokenizer(tf.Module):
         if not self._lowercase:
             return tf.constant(False)
         return _any_match(normal, disordered_pattern())
-
-    def _pieces(self, normal: tf.Tensor) -> "_Pieces":
-        """WordPiece with [UNK] for words of more than 100 characters."""
-        ids, starts, ends = self._wordpieces.tokenize_with_offsets(normal)
-        rows = ids.value_rowids()
-        ids, starts, ends, splits = (
-            ids.flat_values,
-            starts.flat_values,
-            ends.flat_values,
-            ids.row_splits,
-        )
-        text_bytes = TextBytes(normal)
-        begins_word = ~tf.gather(self._continues, ids)
-        word = tf.cumsum(tf.cast(begins_word, tf.int32)) - 1
-        first = tf.where(begins_word)[:, 0]
-        # The token before the next word's first. [words]
-        last = tf.concat([first, [tf.size(ids, tf.int64)]], axis=0)[1:] - 1
-        word_end = tf.gather(ends, last)
-        word_row = tf.gather(rows, first)
-        length = text_bytes.character_numbers(
-            word_row, word_end
-        ) - text_bytes.character_numbers(word_row, tf.gather(starts, first))
-        too_long = tf.gather(length > MAX_WORD_CHARACTERS, word)
-        ids = tf.where(too_long, self.unk_id, ids)
-        ends = tf.where(too_long, tf.gather(word_end, word), ends)
-        kept = begins_word | ~too_long
-        counts = tf.concat([[0], tf.cumsum(tf.cast(kept, tf.int64))], axis=0)
-        return _Pieces(
-            tf.RaggedTensor.from_row_splits(
-                tf.boolean_mask(ids, kept),
-                tf.gather(counts, splits),
-                validate=False,
-            ),
-            tf.boolean_mask(starts, kept),
-            tf.boolean_mask(ends, kept) - 1,
-        )
-
-
-class _Pieces(NamedTuple):
-    """Ids [B, None]; first and last byte of each in the normalized text."""
-
-    ids: tf.RaggedTensor
-    firsts: tf.Tensor
-    lasts: tf.Tensor
 
 
 def _as_texts(texts) -> tf.Tensor:
@@ -376,17 +335,3 @@ def _as_texts(texts) -> tf.Tensor:
 def _any_match(texts: tf.Tensor, pattern: str) -> tf.Tensor:
     pattern = f"(?s).*(?:{pattern}).*"
     return tf.reduce_any(tf.strings.regex_full_match(texts, pattern))
-
-
-def _long_pattern() -> str:
-    """Matches normalized text that may hold a word of too many characters.
-
-    Characters that BERT splits at are left out of words, as far as is needed
-    for ordinary text, Chinese included, not to match.
-    """
-    splits = (
-        r" !-/:-@\[-`{-~"
-        r"\x{2010}-\x{2027}\x{3001}-\x{3003}\x{3008}-\x{3011}"
-        r"\x{4E00}-\x{9FFF}\x{FF0C}-\x{FF0F}\x{FF1A}-\x{FF1B}\x{FF1F}"
-    )
-    return f"[^{splits}]{{{MAX_WORD_CHARACTERS + 1}}}"
