@@ -49,7 +49,10 @@ class Demo:
     @property
     def package(self) -> Path:
         """The installed package's folder, with the sample and the configs."""
-        return Path(str(importlib.resources.files("trainers")))
+        path = Path(str(importlib.resources.files("trainers")))
+        # Short where it can be, so that the commands are easy to read.
+        here = Path.cwd()
+        return path.relative_to(here) if path.is_relative_to(here) else path
 
     @property
     def sample(self) -> Path:

@@ -154,9 +154,9 @@ def test_the_whole_way(tmp_path):
     assert figures["pretraining_steps"] == 4
     assert figures["majority_class_accuracy"] == pytest.approx(0.2)
     assert 0 < figures["test_accuracy"] < 1
-    # Random weights guess all tokens alike.
+    # Random weights know nothing: the loss of a guess among all tokens.
     assert figures["held_out_loss_before"] == pytest.approx(
-        math.log(500), abs=0.1
+        math.log(500), abs=0.5
     )
     assert figures["held_out_loss_after"] < figures["held_out_loss_before"]
     assert figures["held_out_unigram_entropy"] < math.log(500)
