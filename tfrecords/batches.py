@@ -5,6 +5,7 @@ import numpy as np
 from tfrecords import order, spec
 from tfrecords.masking import Masking
 from tfrecords.records import Records
+from tfrecords.static import StaticRecords
 
 
 def row_ids_at(
@@ -21,7 +22,7 @@ def row_ids_at(
 
 
 def make_batch(
-    records: Records,
+    records: Records | StaticRecords,
     masking: Masking,
     row_ids: np.ndarray,
     epochs: np.ndarray,
@@ -31,13 +32,16 @@ def make_batch(
 
     Args:
       records: where the rows are.
-      masking: how tokens are hidden.
+      masking: how tokens are hidden; without effect on `StaticRecords`, whose
+        rows are masked.
       row_ids, epochs: int64 [B].
       seed: of the masks.
 
     Returns:
       The batch keys of `spec`, B rows.
     """
+    if isinstance(records, StaticRecords):
+        return records.batch(row_ids)
     rows = records.rows(row_ids)
     tokens = np.ascontiguousarray(rows[:, : records.sequence_length])
     classes = records.classes

@@ -18,6 +18,7 @@ from tfrecords import order, spec
 from tfrecords.batches import make_batch, row_ids_at
 from tfrecords.masking import Masking
 from tfrecords.records import Records
+from tfrecords.static import StaticRecords
 
 __all__ = [
     "Masking",
@@ -35,11 +36,14 @@ _PREFETCH = 4
 
 
 def batch_signature(
-    records: Records, masking: Masking, batch_size: int
+    records: Records | StaticRecords, masking: Masking, batch_size: int
 ) -> dict[str, tf.TensorSpec]:
     """The shapes and dtypes of a batch of `batch_size` rows."""
     tokens = (batch_size, records.sequence_length)
-    masked = (batch_size, masking.max_predictions)
+    if isinstance(records, StaticRecords):
+        masked = (batch_size, records.max_predictions)
+    else:
+        masked = (batch_size, masking.max_predictions)
     shapes = {
         spec.INPUT_MASK: (tokens, tf.int32),
         spec.SEGMENT_IDS: (tokens, tf.int32),
@@ -57,7 +61,7 @@ def batch_signature(
 
 
 def pretraining_batches(
-    records: Records,
+    records: Records | StaticRecords,
     masking: Masking,
     *,
     seed: int,
@@ -113,7 +117,7 @@ def pretraining_batches(
 
 
 def evaluation_batches(
-    records: Records,
+    records: Records | StaticRecords,
     masking: Masking,
     *,
     seed: int,

@@ -1,0 +1,171 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfbert.errors import UserError
+from tfrecords import dataset
+from tfrecords.masking import Masking
+from tfrecords.records import Records
+from tfrecords.static import StaticRecords, open_records
+
+TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + [
+    f"w{i}" for i in range(95)
+]
+SEQUENCE, PREDICTIONS = 12, 3
+MASKING = Masking()
+
+
+def rows_of(count, labels=True):
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(count):
+        ids = rng.integers(5, 100, SEQUENCE)
+        ids[0], ids[6], ids[-1] = 2, 3, 3
+        ids[1] = 5 + number
+        row = {
+            "input_ids": ids,
+            "input_mask": np.ones(SEQUENCE, int),
+            "segment_ids": (np.arange(SEQUENCE) > 6).astype(int),
+            "masked_lm_positions": np.array([2, 5, 0]),
+            "masked_lm_ids": np.array([7, 8, 0]),
+            "masked_lm_weights": np.array([1.0, 1.0, 0.0], np.float32),
+        }
+        if labels:
+            row["next_sentence_labels"] = np.array([number % 2])
+        rows.append(row)
+    return rows
+
+
+def example(row, names=None):
+    features = {}
+    for key, value in row.items():
+        if value.dtype.kind == "f":
+            feature = tf.train.Feature(
+                float_list=tf.train.FloatList(value=value)
+            )
+        else:
+            feature = tf.train.Feature(
+                int64_list=tf.train.Int64List(value=value)
+            )
+        features[(names or {}).get(key, key)] = feature
+    features = tf.train.Features(feature=features)
+    return tf.train.Example(features=features).SerializeToString()
+
+
+def write(folder, rows, files=2, names=None):
+    folder.mkdir(exist_ok=True)
+    (folder / "vocab.txt").write_text("\n".join(TOKENS) + "\n")
+    size = -(-len(rows) // files)
+    for number in range(files):
+        path = str(folder / f"part-{number}-of-{files}.tfrecord")
+        with tf.io.TFRecordWriter(path) as writer:
+            for row in rows[number * size : (number + 1) * size]:
+                data = row if isinstance(row, bytes) else example(row, names)
+                writer.write(data)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "names",
+    [None, {"input_ids": "input_word_ids", "segment_ids": "input_type_ids"}],
+)
+def test_rows_are_read_as_they_are(tmp_path, names):
+    rows = rows_of(11)
+    records = open_records(write(tmp_path / "r", rows, names=names))
+    assert isinstance(records, StaticRecords)
+    assert (records.num_rows, records.sequence_length) == (11, SEQUENCE)
+    assert records.max_predictions == PREDICTIONS
+    assert records.manifest.objective == "next_sentence"
+    batch = records.batch(np.array([10, 0, 5, 6]))
+    for place, row in enumerate([10, 0, 5, 6]):
+        for key, value in rows[row].items():
+            got = batch[key][place]
+            np.testing.assert_array_equal(np.atleast_1d(got), value)
+    assert batch["next_sentence_labels"].shape == (4,)
+
+
+def test_batches_train_like_others(tmp_path):
+    rows = rows_of(10)
+    records = open_records(write(tmp_path / "r", rows))
+    made = dataset.pretraining_batches(
+        records, MASKING, seed=0, global_batch_size=4, num_replicas=2
+    )
+    (batch,) = made.take(1).as_numpy_iterator()
+    assert {k: v.shape for k, v in batch.items()} == {
+        "input_ids": (2, SEQUENCE),
+        "input_mask": (2, SEQUENCE),
+        "segment_ids": (2, SEQUENCE),
+        "masked_lm_positions": (2, PREDICTIONS),
+        "masked_lm_ids": (2, PREDICTIONS),
+        "masked_lm_weights": (2, PREDICTIONS),
+        "next_sentence_labels": (2,),
+    }
+    made, steps = dataset.evaluation_batches(
+        records, MASKING, seed=0, global_batch_size=4
+    )
+    parts = list(made.as_numpy_iterator())
+    real = np.concatenate([part["is_real_example"] for part in parts])
+    assert steps == 3 and real.tolist() == [1] * 10 + [0] * 2
+    firsts = np.concatenate([part["input_ids"][:, 1] for part in parts])
+    assert firsts[:10].tolist() == list(range(5, 15))
+
+
+def test_labels_may_be_missing(tmp_path):
+    records = open_records(write(tmp_path / "r", rows_of(3, labels=False)))
+    assert not records.has_labels
+    assert records.manifest.objective == "masked_lm"
+
+
+def test_records_with_a_manifest_are_opened_as_such(make_records, random_rows):
+    records = make_records("r", random_rows(5, 9))
+    assert isinstance(open_records(records.path), Records)
+
+
+def test_a_folder_without_vocabulary_or_records_is_refused(tmp_path):
+    with pytest.raises(UserError, match="neither a manifest.json"):
+        open_records(tmp_path)
+    (tmp_path / "vocab.txt").write_text("\n".join(TOKENS) + "\n")
+    with pytest.raises(UserError, match="nor TFRecord files"):
+        open_records(tmp_path)
+
+
+def test_a_file_that_is_cut_off_is_named(tmp_path):
+    folder = write(tmp_path / "r", rows_of(4))
+    path = folder / "part-1-of-2.tfrecord"
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(UserError, match="part-1.*record 1, byte .*ends inside"):
+        open_records(folder)
+
+
+def test_another_format_is_named(tmp_path):
+    row = {"text": np.array([1])}
+    with pytest.raises(UserError, match="record 0.*no 'input_ids'"):
+        open_records(write(tmp_path / "r", [row], files=1))
+    with pytest.raises(UserError, match="no tf.train.Example"):
+        open_records(write(tmp_path / "s", [b"\xff\xff\xff"], files=1))
+
+
+def test_a_record_of_another_shape_is_named(tmp_path):
+    rows = rows_of(4)
+    rows[3]["input_ids"] = rows[3]["input_ids"][:5]
+    records = open_records(write(tmp_path / "r", rows))
+    records.batch(np.array([0, 1, 2]))
+    with pytest.raises(UserError, match="part-1.*record 1, byte"):
+        records.batch(np.array([0, 3]))
+
+
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("input_ids", 100),
+        ("masked_lm_ids", 200),
+        ("masked_lm_positions", SEQUENCE),
+        ("input_ids", -1),
+    ],
+)
+def test_values_beyond_their_range_are_named(tmp_path, key, value):
+    rows = rows_of(4)
+    rows[2][key][1] = value
+    records = open_records(write(tmp_path / "r", rows))
+    with pytest.raises(UserError, match=f"part-1.*record 0.*{key} holds"):
+        records.batch(np.arange(4))
