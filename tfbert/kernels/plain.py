@@ -78,3 +78,27 @@ def vocabulary_losses(hidden, table, bias, labels):
 def dense(gradient):
     """Returns a gradient as a dense tensor, whatever form it came in."""
     return ops.convert_to_tensor(gradient)
+
+
+def gelu(x):
+    """Returns x Phi(x), Phi the normal distribution's function."""
+    return ops.gelu(x, approximate=False)
+
+
+def adam_step(variable, first, second, gradient, rate, options):
+    """Adam's update of one variable and its moments, in place.
+
+    m = beta_1 m + (1 - beta_1) g;  v = beta_2 v + (1 - beta_2) g^2;
+    w = w - rate m / (sqrt(v) + epsilon).
+
+    Args:
+      variable: w. first: m. second: v. All of one shape.
+      gradient: g, dense.
+      rate: scalar of the variable's dtype, any bias correction included.
+      options: beta_1, beta_2, epsilon as floats by name.
+    """
+    beta_1, beta_2 = options["beta_1"], options["beta_2"]
+    first.assign(first + (gradient - first) * (1.0 - beta_1))
+    second.assign(second + (ops.square(gradient) - second) * (1.0 - beta_2))
+    step = rate * first / (ops.sqrt(second) + options["epsilon"])
+    variable.assign(variable - step)

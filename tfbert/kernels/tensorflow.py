@@ -1,13 +1,22 @@
-"""The kernels in TensorFlow's own ops."""
+"""The kernels in TensorFlow's own ops.
+
+Each function does what its namesake in `plain` says; here is why it is
+quicker. Times are those of BERT-mini's shapes in bfloat16 on one CPU core.
+"""
+
+import math
 
 import numpy as np
 import tensorflow as tf
 
 from tfbert.kernels import plain
 
+# The smallest probability whose logarithm is taken: losses end at 85.2.
+_TINY = 1e-37
+
 
 def dropout(x, rate: float, seed):
-    """See plain.dropout."""
+    """One Philox word makes two decisions: half the random numbers."""
     drop = plain.threshold(rate)
     size = tf.size(x)
     words = tf.random.stateless_uniform(
@@ -20,10 +29,119 @@ def dropout(x, rate: float, seed):
 
 
 def take_rows(table, indices):
-    """See plain.take_rows."""
-    return tf.gather(tf.convert_to_tensor(table), indices)
+    """The gradient is dense at once.
+
+    That of `tf.gather` is IndexedSlices, which the sum with a dense gradient
+    (the table is the kernel of the masked-LM head too) first turns the dense
+    one into.
+    """
+    table = tf.convert_to_tensor(table)
+    indices = tf.convert_to_tensor(indices)
+
+    @tf.custom_gradient
+    def gather(table):
+        def gradient(upstream):
+            return tf.math.unsorted_segment_sum(
+                tf.reshape(upstream, [-1, tf.shape(upstream)[-1]]),
+                tf.reshape(indices, [-1]),
+                tf.shape(table)[0],
+            )
+
+        return tf.gather(table, indices), gradient
+
+    return gather(table)
+
+
+def gelu(x):
+    """The gradient is written out: fewer passes, and erf for erfc.
+
+    tf.nn.gelu takes 34 ms forward and backward, 23 of them for erfc.
+    """
+    return _gelu(x)
+
+
+@tf.custom_gradient
+def _gelu(x):
+    wide = tf.cast(x, tf.float32)
+    root = wide * math.sqrt(0.5)
+    below = 0.5 * tf.math.erf(root) + 0.5  # Phi(x)
+
+    def gradient(upstream):
+        density = tf.exp(-tf.square(root)) * (1 / math.sqrt(2 * math.pi))
+        slope = below + wide * density
+        return tf.cast(tf.cast(upstream, tf.float32) * slope, x.dtype)
+
+    return tf.cast(wide * below, x.dtype), gradient
+
+
+def vocabulary_losses(hidden, table, bias, labels):
+    """Never makes the gradient of the logits.
+
+    With p the probabilities, h the hidden states and g the gradients of the
+    losses, row by row, the gradient of the logits is g (p - onehot). Scaling
+    the rows of h by g instead of those of p, and taking the one-hot part as
+    look-ups, leaves p as the only array of size [B P, V] beside the logits,
+    both in the compute dtype: the softmax takes 7 ms where the cross-entropy
+    op, which wants float32, takes 63.
+
+    In bfloat16 a loss carries the rounding of one probability (0.002), a
+    tenth of what the rounding of the logits brings.
+    """
+    dtype = hidden.dtype
+    shape = tf.shape(labels)
+    flat_labels = tf.reshape(tf.cast(labels, tf.int32), [-1])
+    rows = tf.reshape(hidden, [-1, hidden.shape[-1]])
+
+    @tf.custom_gradient
+    def losses_of(rows, table, bias):
+        kernel = tf.cast(table, dtype)
+        logits = tf.matmul(rows, kernel, transpose_b=True)
+        logits = tf.nn.bias_add(logits, tf.cast(bias, dtype))
+        if dtype == tf.float16:  # Its smallest probability is 6e-8.
+            logits = tf.cast(logits, tf.float32)
+        p = tf.nn.softmax(logits)  # [B P, V]
+        own = tf.cast(tf.gather(p, flat_labels, batch_dims=1), tf.float32)
+
+        def gradient(upstream):
+            q = tf.cast(p, dtype)
+            scale = tf.cast(upstream, dtype)[:, None]
+            scaled = rows * scale
+            d_rows = tf.matmul(q, kernel) - tf.gather(kernel, flat_labels)
+            d_table = tf.tensor_scatter_nd_sub(
+                tf.cast(tf.matmul(q, scaled, transpose_a=True), table.dtype),
+                flat_labels[:, None],
+                tf.cast(scaled, table.dtype),
+            )
+            d_bias = tf.tensor_scatter_nd_sub(
+                tf.cast(tf.matmul(scale, q, transpose_a=True)[0], bias.dtype),
+                flat_labels[:, None],
+                tf.cast(upstream, bias.dtype),
+            )
+            return d_rows * scale, d_table, d_bias
+
+        return -tf.math.log(tf.maximum(own, _TINY)), gradient
+
+    table, bias = tf.convert_to_tensor(table), tf.convert_to_tensor(bias)
+    return tf.reshape(losses_of(rows, table, bias), shape)
 
 
 def dense(gradient):
-    """See plain.dense; rows of one index in IndexedSlices are summed."""
+    """IndexedSlices are made dense: rows of one index are summed."""
     return tf.convert_to_tensor(gradient)
+
+
+def adam_step(variable, first, second, gradient, rate, options):
+    """One op in place of ten passes over the variable."""
+    tf.raw_ops.ResourceApplyAdam(
+        var=variable.handle,
+        m=first.handle,
+        v=second.handle,
+        # The bias correction is in the rate: no powers here.
+        beta1_power=tf.zeros([], variable.dtype),
+        beta2_power=tf.zeros([], variable.dtype),
+        lr=rate,
+        beta1=tf.constant(options["beta_1"], variable.dtype),
+        beta2=tf.constant(options["beta_2"], variable.dtype),
+        epsilon=tf.constant(options["epsilon"], variable.dtype),
+        grad=gradient,
+    )

@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 from keras import ops
 
+from tfbert import kernels
+
 
 def gelu(x):
     """x Phi(x) with the error function (Hendrycks & Gimpel 2016)."""
-    return ops.gelu(x, approximate=False)
+    return kernels.gelu(x)
 
 
 def gelu_new(x):

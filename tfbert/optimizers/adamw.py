@@ -3,6 +3,7 @@
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfbert import kernels
@@ -58,6 +59,12 @@ class AdamW(keras.optimizers.Optimizer):
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.bias_correction = bias_correction
+        # The update computes with float32 betas: so must the correction, or
+        # it would not cancel their rounding.
+        self._betas = {
+            "beta_1": float(np.float32(beta_1)),
+            "beta_2": float(np.float32(beta_2)),
+        }
 
     def build(self, variables):
         """Creates both moments of every variable."""
@@ -83,15 +90,16 @@ class AdamW(keras.optimizers.Optimizer):
         rate = ops.cast(learning_rate, dtype)
         gradient = ops.cast(kernels.dense(gradient), dtype)
 
-        self.assign_add(first, (gradient - first) * (1.0 - self.beta_1))
-        self.assign_add(
-            second, (ops.square(gradient) - second) * (1.0 - self.beta_2)
-        )
-        step = rate * self._correction(dtype) * first
-        step = step / (ops.sqrt(second) + self.epsilon)
         if self.decay and self._decays[index]:
-            step = step + (rate * self.decay) * variable
-        self.assign_sub(variable, step)
+            self.assign_sub(variable, variable * (rate * self.decay))
+        kernels.adam_step(
+            variable,
+            first,
+            second,
+            gradient,
+            rate * self._correction(dtype),
+            {**self._betas, "epsilon": self.epsilon},
+        )
 
     def _correction(self, dtype):
         if not self.bias_correction:
@@ -99,8 +107,8 @@ class AdamW(keras.optimizers.Optimizer):
         count = ops.cast(self.iterations + 1, dtype)
         # 1 - beta^t as -expm1(t log beta): with t = 1 and beta = 0.999 the
         # difference in float32 would be off by 3e-5 of its value.
-        first = -ops.expm1(count * math.log(self.beta_1))
-        second = -ops.expm1(count * math.log(self.beta_2))
+        first = -ops.expm1(count * math.log(self._betas["beta_1"]))
+        second = -ops.expm1(count * math.log(self._betas["beta_2"]))
         return ops.sqrt(second) / first
 
     def get_config(self) -> dict:
