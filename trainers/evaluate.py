@@ -271,8 +271,14 @@ def _write(run_dir: Path, name: str, result: Evaluation, examples) -> None:
     ]
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     atomic.write_file(predictions_path(run_dir, name), text)
-    figures_text = json.dumps(figures, indent=2, ensure_ascii=False)
-    atomic.write_file(evaluation_path(run_dir, name), figures_text + "\n")
+    # A line for each figure; a confusion matrix of 150 classes with indent
+    # would be 22,500 lines.
+    lines = [
+        f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"
+        for key, value in figures.items()
+    ]
+    text = "{\n" + ",\n".join(lines) + "\n}\n"
+    atomic.write_file(evaluation_path(run_dir, name), text)
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def test_an_unknown_label_names_file_line_and_known_ones(single_run, tmp_path):
         UserError, match=r"new\.tsv:3: unknown label 'godo'"
     ) as e:
         evaluate.evaluate(single_run, data)
-    assert "bad, good, très bien" in str(e.value)
+    assert "nearest first: good, bad, très bien" in str(e.value)
     assert not (single_run / "evaluation-new.json").exists()
 
 

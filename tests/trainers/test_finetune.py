@@ -105,30 +105,24 @@ def test_it_learns_and_serves(arguments, folder, tmp_path, capsys):
     figures = json.loads((run / "evaluation-test.json").read_text())
     assert figures["examples"] == 37
     assert figures["accuracy"] > 0.9
-    rows = [
-        json.loads(line)
-        for line in (run / "metrics.jsonl").read_text().splitlines()
-    ]
-    steps = [row["step"] for row in rows if row["split"] == "validation"]
-    assert steps == [0, 13, 26, 39]
+    assert list(validations(run)) == [0, 13, 26, 39]
     export.main([str(run), "--output", str(tmp_path / "export")])
     capsys.readouterr()
     predict.main([str(tmp_path / "export"), "it was bored", "--json"])
     assert json.loads(capsys.readouterr().out)["label"] == "bad"
 
 
+def validations(run):
+    """The validation rows of metrics.jsonl by step."""
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    rows = map(json.loads, lines)
+    return {r["step"]: r for r in rows if r["split"] == "validation"}
+
+
 def test_validation_figures_are_exact(arguments, folder, tmp_path):
     # 51 examples in batches of 16: the last batch has 13 rows of padding.
     finetune.main(arguments("run", "--optimization.epochs", "1"))
-    rows = [
-        json.loads(line)
-        for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()
-    ]
-    [logged] = [
-        row
-        for row in rows
-        if row["split"] == "validation" and row["step"] == 13
-    ]
+    logged = validations(tmp_path / "run")[13]
     result = evaluate.evaluate(
         tmp_path / "run", folder / "validation.tsv", checkpoint="last"
     )
@@ -193,6 +187,9 @@ def test_two_replicas_and_micro_batches_give_the_same_update(
     )
     for name, value in one.items():
         np.testing.assert_allclose(value, two[name], atol=2e-4, err_msg=name)
+    logged = [validations(tmp_path / name)[13] for name in ("one", "two")]
+    assert logged[0]["accuracy"] == logged[1]["accuracy"]
+    assert logged[0]["loss"] == pytest.approx(logged[1]["loss"], rel=1e-4)
 
 
 def test_from_a_run(arguments, tmp_path, single_run, folder, capsys):

@@ -114,11 +114,12 @@ def label_ids(examples: Examples, labels: Sequence[str]) -> np.ndarray:
     place = {label: index for index, label in enumerate(labels)}
     for line, label in zip(examples.lines, examples.labels, strict=True):
         if label not in place:
-            shown = ", ".join(labels[:20]) + (", ..." * (len(labels) > 20))
+            near = tables.nearest_first(label, labels)
+            shown = ", ".join(near[:20]) + (", ..." * (len(labels) > 20))
             raise UserError(
                 f"{examples.path}:{line}: unknown label {label!r}. The model "
-                f"knows {len(labels)} labels: {shown}. Mend or remove the "
-                "row, or train with this label."
+                f"knows {len(labels)} labels, the nearest first: {shown}. Mend "
+                "or remove the row, or train with this label."
             )
     return np.array([place[label] for label in examples.labels], np.int32)
 

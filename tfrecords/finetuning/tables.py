@@ -196,14 +196,16 @@ def _check_columns(
 ) -> None:
     for name in wanted:
         if name not in there:
-            listed = ", ".join(_nearest_first(name, there))
+            listed = ", ".join(nearest_first(name, there))
             raise UserError(
                 f"{where}: there is no column {name!r}. The columns are: "
                 f"{listed}."
             )
 
 
-def _nearest_first(name: str, names: Sequence[str]) -> list[str]:
+def nearest_first(name: str, names: Sequence[str]) -> list[str]:
+    """`names` by likeness to `name`, for messages."""
+
     def distance(other: str) -> float:
         return -difflib.SequenceMatcher(
             None, name.lower(), other.lower()

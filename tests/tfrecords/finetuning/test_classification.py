@@ -88,7 +88,7 @@ def test_an_unknown_label_is_named_with_its_line():
 
 
 def test_many_known_labels_are_not_all_listed():
-    with pytest.raises(UserError, match=r"150 labels: 0, 1, .*, 19, \.\.\."):
+    with pytest.raises(UserError, match=r"150 labels, .*, \.\.\.\. Mend"):
         data.label_ids(examples(4), [str(n) for n in range(150)])
 
 
