@@ -10,3 +10,6 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration()] * 4,
 )
+
+# TensorFlow starts with them now: later requests for fewer must not win.
+tf.config.list_logical_devices()

@@ -108,6 +108,8 @@ class Checkpoints:
                 passed_over.append(str(error))
                 continue
             _assign(model, path, tensors)
+            if self.is_chief:
+                self._set_aside(step)
             return Restored(step, path, passed_over)
         if passed_over:
             raise UserError(
@@ -117,6 +119,17 @@ class Checkpoints:
                 " to start anew."
             )
         return None
+
+    def _set_aside(self, step: int) -> None:
+        """Renames the damaged checkpoints after `step`: their steps come again.
+
+        They are kept as damaged-NNNNNNNN for whoever wants to look at them.
+        """
+        for later in self.steps():
+            if later > step:
+                aside = self.folder / f"damaged-{later:08d}"
+                shutil.rmtree(aside, ignore_errors=True)
+                self.path(later).rename(aside)
 
 
 def read_verified(path: Path) -> dict[str, dict[str, np.ndarray]]:

@@ -6,9 +6,9 @@ import re
 import sys
 from collections.abc import Callable
 
-# TensorFlow's start-up notices are no news to a user; its warnings and errors
-# are printed. To be seen the setting has to come before the import.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+# TensorFlow logs its start-up, a missing GPU included, as notices and errors;
+# real errors are raised besides. The setting has to come before the import.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import jsonargparse
 import rich.console

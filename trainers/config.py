@@ -183,7 +183,7 @@ def add_settings(parser: Parser, settings_class: type) -> None:
 def parse_settings(parser: Parser, settings_class: type, argv=None):
     """Returns the settings that files and options give, as dataclasses."""
     namespace = parser.parse_args(argv)
-    objects = parser.instantiate_classes(namespace)
+    objects = parser.instantiate(namespace)
     names = [field.name for field in dataclasses.fields(settings_class)]
     return settings_class(**{name: objects[name] for name in names})
 

@@ -104,7 +104,7 @@ def make_distribution(
     if strategy == "multi_worker":
         return _make_multi_worker(cluster)
     if strategy == "mirrored":
-        return Distribution(tf.distribute.MirroredStrategy(names), strategy)
+        return Distribution(_make_mirrored(names), strategy)
     return Distribution(tf.distribute.get_strategy(), strategy)
 
 
@@ -190,6 +190,18 @@ def _local_devices(devices: int | None) -> list[str] | None:
     return [f"CPU:{index}" for index in range(devices)]
 
 
+def _make_mirrored(names: list[str] | None) -> tf.distribute.Strategy:
+    # Collectives of logical CPUs are for one group of devices in a process;
+    # copying through one of them has no such limit and is as fast.
+    on_cpu = names is not None and names[0].startswith("CPU")
+    return tf.distribute.MirroredStrategy(
+        names,
+        cross_device_ops=tf.distribute.HierarchicalCopyAllReduce()
+        if on_cpu
+        else None,
+    )
+
+
 def _make_multi_worker(cluster) -> Distribution:
     if cluster is None:
         raise UserError(
@@ -220,7 +232,12 @@ def _make_tpu(tpu: str | None) -> Distribution:
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
         strategy = tf.distribute.TPUStrategy(resolver)
-    except (ValueError, tf.errors.OpError, RuntimeError) as error:
+    except (
+        ValueError,
+        OSError,  # the metadata server does not answer
+        RuntimeError,
+        tf.errors.OpError,
+    ) as error:
         raise UserError(
             f"wanted a TPU named {tpu or 'local'!r}, got: {error}. On a TPU "
             'VM give --runtime.tpu local and install "tfbert[tpu]"'

@@ -96,7 +96,7 @@ def pretrain(
     records = Records(settings.data.records)
     held_out = _open_held_out(settings.data, records)
     config = settings.model.bert_config(vocab_size=len(records.vocabulary))
-    _check_lengths(records, config)
+    _check_sizes(settings, records, config)
     run_dir = training.open_run(
         settings,
         {
@@ -123,7 +123,7 @@ def pretrain(
         distribution,
     )
     training.initialise(model, settings.model.init_from)
-    return training.train(
+    result = training.train(
         model,
         settings,
         distribution,
@@ -131,6 +131,12 @@ def pretrain(
         held_out and _held_out_batches(settings, held_out, distribution),
         title="pretraining",
     )
+    if distribution.is_chief:
+        command.console.print(
+            f"The run is in {run_dir}. Next: tfbert report {run_dir}, or "
+            f"tfbert finetune with --model.init_from {run_dir}"
+        )
+    return result
 
 
 def _batches(settings, records, distribution, start_step):
@@ -187,7 +193,14 @@ def _open_held_out(data: PretrainingData, records: Records) -> Records | None:
     return held_out
 
 
-def _check_lengths(records: Records, config) -> None:
+def _check_sizes(settings, records: Records, config) -> None:
+    batch_size = settings.optimization.batch_size
+    if records.num_rows < batch_size:
+        raise UserError(
+            f"wanted at least one batch of {batch_size} rows, got "
+            f"{records.num_rows} in {records.path}; lower "
+            "optimization.batch_size, or build records from more text"
+        )
     length = records.sequence_length
     if length > config.max_position_embeddings:
         raise UserError(

@@ -60,6 +60,12 @@ def check_settings(settings, distribution: Distribution) -> None:
     distribution.check_batch_size(
         optimization.batch_size, optimization.accumulation_steps
     )
+    if not 0 <= optimization.warmup_steps < optimization.steps:
+        raise UserError(
+            f"wanted optimization.warmup_steps from 0 to below "
+            f"optimization.steps ({optimization.steps}), got "
+            f"{optimization.warmup_steps}"
+        )
     loop = runtime.steps_per_loop
     for name, value in {
         "optimization.steps": optimization.steps,
@@ -103,7 +109,13 @@ def open_run(settings, about: dict, distribution: Distribution) -> Path:
     if distribution.is_chief:
         text = json.dumps(about, indent=2, ensure_ascii=False) + "\n"
         atomic.write_file(run_dir / RUN_FILE, text)
-        environment.write(run_dir)
+        optimization = settings.optimization
+        environment.write(
+            run_dir,
+            strategy=distribution.describe(
+                optimization.batch_size, optimization.accumulation_steps
+            ),
+        )
         # Last: a folder with this file is a run that can be resumed.
         save_settings(settings, run_dir)
     return run_dir
@@ -199,8 +211,10 @@ def train(
         watchers = _watchers(run_dir, runtime, total, title, distribution)
         all_callbacks = [
             StopOnSkips(runtime.max_skipped, console.print),
-            SaveCheckpoints(checkpoints, runtime.checkpoint_every),
+            # The log before the checkpoint: a kill between the two repeats
+            # steps whose rows are dropped, and loses none.
             *watchers,
+            SaveCheckpoints(checkpoints, runtime.checkpoint_every),
             StopAt(total),
             stop,
             *callbacks,
@@ -236,9 +250,15 @@ def _restore(model, checkpoints: Checkpoints, total: int) -> None:
     model.step = restored.step
     for message in restored.passed_over:
         console.print(f"warning: passed over a checkpoint: {message}")
-    console.print(
-        f"Resuming at step {restored.step} of {total} from {restored.path}"
-    )
+    if restored.step >= total:
+        console.print(
+            f"The run is complete: {restored.path} is its step {restored.step} "
+            f"of {total}"
+        )
+    else:
+        console.print(
+            f"Resuming at step {restored.step} of {total} from {restored.path}"
+        )
 
 
 def _watchers(run_dir, runtime, total, title, distribution) -> list:
