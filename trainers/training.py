@@ -211,8 +211,7 @@ def train(
         watchers = _watchers(run_dir, runtime, total, title, distribution)
         all_callbacks = [
             StopOnSkips(runtime.max_skipped, console.print),
-            # The log before the checkpoint: a kill between the two repeats
-            # steps whose rows are dropped, and loses none.
+            # Before the checkpoint: a kill between the two then loses no row.
             *watchers,
             SaveCheckpoints(checkpoints, runtime.checkpoint_every),
             StopAt(total),
