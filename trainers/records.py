@@ -68,6 +68,17 @@ def build_parser() -> command.Parser:
         default=True,
         help="let short documents share a row (kept apart in attention)",
     )
+    _add_reading(parser)
+    add("--keep_duplicates", action="store_true", help="keep equal documents")
+    add("--shard_rows", type=int, default=65536, help="rows of a file")
+    add("--processes", type=int, default=0, help="0: one for each core")
+    add("--seed", type=int, default=0, help="of sentence pairs")
+    return parser
+
+
+def _add_reading(parser: command.Parser) -> None:
+    """Adds the settings of how text files are read."""
+    add = parser.add_argument
     add(
         "--documents",
         type=str,
@@ -81,11 +92,6 @@ def build_parser() -> command.Parser:
         default="error",
         help="a line that is not UTF-8 or not JSON: error, skip or replace",
     )
-    add("--keep_duplicates", action="store_true", help="keep equal documents")
-    add("--shard_rows", type=int, default=65536, help="rows of a file")
-    add("--processes", type=int, default=0, help="0: one for each core")
-    add("--seed", type=int, default=0, help="of sentence pairs")
-    return parser
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,6 +1,7 @@
 import gzip
 import json
 import os
+import threading
 
 import pytest
 import zstandard
@@ -246,3 +247,32 @@ def test_names_that_stand_for_nothing_are_refused(tmp_path):
         where = str(tmp_path / name)
         with pytest.raises(UserError, match="no text found at"):
             files.find_files([where])
+
+
+def test_the_standard_input_is_read(tmp_path, monkeypatch):
+    write(tmp_path / "a.txt", PROSE)
+    with (tmp_path / "a.txt").open() as stream:
+        monkeypatch.setattr("sys.stdin", stream)
+        assert files.find_files(["-"]) == ["-"]
+        rejected = []
+        corpus = Corpus(["-"], Reading(), rejected.append)
+        assert [d.text for d in corpus] == [b"One.\nTwo two.", b"Three."]
+    assert corpus.total_bytes == 0 and corpus.bytes_read == len(PROSE)
+
+
+def test_a_pipe_is_read():
+    data = (PROSE * 20_000).encode()
+    end, start = os.pipe()
+
+    def fill():
+        with os.fdopen(start, "wb") as stream:
+            stream.write(data)
+
+    writer = threading.Thread(target=fill)
+    writer.start()
+    corpus = Corpus([f"/dev/fd/{end}"], Reading(), lambda *entry: None)
+    # The last line of one copy and the first of the next are one document.
+    assert sum(1 for _ in corpus) == 20_001
+    assert corpus.sources[0].lines == 120_000
+    writer.join()
+    os.close(end)
