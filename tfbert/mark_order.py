@@ -8,6 +8,7 @@ with their classes, so the result does not depend on anyone's Unicode version.
 Source: Unicode Standard, section 3.11, canonical ordering algorithm.
 """
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -33,17 +34,22 @@ def disordered_pattern() -> str:
     return f"[{marks}][{marks}]"
 
 
+@functools.cache
+def _letters_model() -> bytes:
+    table = dict(character_map(lowercase=True))
+    barrier = read_characters()["barrier"]
+    table.update(dict.fromkeys(barrier, _BARRIER))
+    return build_model(table)
+
+
 class MarkOrder(tf.Module):
     """Decomposes texts and puts their marks into canonical order."""
 
     def __init__(self):
         super().__init__(name="mark_order")
         sections = read_characters()
-        table = dict(character_map(lowercase=True))
-        table.update(dict.fromkeys(sections["barrier"], _BARRIER))
-        buffer = np.frombuffer(build_model(table), np.uint8)
         self._normalizer = tf_text.FastBertNormalizer(
-            model_buffer=tf.constant(buffer)
+            model_buffer=tf.constant(np.frombuffer(_letters_model(), np.uint8))
         )
         codes = sorted(sections["combining"])
         self._codes = tf.constant(codes, tf.int32)

@@ -7,6 +7,7 @@ the text nor on how much memory there is.
 """
 
 import collections
+import functools
 import heapq
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -23,21 +24,24 @@ from tfbert.normalizer_model import build_model
 _BATCH_BYTES = 1 << 20
 
 
+@functools.cache
+def _words_model(lowercase: bool) -> bytes:
+    normal, splits = character_map(lowercase), split_map()
+    table = {code: text.translate(splits) for code, text in normal.items()}
+    for code in splits:
+        # An ideograph is set apart whatever it decomposes to.
+        text = f" {normal.get(code, chr(code))} "
+        table[code] = text.translate(splits)
+    return build_model(table)
+
+
 class WordSplitter:
     """Cuts text into words as the Tokenizer does before WordPiece."""
 
     def __init__(self, lowercase: bool):
-        normal, splits = character_map(lowercase), split_map()
-        table = {code: text.translate(splits) for code, text in normal.items()}
-        for code in splits:
-            # An ideograph is set apart whatever it decomposes to.
-            table[code] = f" {normal.get(code, chr(code))} "
-            table[code] = table[code].translate(splits)
-        self._lowercase = lowercase
+        model = np.frombuffer(_words_model(lowercase), np.uint8)
         self._normalizer = tf_text.FastBertNormalizer(
-            model_buffer=tf.constant(
-                np.frombuffer(build_model(table), np.uint8)
-            )
+            model_buffer=tf.constant(model)
         )
         self._mark_order = MarkOrder() if lowercase else None
         self._disordered = f"(?s).*{disordered_pattern()}.*"
