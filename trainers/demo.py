@@ -89,17 +89,6 @@ class Demo:
         """The figures; written last."""
         return self.output / SUMMARY_FILE
 
-    @property
-    def settings(self) -> str:
-        """What the results depend on, as JSON."""
-        return json.dumps(
-            {
-                "vocab_size": self.vocab_size,
-                "pretrain_steps": self.pretrain_steps,
-                "finetune_epochs": self.finetune_epochs,
-            }
-        )
-
 
 @dataclasses.dataclass(frozen=True)
 class Step:
@@ -171,6 +160,16 @@ def main(argv: list[str] | None = None) -> None:
     command.console.print(f"The same figures: {demo.summary}")
 
 
+def settings(demo: Demo) -> str:
+    """What the results depend on: the commands and their config files."""
+    configs = sorted((demo.package / "configs").glob("demo_*.yaml"))
+    content = {
+        "commands": [step.argv for step in steps(demo)],
+        "configs": {path.name: path.read_text("utf-8") for path in configs},
+    }
+    return json.dumps(content, indent=1)
+
+
 def prepare(demo: Demo) -> None:
     """Makes the folder, or decides what becomes of what it holds.
 
@@ -188,7 +187,7 @@ def prepare(demo: Demo) -> None:
     if marker.exists():
         if demo.summary.exists():
             why = "holds a finished demo"
-        elif marker.read_text(encoding="utf-8") != demo.settings:
+        elif marker.read_text(encoding="utf-8") != settings(demo):
             why = "holds a demo with other settings"
         else:
             command.console.print(f"Going on with the demo in {demo.output}.")
@@ -199,7 +198,7 @@ def prepare(demo: Demo) -> None:
             if path == marker:
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    atomic.write_file(marker, demo.settings)
+    atomic.write_file(marker, settings(demo))
 
 
 def steps(demo: Demo) -> list[Step]:
