@@ -74,6 +74,21 @@ def test_an_interrupted_demo_goes_on(tmp_path, capsys):
     assert "Going on" in capsys.readouterr().out
 
 
+def test_a_changed_config_starts_the_demo_anew(tmp_path, capsys, monkeypatch):
+    here = make_demo(tmp_path / "demo")
+    demo.prepare(here)
+    read = pathlib.Path.read_text
+    monkeypatch.setattr(
+        pathlib.Path,
+        "read_text",
+        lambda path, *a, **k: (
+            read(path, *a, **k) + "#" * (path.suffix == ".yaml")
+        ),
+    )
+    demo.prepare(here)
+    assert "other settings; starting anew" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "finished,steps,why", [(True, None, "finished"), (False, 7, "other")]
 )
@@ -111,7 +126,7 @@ def test_a_command_that_fails_ends_the_demo(no_commands, status, error):
         demo.run_step("1/1", demo.Step("a thing", ["vocab"]))
 
 
-def raw_sentences_are_of_different_authors():
+def test_sentences_are_of_different_authors():
     rows = demo.raw_sentences(make_demo("x"))
     assert len(rows) == 3
     assert len({row["label"] for row in rows}) == 3
