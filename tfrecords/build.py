@@ -31,6 +31,9 @@ MIN_LENGTH, MAX_LENGTH = 8, 8192
 
 _LONGEST_DOCUMENTS = 10
 
+# A process takes seconds to start, time in which another tokenizes this much.
+_BYTES_WORTH_A_PROCESS = 16 << 20
+
 # (bytes read, bytes in all, documents, rows) so far.
 Progress = Callable[[int, int, int, int], None]
 
@@ -51,7 +54,8 @@ class BuildSettings:
       documents, text_field, on_bad_text: see `corpus.Reading`.
       keep_duplicates: keep documents that are copies of earlier ones.
       shard_rows: rows of a file, about.
-      processes: workers; 0 is one for each core. Does not change the result.
+      processes: workers; 0 is one for each core, as far as there is text to
+        keep them busy. Does not change the result.
       seed: of sentence pairs; kept in the manifest.
     """
 
@@ -140,7 +144,8 @@ def build_records(
     with staged_folder(settings.output) as folder:
         build = _Build(settings, tokenizer, folder)
         text = corpus.Corpus(paths, reading, build.reject)
-        with _workers(settings) as results_of:
+        processes = settings.processes or _enough(text)
+        with _workers(settings.recipe, processes) as results_of:
             for result in results_of(build.chunks(text)):
                 build.take(result)
                 if progress:
@@ -340,12 +345,19 @@ class _Split:
         return manifest
 
 
+def _enough(text: corpus.Corpus) -> int:
+    """As many processes as there are cores, and work for, on `text`."""
+    cores = len(os.sched_getaffinity(0))
+    if not text.total_bytes:
+        return cores  # The standard input: who knows.
+    return min(cores, -(-text.total_bytes // _BYTES_WORTH_A_PROCESS))
+
+
 @contextlib.contextmanager
-def _workers(settings: BuildSettings):
+def _workers(recipe: Recipe, count: int):
     """Yields a function: chunks -> their rows, in the same order."""
-    count = settings.processes or len(os.sched_getaffinity(0))
     if count == 1:
-        make = tokenizing.RowMaker(settings.recipe)
+        make = tokenizing.RowMaker(recipe)
         yield lambda chunks: map(make, chunks)
         return
     # TensorFlow does not survive a fork. This kind of pool notices the death
@@ -354,7 +366,7 @@ def _workers(settings: BuildSettings):
         count,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=tokenizing.start_worker,
-        initargs=(settings.recipe,),
+        initargs=(recipe,),
     )
     try:
         yield lambda chunks: _in_order(pool, chunks, 2 * count)

@@ -1,7 +1,6 @@
 """`tfbert records`: text -> compact records for pretraining."""
 
 import contextlib
-import os
 import sys
 import time
 from pathlib import Path
@@ -71,7 +70,7 @@ def build_parser() -> command.Parser:
     _add_reading(parser)
     add("--keep_duplicates", action="store_true", help="keep equal documents")
     add("--shard_rows", type=int, default=65536, help="rows of a file")
-    add("--processes", type=int, default=0, help="0: one for each core")
+    add("--processes", type=int, default=0, help="0: as many as pay")
     add("--seed", type=int, default=0, help="of sentence pairs")
     return parser
 
@@ -104,10 +103,8 @@ def main(argv: list[str] | None = None) -> None:
     if values.pop("cased"):
         values["lowercase"] = False
     settings = BuildSettings(**values)
-    processes = settings.processes or len(os.sched_getaffinity(0))
     command.console.print(
-        f"Building rows of {settings.max_length} tokens in {settings.output} "
-        f"with {processes} process{'es' if processes > 1 else ''}."
+        f"Building rows of {settings.max_length} tokens in {settings.output}."
     )
     start = time.perf_counter()
     with _progress_bar() as progress:

@@ -13,6 +13,7 @@ from tfbert.errors import UserError
 from tfbert.tokenization import Tokenizer
 from tfrecords import build, spec, tokenizing
 from tfrecords.build import BuildSettings, build_records
+from tfrecords.corpus import Corpus, Reading
 from tfrecords.records import Records
 
 WORDS = [
@@ -252,6 +253,17 @@ def test_progress_is_told(tmp_path, corpus, vocab):
     assert rows == Records(tmp_path / "r").num_rows
 
 
+def test_little_text_takes_few_processes(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "_BYTES_WORTH_A_PROCESS", 10)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(3))
+    path = tmp_path / "a.txt"
+    for size, processes in ((1, 1), (10, 1), (11, 2), (21, 3), (999, 3)):
+        path.write_text("x" * size)
+        text = Corpus([str(path)], Reading(), None)
+        assert build._enough(text) == processes
+    assert build._enough(Corpus(["-"], Reading(), None)) == 3
+
+
 def test_the_death_of_a_worker_is_told(tmp_path, vocab):
     chunk = tokenizing.Chunk("train", 0, [b"the"], [("f", 1, 0)])
 
@@ -266,9 +278,8 @@ def test_the_death_of_a_worker_is_told(tmp_path, vocab):
         yield chunk
 
     with pytest.raises(UserError, match="a worker process died"):
-        with build._workers(
-            settings("x", vocab, "y", processes=2)
-        ) as results_of:
+        recipe = settings("x", vocab, "y").recipe
+        with build._workers(recipe, 2) as results_of:
             list(results_of(chunks()))
 
 
