@@ -11,6 +11,9 @@ from tfbert.errors import UserError
 from tfrecords import spec
 from tfrecords.manifest import Manifest
 from tfrecords.token_classes import TokenClasses
+from tfrecords.verify import Fault, verify
+
+ON_CORRUPT = ("error", "skip")
 
 
 class Records:
@@ -27,15 +30,28 @@ class Records:
       vocabulary: the tokens, by id.
       classes: their `TokenClasses`.
       has_labels: rows carry a next-sentence label.
+      bad_rows: int64, rows that cannot be read; empty unless they are skipped.
+      faults: what is wrong with them.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike, on_corrupt: str = "error"):
         """Opens the folder and checks it against its manifest.
+
+        Args:
+          path: the folder.
+          on_corrupt: "error" compares sizes and stops at what does not agree.
+            "skip" reads every byte first; rows of damaged records then read
+            as "[CLS] [SEP]", which has nothing to predict, and all others as
+            ever, at the places that they have always had.
 
         Raises:
           UserError: a shard is missing, extra or of another size, or the
             vocabulary is not the one that the rows were made with.
         """
+        if on_corrupt not in ON_CORRUPT:
+            raise UserError(
+                f"on_corrupt {on_corrupt!r}: wanted one of {ON_CORRUPT}."
+            )
         self.path = Path(path)
         self.manifest = Manifest.read(self.path)
         self.num_rows = self.manifest.rows
@@ -44,7 +60,11 @@ class Records:
         self.vocabulary = vocabulary_of(self.path, self.manifest)
         self.classes = TokenClasses.of(self.vocabulary)
         self._layout = self.manifest.layout
-        self._check_shards()
+        self.faults: list[Fault] = []
+        if on_corrupt == "skip":
+            self.faults = verify(self.path, self.classes)
+        else:
+            self._check_shards()
         counts = [shard.rows for shard in self.manifest.shards]
         self._starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
         if self._starts[-1] != self.num_rows:
@@ -52,6 +72,7 @@ class Records:
                 f"{self.path}: the manifest counts {self.num_rows} rows, its "
                 f"shards {self._starts[-1]}; build the records again."
             )
+        self.bad_rows = self._rows_of(self.faults)
 
     def _check_shards(self) -> None:
         wrong = []
@@ -77,6 +98,23 @@ class Records:
                 + ". Copy the folder again, or build the records again."
             )
 
+    def _rows_of(self, faults: list[Fault]) -> np.ndarray:
+        """The rows that faults touch, int64, ascending."""
+        numbers = {s.file: i for i, s in enumerate(self.manifest.shards)}
+        spans = [np.zeros(0, np.int64)]
+        for fault in faults:
+            if fault.file not in numbers or not fault.rows:
+                continue
+            number = numbers[fault.file]
+            first, end = self._starts[number], self._starts[number + 1]
+            if fault.record is not None:
+                first += fault.record * self._layout.rows_per_record
+                # What stands behind the end of a file that is cut off is lost
+                # with the record that it ends in.
+                end = end if fault.to_end else first + fault.rows
+            spans.append(np.arange(first, end))
+        return np.unique(np.concatenate(spans))
+
     def rows(self, row_ids: np.ndarray) -> np.ndarray:
         """Reads rows as they are on disk.
 
@@ -89,6 +127,22 @@ class Records:
         Raises:
           UserError: a row holds an id beyond the vocabulary.
         """
+        if len(self.bad_rows):
+            return self._sound_rows(row_ids)
+        return self._read(row_ids)
+
+    def _sound_rows(self, row_ids: np.ndarray) -> np.ndarray:
+        """As `rows`, with empty ones in the place of bad ones."""
+        rows = np.full(
+            (len(row_ids), self._layout.row_width), self.classes.pad_id
+        )
+        rows[:, :2] = self.classes.cls_id, self.classes.sep_id
+        rows[:, self.sequence_length :] = 0
+        sound = ~np.isin(row_ids, self.bad_rows)
+        rows[sound] = self._read(row_ids[sound])
+        return rows.astype(np.int32)
+
+    def _read(self, row_ids: np.ndarray) -> np.ndarray:
         shards = np.searchsorted(self._starts, row_ids, side="right") - 1
         found = np.empty((len(row_ids), self._layout.row_bytes), np.uint8)
         for number in np.unique(shards):

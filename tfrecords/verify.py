@@ -30,6 +30,7 @@ class Fault:
       record: the record, or None where it is the whole file.
       offset: the record's first byte in the file.
       rows: how many rows are lost with it.
+      to_end: the file ends inside the record, so that all behind it are lost.
     """
 
     file: str
@@ -37,6 +38,7 @@ class Fault:
     record: int | None = None
     offset: int | None = None
     rows: int = 0
+    to_end: bool = False
 
     def __str__(self) -> str:
         if self.record is None:
@@ -114,7 +116,8 @@ def _check_records(path, layout, shard, classes) -> Iterator[Fault]:
         if len(part) < count * size:
             lost = first + len(part) // size
             there = len(part) % size
-            yield _cut_off(path, lost, lost * size, there, size, full)
+            left = shard.rows - lost * full
+            yield _cut_off(path, lost, lost * size, there, size, left)
             return
     if rest:
         part = data[whole * size :]
@@ -134,6 +137,7 @@ def _cut_off(path, record, offset, there, size, rows) -> Fault:
         record,
         offset,
         rows,
+        to_end=True,
     )
 
 

@@ -3,7 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tfrecords import checksum, spec
+from tfbert.errors import UserError
+from tfrecords import batches, checksum, spec
+from tfrecords.masking import Masking
+from tfrecords.records import Records
 from tfrecords.verify import verify
 
 ROWS, LENGTH, PER_RECORD = 20, 9, 3
@@ -127,3 +130,61 @@ def test_a_sound_record_of_another_kind(records):
     assert fault.record == 0
     assert fault.problem == f"it is no Example of {spec.TOKEN_IDS!r}"
     assert dataclasses.is_dataclass(fault)
+
+
+def damage(records, record):
+    """Flips a bit of a record of shard 1, which has rows 12 to 19."""
+    data = bytearray(shard(records).read_bytes())
+    size = records.manifest.layout.record_bytes(PER_RECORD)
+    data[record * size + 50] ^= 1
+    shard(records).write_bytes(bytes(data))
+
+
+def blank(length=LENGTH):
+    return [2, 3] + [0] * (length - 2)
+
+
+def test_damaged_rows_can_be_skipped(records):
+    before = records.rows(np.arange(ROWS))
+    damage(records, 1)
+    opened = Records(records.path, on_corrupt="skip")
+    assert opened.bad_rows.tolist() == [15, 16, 17]
+    assert len(opened.faults) == 1
+    after = opened.rows(np.arange(ROWS))
+    assert after[15:18].tolist() == [blank()] * 3
+    rest = np.delete(np.arange(ROWS), opened.bad_rows)
+    np.testing.assert_array_equal(after[rest], before[rest])
+    assert opened.rows(np.array([16])).tolist() == [blank()]
+
+
+@pytest.mark.parametrize("records_left, lost", [(0, 8), (1, 5), (2, 2)])
+def test_the_end_of_a_file_can_be_skipped(records, records_left, lost):
+    size = records.manifest.layout.record_bytes(PER_RECORD)
+    data = shard(records).read_bytes()[: records_left * size + 5]
+    shard(records).write_bytes(data)
+    opened = Records(records.path, on_corrupt="skip")
+    assert opened.bad_rows.tolist() == list(range(ROWS - lost, ROWS))
+    rows = opened.rows(np.arange(ROWS))
+    assert rows[ROWS - lost :].tolist() == [blank()] * lost
+    assert (rows[: ROWS - lost, 2] != 0).all()
+
+
+def test_a_missing_file_can_be_skipped(records):
+    shard(records).unlink()
+    opened = Records(records.path, on_corrupt="skip")
+    assert opened.bad_rows.tolist() == list(range(12, 20))
+    assert len(opened.rows(np.arange(ROWS))) == ROWS
+
+
+def test_skipped_rows_have_nothing_to_predict(records):
+    damage(records, 0)
+    opened = Records(records.path, on_corrupt="skip")
+    rows = np.arange(ROWS)
+    batch = batches.make_batch(opened, Masking(), rows, 0 * rows, 0)
+    weights = batch["masked_lm_weights"].sum(axis=1)
+    assert (weights == 0).tolist() == [row in (12, 13, 14) for row in rows]
+
+
+def test_an_unknown_way_is_refused(records):
+    with pytest.raises(UserError, match="on_corrupt 'ignore'"):
+        Records(records.path, on_corrupt="ignore")
