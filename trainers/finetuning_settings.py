@@ -108,12 +108,16 @@ class FinetuningOptimization(OptimizationSettings):
       epochs: how often each example is seen, if steps is null.
       steps: updates in all; null: from epochs.
       learning_rate: peak, reached at the end of warm-up.
-      warmup_steps: steps of linear warm-up; null: a tenth of all. After them
-        linear decay to zero.
+      warmup_steps: steps of linear warm-up; null: a tenth of all.
+      schedule: how the rate falls after warm-up: linear, cosine, polynomial
+        (square) or inverse_sqrt.
+      optimizer: adamw, or lamb for very large batches.
+      layer_decay: factor between the learning rates of a layer and of the
+        layer below it; 1: the same rate for all.
       weight_decay: decoupled decay; biases and layer norms are excluded.
-      beta_1: decay of AdamW's first moment.
-      beta_2: decay of AdamW's second moment.
-      epsilon: AdamW's epsilon.
+      beta_1: decay of the first moment.
+      beta_2: decay of the second moment.
+      epsilon: added to the square root of the second moment.
       clip_norm: largest global norm of the gradient; null: no limit.
     """
 
@@ -153,13 +157,13 @@ class FinetuningSettings:
     runtime: FinetuningRuntime
     seed: int = dataclasses.field(
         default=0,
-        metadata={"help": "of new weights, order and dropout (default: 0)"},
+        metadata={"help": "of new weights, order and dropout"},
     )
     seeds: int = dataclasses.field(
         default=1,
         metadata={
             "help": "repeat with this many seeds, from `seed` on, each in "
-            "RUN_DIR/seed-N, and print mean and spread (default: 1)"
+            "RUN_DIR/seed-N, and print mean and spread"
         },
     )
 
