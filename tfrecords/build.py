@@ -7,18 +7,14 @@ depends on the text and the settings alone, not on the number of processes.
 """
 
 import collections
-import concurrent.futures
-import contextlib
 import dataclasses
 import hashlib
 import json
-import multiprocessing
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tfbert.errors import UserError
-from tfrecords import corpus, files, spec, tokenizing
+from tfrecords import corpus, files, spec, workers
 from tfrecords.manifest import Manifest
 from tfrecords.shards import ShardWriter, staged_folder
 from tfrecords.tokenizing import Chunk, ChunkRows, Chunks, Recipe
@@ -30,9 +26,6 @@ TRAIN, HELD_OUT = "train", "held_out"
 MIN_LENGTH, MAX_LENGTH = 8, 8192
 
 _LONGEST_DOCUMENTS = 10
-
-# A process takes seconds to start, time in which another tokenizes this much.
-_BYTES_WORTH_A_PROCESS = 16 << 20
 
 # (bytes read, bytes in all, documents, rows) so far.
 Progress = Callable[[int, int, int, int], None]
@@ -92,6 +85,8 @@ class BuildSettings:
                 f"objective {self.objective!r}: wanted one of "
                 f"{spec.OBJECTIVES}."
             )
+        # Raises for a choice that there is not.
+        corpus.Reading(self.documents, self.text_field, self.on_bad_text)
         if self.shard_rows < 1 or self.processes < 0:
             raise UserError(
                 f"shard_rows {self.shard_rows}, processes {self.processes}: "
@@ -136,26 +131,37 @@ def build_records(
     # The tokenizer checks the vocabulary, before any text is read.
     from tfbert.tokenization import Tokenizer
 
+    paths = files.find_files(settings.input)
+    tokenizer = Tokenizer(settings.vocab, lowercase=settings.lowercase)
+    try:
+        with staged_folder(settings.output) as folder:
+            return _build(settings, tokenizer, folder, paths, progress)
+    except OSError as error:
+        # Files of text that cannot be read are told of by the reader.
+        raise UserError(
+            f"{settings.output} cannot be written: {error.strerror or error}. "
+            "Nothing was left there; make room, or name another --output."
+        ) from None
+
+
+def _build(settings, tokenizer, folder, paths, progress):
     reading = corpus.Reading(
         settings.documents, settings.text_field, settings.on_bad_text
     )
-    paths = files.find_files(settings.input)
-    tokenizer = Tokenizer(settings.vocab, lowercase=settings.lowercase)
-    with staged_folder(settings.output) as folder:
-        build = _Build(settings, tokenizer, folder)
-        text = corpus.Corpus(paths, reading, build.reject)
-        processes = settings.processes or _enough(text)
-        with _workers(settings.recipe, processes) as results_of:
-            for result in results_of(build.chunks(text)):
-                build.take(result)
-                if progress:
-                    progress(
-                        text.bytes_read,
-                        text.total_bytes,
-                        build.documents,
-                        build.rows,
-                    )
-        return build.finish(text.sources)
+    build = _Build(settings, tokenizer, folder)
+    text = corpus.Corpus(paths, reading, build.reject)
+    processes = settings.processes or workers.enough(text)
+    with workers.workers(settings.recipe, processes) as results_of:
+        for result in results_of(build.chunks(text)):
+            build.take(result)
+            if progress:
+                progress(
+                    text.bytes_read,
+                    text.total_bytes,
+                    build.documents,
+                    build.rows,
+                )
+    return build.finish(text.sources)
 
 
 class _Build:
@@ -343,48 +349,3 @@ class _Split:
         path = self._folder / spec.MANIFEST_FILE
         path.write_text(manifest.to_json(), encoding="utf-8")
         return manifest
-
-
-def _enough(text: corpus.Corpus) -> int:
-    """As many processes as there are cores, and work for, on `text`."""
-    cores = len(os.sched_getaffinity(0))
-    if not text.total_bytes:
-        return cores  # The standard input: who knows.
-    return min(cores, -(-text.total_bytes // _BYTES_WORTH_A_PROCESS))
-
-
-@contextlib.contextmanager
-def _workers(recipe: Recipe, count: int):
-    """Yields a function: chunks -> their rows, in the same order."""
-    if count == 1:
-        make = tokenizing.RowMaker(recipe)
-        yield lambda chunks: map(make, chunks)
-        return
-    # TensorFlow does not survive a fork. This kind of pool notices the death
-    # of a worker.
-    pool = concurrent.futures.ProcessPoolExecutor(
-        count,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=tokenizing.start_worker,
-        initargs=(recipe,),
-    )
-    try:
-        yield lambda chunks: _in_order(pool, chunks, 2 * count)
-    except concurrent.futures.process.BrokenProcessPool:
-        raise UserError(
-            "a worker process died, most likely for want of memory. Try fewer "
-            f"--processes (now {count})."
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _in_order(pool, chunks, ahead) -> Iterator[ChunkRows]:
-    """Rows of `chunks` in order, with at most `ahead` under way."""
-    waiting: collections.deque = collections.deque()
-    for chunk in chunks:
-        waiting.append(pool.submit(tokenizing.make_rows, chunk))
-        if len(waiting) >= ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()

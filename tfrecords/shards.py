@@ -37,7 +37,11 @@ class ShardWriter:
         self.shards: list[Shard] = []
 
     def write(self, rows: np.ndarray) -> None:
-        """Adds whole numbers [N, row_width]; keeps back less than a record."""
+        """Adds whole numbers [N, row_width]; keeps back less than a record.
+
+        Raises:
+          OSError: they cannot be written, for want of room for instance.
+        """
         rows = np.concatenate([self._pending, rows.astype(self._layout.dtype)])
         full = self._layout.rows_per_record
         whole = len(rows) - len(rows) % full
@@ -54,15 +58,18 @@ class ShardWriter:
         return self.shards
 
     def _write_record(self, rows: np.ndarray) -> None:
-        if self._writer is None:
-            # The frames' checksums (crc32c) are TensorFlow's to compute.
-            import tensorflow as tf
+        # The frames' checksums (crc32c) are TensorFlow's to compute.
+        import tensorflow as tf
 
+        if self._writer is None:
             name = spec.SHARD_PATTERN.format(len(self.shards))
             self._path = self._folder / name
             self._writer = tf.io.TFRecordWriter(str(self._path))
         data = rows.tobytes()
-        self._writer.write(spec.example_header(len(data)) + data)
+        try:
+            self._writer.write(spec.example_header(len(data)) + data)
+        except tf.errors.OpError as error:
+            raise OSError(error.message) from None
         self._rows += len(rows)
         if self._rows >= self._rows_per_shard:
             self._close_shard()
@@ -70,8 +77,13 @@ class ShardWriter:
     def _close_shard(self) -> None:
         if self._writer is None:
             return
-        self._writer.close()
-        self._writer = None
+        import tensorflow as tf
+
+        writer, self._writer = self._writer, None
+        try:
+            writer.close()
+        except tf.errors.OpError as error:
+            raise OSError(error.message) from None
         self.shards.append(
             Shard(
                 file=self._path.name,

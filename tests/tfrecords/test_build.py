@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from tfbert.errors import UserError
 from tfbert.tokenization import Tokenizer
 from tfrecords import build, spec, tokenizing
 from tfrecords.build import BuildSettings, build_records
-from tfrecords.corpus import Corpus, Reading
 from tfrecords.records import Records
 
 WORDS = [
@@ -202,6 +200,7 @@ def test_pairs_have_labels(tmp_path, corpus, vocab, objective):
         ({"objective": "x"}, "objective 'x'"),
         ({"shard_rows": 0}, "shard_rows 0"),
         ({"processes": -1}, "processes -1"),
+        ({"on_bad_text": "x"}, "on_bad_text 'x'"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(how, message):
@@ -233,6 +232,20 @@ def test_bad_text_leaves_nothing_behind(tmp_path, corpus, vocab):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["text", "vocab.txt"]
 
 
+@pytest.mark.parametrize("name", ["rows-00000.tfrecord", "manifest.json"])
+def test_a_full_disk_is_told(tmp_path, corpus, vocab, monkeypatch, name):
+    start = build._Split.__init__
+
+    def on_a_full_disk(self, settings, tokenizer, folder):
+        (folder / name).symlink_to("/dev/full")
+        start(self, settings, tokenizer, folder)
+
+    monkeypatch.setattr(build._Split, "__init__", on_a_full_disk)
+    with pytest.raises(UserError, match="cannot be written.*No space left"):
+        build_records(settings(corpus, vocab, tmp_path / "r"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["text", "vocab.txt"]
+
+
 def test_an_output_folder_in_use_is_kept(tmp_path, corpus, vocab):
     output = tmp_path / "r"
     output.mkdir()
@@ -251,36 +264,6 @@ def test_progress_is_told(tmp_path, corpus, vocab):
     assert done == total > 0
     assert documents == 300
     assert rows == Records(tmp_path / "r").num_rows
-
-
-def test_little_text_takes_few_processes(tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "_BYTES_WORTH_A_PROCESS", 10)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(3))
-    path = tmp_path / "a.txt"
-    for size, processes in ((1, 1), (10, 1), (11, 2), (21, 3), (999, 3)):
-        path.write_text("x" * size)
-        text = Corpus([str(path)], Reading(), None)
-        assert build._enough(text) == processes
-    assert build._enough(Corpus(["-"], Reading(), None)) == 3
-
-
-def test_the_death_of_a_worker_is_told(tmp_path, vocab):
-    chunk = tokenizing.Chunk("train", 0, [b"the"], [("f", 1, 0)])
-
-    def chunks():
-        yield chunk
-        with open(f"/proc/{os.getpid()}/task/{os.getpid()}/children") as file:
-            for child in map(int, file.read().split()):
-                with open(f"/proc/{child}/cmdline") as command:
-                    if "spawn_main" in command.read():
-                        os.kill(child, signal.SIGKILL)
-        time.sleep(0.5)
-        yield chunk
-
-    with pytest.raises(UserError, match="a worker process died"):
-        recipe = settings("x", vocab, "y").recipe
-        with build._workers(recipe, 2) as results_of:
-            list(results_of(chunks()))
 
 
 @pytest.mark.slow
