@@ -51,7 +51,7 @@ def take_rows(table, indices):
 
 
 def vocabulary_losses(hidden, table, bias, labels):
-    """Returns -log softmax(hidden table^T + bias)[label].
+    """Returns -log softmax(hidden table^T + bias)[label], and the answers.
 
     Args:
       hidden: [B, P, H]; its dtype is the one that is computed in.
@@ -60,7 +60,8 @@ def vocabulary_losses(hidden, table, bias, labels):
       labels: integers [B, P].
 
     Returns:
-      float32 [B, P].
+      The losses, float32 [B, P], and the most probable ids, int32 [B, P],
+      which have no gradient.
     """
     shape = ops.shape(labels)
     rows = ops.reshape(hidden, (-1, ops.shape(hidden)[-1]))  # [B P, H]
@@ -72,7 +73,8 @@ def vocabulary_losses(hidden, table, bias, labels):
         ops.cast(logits, "float32"),
         from_logits=True,
     )
-    return ops.reshape(losses, shape)
+    answers = ops.cast(ops.argmax(logits, axis=-1), "int32")
+    return ops.reshape(losses, shape), ops.reshape(answers, shape)
 
 
 def dense(gradient):

@@ -22,7 +22,9 @@ def dropout(x, rate: float, seed):
     words = tf.random.stateless_uniform(
         [(size + 1) // 2], seed, minval=None, maxval=None, dtype=tf.int32
     )
-    halves = tf.reshape(tf.bitcast(words, tf.uint16), [-1])[:size]
+    halves = tf.reshape(tf.bitcast(words, tf.uint16), [-1])
+    if x.shape.num_elements() is None or x.shape.num_elements() % 2:
+        halves = halves[:size]
     keep = tf.cast(halves >= np.uint16(drop), x.dtype)
     scale = plain.RESOLUTION / (plain.RESOLUTION - drop)
     return x * (tf.reshape(keep, tf.shape(x)) * tf.cast(scale, x.dtype))
@@ -102,7 +104,7 @@ def vocabulary_losses(hidden, table, bias, labels):
         p = tf.nn.softmax(logits)  # [B P, V]
         own = tf.cast(tf.gather(p, flat_labels, batch_dims=1), tf.float32)
 
-        def gradient(upstream):
+        def gradient(upstream, _):
             q = tf.cast(p, dtype)
             scale = tf.cast(upstream, dtype)[:, None]
             scaled = rows * scale
@@ -119,10 +121,13 @@ def vocabulary_losses(hidden, table, bias, labels):
             )
             return d_rows * scale, d_table, d_bias
 
-        return -tf.math.log(tf.maximum(own, _TINY)), gradient
+        losses = -tf.math.log(tf.maximum(own, _TINY))
+        answers = tf.argmax(p, axis=-1, output_type=tf.int32)
+        return (losses, answers), gradient
 
     table, bias = tf.convert_to_tensor(table), tf.convert_to_tensor(bias)
-    return tf.reshape(losses_of(rows, table, bias), shape)
+    losses, answers = losses_of(rows, table, bias)
+    return tf.reshape(losses, shape), tf.reshape(answers, shape)
 
 
 def dense(gradient):

@@ -78,6 +78,23 @@ class MaskedLMHead(BertLayer):
         x = ops.add(x, ops.cast(self.output_bias, dtype))
         return ops.reshape(x, (batch, predictions, self.config.vocab_size))
 
+    def losses(
+        self,
+        hidden: keras.KerasTensor,
+        token_embeddings: keras.KerasTensor,
+        labels: keras.KerasTensor,
+    ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+        """Returns cross-entropies, float32 [B, P], and answers, int32 [B, P].
+
+        Args:
+          hidden: [B, P, H].
+          token_embeddings: float32 [V, H].
+          labels: integers [B, P].
+        """
+        return kernels.vocabulary_losses(
+            hidden, token_embeddings, self.output_bias, labels
+        )
+
 
 class NextSentenceHead(BertLayer):
     """Logits [B, 2] from the pooled output: 0 = is next, 1 = is random."""

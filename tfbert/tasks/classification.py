@@ -86,7 +86,9 @@ class ClassificationTask(Task):
     ) -> dict[str, tuple[keras.KerasTensor, keras.KerasTensor]]:
         return {
             "accuracy": accuracy_sums(
-                outputs["logits"], batch["label_ids"], example_weights(batch)
+                ops.argmax(outputs["logits"], axis=-1),
+                batch["label_ids"],
+                example_weights(batch),
             )
         }
 

@@ -3,7 +3,6 @@
 import keras
 from keras import ops
 
-from tfbert import kernels
 from tfbert.config import BertConfig
 from tfbert.layers.heads import MaskedLMHead, NextSentenceHead
 from tfbert.tasks.task import (
@@ -51,9 +50,14 @@ class PretrainingTask(Task):
     ) -> Outputs:
         """Runs encoder and heads.
 
+        The logits are for whoever wants them: losses and answers come from a
+        kernel that never keeps logits or their gradient in float32. In a
+        graph what is not used is not computed.
+
         Returns:
-          masked_lm_hidden [B, P, H]: what is projected onto the vocabulary.
-          masked_lm_logits [B, P, V]: the projection.
+          masked_lm_logits [B, P, V].
+          masked_lm_losses, float32 [B, P], and masked_lm_answers, the most
+            probable ids, int32 [B, P]: when the batch has `masked_lm_ids`.
           next_sentence_logits [B, 2], with `next_sentence`.
         """
         encoded = self.encoder(
@@ -62,12 +66,14 @@ class PretrainingTask(Task):
         hidden = self.masked_lm(
             encoded["sequence_output"], batch["masked_lm_positions"]
         )
-        outputs = {
-            "masked_lm_hidden": hidden,
-            "masked_lm_logits": self.masked_lm.logits(
-                hidden, self._token_embeddings()
-            ),
-        }
+        table = ops.convert_to_tensor(self.encoder.embeddings.token_embeddings)
+        outputs = {"masked_lm_logits": self.masked_lm.logits(hidden, table)}
+        if batch.get("masked_lm_ids") is not None:
+            losses, answers = self.masked_lm.losses(
+                hidden, table, batch["masked_lm_ids"]
+            )
+            outputs["masked_lm_losses"] = losses
+            outputs["masked_lm_answers"] = answers
         if self.next_sentence is not None:
             outputs["next_sentence_logits"] = self.next_sentence(
                 encoded["pooled_output"]
@@ -87,18 +93,8 @@ class PretrainingTask(Task):
     def loss_sums(
         self, batch: Batch, outputs: Outputs
     ) -> dict[str, keras.KerasTensor]:
-        """Sums the cross-entropies.
-
-        The masked-LM loss is computed from `masked_lm_hidden`, so that the
-        logits and their gradient need not be kept in float32.
-        """
-        losses = kernels.vocabulary_losses(
-            outputs["masked_lm_hidden"],
-            self._token_embeddings(),
-            self.masked_lm.output_bias,
-            batch["masked_lm_ids"],
-        )  # [B, P]
         weights = ops.cast(batch["masked_lm_weights"], "float32")
+        losses = outputs["masked_lm_losses"]
         sums = {"masked_lm_loss": ops.sum(losses * weights)}
         if self.next_sentence is not None:
             losses = sparse_cross_entropy(
@@ -114,14 +110,14 @@ class PretrainingTask(Task):
     ) -> dict[str, tuple[keras.KerasTensor, keras.KerasTensor]]:
         sums = {
             "masked_lm_accuracy": accuracy_sums(
-                outputs["masked_lm_logits"],
+                outputs["masked_lm_answers"],
                 batch["masked_lm_ids"],
                 batch["masked_lm_weights"],
             )
         }
         if self.next_sentence is not None:
             sums["next_sentence_accuracy"] = accuracy_sums(
-                outputs["next_sentence_logits"],
+                ops.argmax(outputs["next_sentence_logits"], axis=-1),
                 batch["next_sentence_labels"],
                 example_weights(batch),
             )
@@ -150,11 +146,6 @@ class PretrainingTask(Task):
                     (batch_size, sequence_length), "int32"
                 )
         return signature
-
-    def _token_embeddings(self):
-        return ops.convert_to_tensor(
-            self.encoder.embeddings.token_embeddings
-        )  # [V, H] float32
 
     def get_config(self) -> dict:
         return {

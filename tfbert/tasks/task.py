@@ -148,18 +148,17 @@ def sparse_cross_entropy(
 
 
 def accuracy_sums(
-    logits: keras.KerasTensor,
+    answers: keras.KerasTensor,
     labels: keras.KerasTensor,
     weights: keras.KerasTensor,
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """Returns (weight of the right answers, weight of all), float32 scalars.
 
     Args:
-      logits: [..., C].
+      answers: integers [...].
       labels: integers [...].
       weights: [...].
     """
-    answers = ops.argmax(logits, axis=-1)
     right = ops.equal(ops.cast(answers, "int32"), ops.cast(labels, "int32"))
     weights = ops.cast(weights, "float32")
     return ops.sum(ops.cast(right, "float32") * weights), ops.sum(weights)

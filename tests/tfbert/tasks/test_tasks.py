@@ -136,7 +136,24 @@ def test_packed_signature():
     task = make_task("pretraining")
     signature = task.input_signature(2, sequence_length=8, packed=True)
     assert signature["sequence_ids"].shape == (2, 8)
-    assert set(task(signature)) == {"masked_lm_hidden", "masked_lm_logits"}
+    assert set(task(signature)) == {
+        "masked_lm_logits",
+        "masked_lm_losses",
+        "masked_lm_answers",
+    }
+
+
+def test_a_batch_without_labels_has_logits_only():
+    task = make_task("pretraining")
+    batch = make_batch(task)
+    labelled = task(batch)
+    del batch["masked_lm_ids"]
+    outputs = task(batch)
+    assert set(outputs) == {"masked_lm_logits"}
+    np.testing.assert_array_equal(
+        tf.argmax(outputs["masked_lm_logits"], axis=-1),
+        labelled["masked_lm_answers"],
+    )
 
 
 def test_example_weights_default_to_one():
