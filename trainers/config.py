@@ -79,12 +79,16 @@ class OptimizationSettings:
         saves memory, does not change the update.
       steps: updates in all.
       learning_rate: peak, reached at the end of warm-up.
-      warmup_steps: steps of linear warm-up; after them linear decay to zero
-        at `steps`.
+      warmup_steps: steps of linear warm-up.
+      schedule: how the rate falls after warm-up, to reach its end at `steps`:
+        linear, cosine, polynomial (square) or inverse_sqrt.
+      optimizer: adamw, or lamb for very large batches.
+      layer_decay: factor between the learning rates of a layer and of the
+        layer below it; 1: the same rate for all.
       weight_decay: decoupled decay; biases and layer norms are excluded.
-      beta_1: decay of AdamW's first moment.
-      beta_2: decay of AdamW's second moment.
-      epsilon: AdamW's epsilon.
+      beta_1: decay of the first moment.
+      beta_2: decay of the second moment.
+      epsilon: added to the square root of the second moment.
       clip_norm: largest global norm of the gradient; null: no limit.
     """
 
@@ -93,6 +97,11 @@ class OptimizationSettings:
     steps: int = 1000
     learning_rate: float = 1e-4
     warmup_steps: int = 100
+    schedule: Literal["linear", "cosine", "polynomial", "inverse_sqrt"] = (
+        "linear"
+    )
+    optimizer: Literal["adamw", "lamb"] = "adamw"
+    layer_decay: float = 1.0
     weight_decay: float = 0.01
     beta_1: float = 0.9
     beta_2: float = 0.999

@@ -29,6 +29,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfbert.optimizers.layer_decay import layer_rate
 from tfbert.tasks.task import Task
 from trainers.loop import compile_loop, means
 from trainers.update import update_variables
@@ -50,6 +51,8 @@ class TrainingModel(keras.Model):
       accumulation_steps: micro-batches that one step's batch is cut into on
         each replica. Their number does not change the update.
       clip_norm: largest global norm of the reduced gradient; None: no limit.
+      layer_decay: factor between the learning rates of one layer and of the
+        layer below it (see layer_rate); 1: the same rate for all.
       xla: compile forward and backward pass with XLA. Collectives stay
         outside.
 
@@ -67,6 +70,7 @@ class TrainingModel(keras.Model):
         seed: int = 0,
         accumulation_steps: int = 1,
         clip_norm: float | None = 1.0,
+        layer_decay: float = 1.0,
         xla: bool = False,
         name: str = "training",
     ):
@@ -75,6 +79,7 @@ class TrainingModel(keras.Model):
         self.seed = seed
         self.accumulation_steps = accumulation_steps
         self.clip_norm = clip_norm
+        self.layer_decay = layer_decay
         self.step = 0
         self.skip_evaluation = False
         self._objectives = []
@@ -197,11 +202,18 @@ class TrainingModel(keras.Model):
         # Keras' apply_gradients would sum over replicas a second time.
         tf.distribute.get_replica_context().merge_call(
             functools.partial(
-                update_variables, self.optimizer, self.trainable_variables
+                update_variables,
+                self.optimizer,
+                self.trainable_variables,
+                [self._layer_rate(v) for v in self.trainable_variables],
             ),
             args=(gradients, factor, finite),
         )
         return finite
+
+    def _layer_rate(self, variable) -> float:
+        layers = self.task.config.num_hidden_layers
+        return layer_rate(variable.path, layers, self.layer_decay)
 
     def _global_weights(self, data):
         """Each objective's weight summed over the global batch."""

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfbert import atomic
 from tfbert.errors import UserError
-from tfbert.optimizers import AdamW, WarmupLinearDecay
+from tfbert.optimizers import OPTIMIZERS, SCHEDULES
 from tfbert.tasks.task import Task
 from tfbert.weights import load_weights, newest_weights
 from trainers import environment
@@ -44,6 +44,7 @@ def check_settings(settings, distribution: Distribution) -> None:
         "accumulation_steps",
         "steps",
         "learning_rate",
+        "layer_decay",
         "clip_norm",
     )
     check_positive(
@@ -140,23 +141,29 @@ def make_model(
             seed=settings.seed,
             accumulation_steps=optimization.accumulation_steps,
             clip_norm=optimization.clip_norm,
+            layer_decay=optimization.layer_decay,
             xla=runtime.xla,
         )
         model.compile(
-            AdamW(
-                WarmupLinearDecay(
-                    optimization.learning_rate,
-                    optimization.warmup_steps,
-                    optimization.steps,
-                ),
-                weight_decay=optimization.weight_decay,
-                beta_1=optimization.beta_1,
-                beta_2=optimization.beta_2,
-                epsilon=optimization.epsilon,
-            ),
+            _make_optimizer(optimization),
             steps_per_execution=runtime.steps_per_loop,
         )
     return model
+
+
+def _make_optimizer(optimization) -> keras.optimizers.Optimizer:
+    schedule = SCHEDULES[optimization.schedule](
+        optimization.learning_rate,
+        optimization.warmup_steps,
+        optimization.steps,
+    )
+    return OPTIMIZERS[optimization.optimizer](
+        schedule,
+        weight_decay=optimization.weight_decay,
+        beta_1=optimization.beta_1,
+        beta_2=optimization.beta_2,
+        epsilon=optimization.epsilon,
+    )
 
 
 def initialise(model: TrainingModel, init_from: str | None) -> None:

@@ -7,6 +7,7 @@ import tensorflow as tf
 def update_variables(
     optimizer: keras.optimizers.Optimizer,
     variables: list,
+    rates: list[float],
     strategy: tf.distribute.Strategy,
     gradients: list,
     factor: tf.Tensor,
@@ -21,24 +22,27 @@ def update_variables(
     Args:
       optimizer: any Keras optimizer, built on `variables`.
       variables: Keras variables.
+      rates: each variable's factor of the learning rate.
       strategy: handed in by merge_call.
       gradients: one for each variable, summed over replicas.
       factor: float32 scalar that clips the gradients.
       finite: bool scalar; when False nothing is updated on any replica.
     """
-    learning_rate = optimizer.learning_rate
+    base_rate = optimizer.learning_rate
 
-    def update_one(variable, gradient, factor):
+    def update_one(variable, gradient, factor, learning_rate):
         gradient = gradient * tf.cast(factor, gradient.dtype)
         _decay_weights(optimizer, variable, learning_rate)
         optimizer.update_step(gradient, variable, learning_rate)
 
     def update_all():
-        for gradient, variable in zip(gradients, variables, strict=True):
+        for gradient, variable, rate in zip(
+            gradients, variables, rates, strict=True
+        ):
             strategy.extended.update(
                 variable.value,
                 update_one,
-                args=(gradient, factor),
+                args=(gradient, factor, base_rate * rate),
                 group=False,
             )
         return tf.constant(0)

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tfbert
-from tfbert.optimizers import AdamW, WarmupLinearDecay
+from tfbert.optimizers import LAMB, AdamW, WarmupLinearDecay
 from tfbert.tasks.pretraining import PretrainingTask
 from trainers.fit import TrainingModel
 
@@ -248,6 +248,18 @@ def test_any_keras_optimizer_gives_the_same_on_two_replicas():
     np.testing.assert_allclose(two, one, atol=1e-5)
     _, none = run(make_optimizer=with_decay(0.0))
     assert np.abs(one - none).max() > 1e-3
+
+
+def test_layer_decay_and_lamb_do_not_depend_on_replicas():
+    options = {
+        "make_optimizer": lambda: LAMB(WarmupLinearDecay(1e-2, 5, 2 * STEPS)),
+        "layer_decay": 0.5,
+    }
+    _, one = run(**options)
+    _, two = run(replicas=2, **options)
+    np.testing.assert_allclose(two, one, atol=1e-5)
+    _, other = run(**{**options, "layer_decay": 1.0})
+    assert np.abs(one - other).max() > 1e-3
 
 
 @pytest.mark.parametrize(

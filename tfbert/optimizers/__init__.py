@@ -1,6 +1,25 @@
 """Optimizers and learning-rate schedules."""
 
 from tfbert.optimizers.adamw import AdamW
-from tfbert.optimizers.schedules import WarmupLinearDecay
+from tfbert.optimizers.lamb import LAMB
+from tfbert.optimizers.schedules import (
+    SCHEDULES,
+    WarmupCosineDecay,
+    WarmupInverseSquareRoot,
+    WarmupLinearDecay,
+    WarmupPolynomialDecay,
+)
 
-__all__ = ["AdamW", "WarmupLinearDecay"]
+# Names in the settings.
+OPTIMIZERS = {"adamw": AdamW, "lamb": LAMB}
+
+__all__ = [
+    "AdamW",
+    "LAMB",
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "WarmupCosineDecay",
+    "WarmupInverseSquareRoot",
+    "WarmupLinearDecay",
+    "WarmupPolynomialDecay",
+]

@@ -1,4 +1,9 @@
-"""Learning-rate schedules: functions of the number of updates made."""
+"""Learning-rate schedules: functions of the number of updates made.
+
+All of them warm up in a straight line and then fall; they differ in how.
+"""
+
+import math
 
 import keras
 from keras import ops
@@ -6,14 +11,13 @@ from keras import ops
 from tfbert.errors import UserError
 
 
-@keras.saving.register_keras_serializable("tfbert")
-class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """Up in a straight line, down in another (Devlin et al. 2018, A.2).
+class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """Up in a straight line, then down by `fall`, which a subclass gives.
 
     Update s (0 is the first) uses `learning_rate` times the smaller of
-    (s + 1) / warmup_steps and (total_steps - s) / (total_steps -
-    warmup_steps), never below 0: no update is made with a rate of 0 before
-    `total_steps`.
+    (s + 1) / warmup_steps and fall(p), where p = (s - warmup_steps) /
+    (total_steps - warmup_steps), kept within 0 and 1, is the share of the way
+    down that is done. No update before `total_steps` has p = 1.
 
     Args:
       learning_rate: the highest rate.
@@ -37,13 +41,17 @@ class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
         self.warmup_steps = warmup_steps
         self.total_steps = total_steps
 
+    def fall(self, progress):
+        """The share of the peak rate at `progress` (float32, 0 to 1)."""
+        raise NotImplementedError(f"{type(self).__name__} must define fall()")
+
     def __call__(self, step):
         step = ops.cast(step, "float32")
         rest = float(self.total_steps - self.warmup_steps)
-        factor = (self.total_steps - step) / rest
+        progress = (step - self.warmup_steps) / rest
+        factor = self.fall(ops.minimum(ops.maximum(progress, 0.0), 1.0))
         if self.warmup_steps:
             factor = ops.minimum((step + 1.0) / self.warmup_steps, factor)
-        factor = ops.minimum(ops.maximum(factor, 0.0), 1.0)
         return ops.multiply(factor, self.learning_rate)
 
     def get_config(self) -> dict:
@@ -52,3 +60,52 @@ class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
             "warmup_steps": self.warmup_steps,
             "total_steps": self.total_steps,
         }
+
+
+@keras.saving.register_keras_serializable("tfbert")
+class WarmupLinearDecay(WarmupSchedule):
+    """Down in a straight line to 0 (Devlin et al. 2018, A.2)."""
+
+    def fall(self, progress):
+        return 1.0 - progress
+
+
+@keras.saving.register_keras_serializable("tfbert")
+class WarmupCosineDecay(WarmupSchedule):
+    """Down by half a cosine to 0 (Loshchilov & Hutter 2017, eq. 5)."""
+
+    def fall(self, progress):
+        return 0.5 * (1.0 + ops.cos(math.pi * progress))
+
+
+@keras.saving.register_keras_serializable("tfbert")
+class WarmupPolynomialDecay(WarmupSchedule):
+    """Down by (1 - p)^2 to 0."""
+
+    def fall(self, progress):
+        return ops.square(1.0 - progress)
+
+
+@keras.saving.register_keras_serializable("tfbert")
+class WarmupInverseSquareRoot(WarmupSchedule):
+    """Down by the square root of the number of updates.
+
+    Vaswani et al. 2017, section 5.3; it does not end at 0, so that a run can
+    be made longer without being made anew. Without warm-up it falls from the
+    first update on.
+    """
+
+    def fall(self, progress):
+        first = max(self.warmup_steps, 1)
+        rest = self.total_steps - self.warmup_steps
+        # p rest updates have been made since the top.
+        return ops.rsqrt(1.0 + progress * (rest / first))
+
+
+# Names in the settings.
+SCHEDULES: dict[str, type[WarmupSchedule]] = {
+    "linear": WarmupLinearDecay,
+    "cosine": WarmupCosineDecay,
+    "polynomial": WarmupPolynomialDecay,
+    "inverse_sqrt": WarmupInverseSquareRoot,
+}

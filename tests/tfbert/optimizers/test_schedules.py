@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from tfbert.errors import UserError
-from tfbert.optimizers import WarmupLinearDecay
+from tfbert.optimizers import SCHEDULES, WarmupLinearDecay
+from tfbert.optimizers.schedules import WarmupSchedule
 
 
 def test_up_and_down():
@@ -18,10 +19,31 @@ def test_without_warmup():
     np.testing.assert_allclose(rates, [2.0, 1.5, 1.0, 0.5, 0.0], rtol=1e-6)
 
 
-def test_config_round_trip():
-    schedule = WarmupLinearDecay(2.0, 4, 10)
-    copy = WarmupLinearDecay.from_config(schedule.get_config())
+FALLS = {
+    "linear": lambda s: 1 - (s - 4) / 6,
+    "cosine": lambda s: (1 + np.cos(np.pi * (s - 4) / 6)) / 2,
+    "polynomial": lambda s: (1 - (s - 4) / 6) ** 2,
+    # Update number s has s - 4 updates after the top behind it.
+    "inverse_sqrt": lambda s: (4 / s) ** 0.5,
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_falls(name):
+    schedule = SCHEDULES[name](2.0, 4, 10)
+    rates = [float(schedule(step)) for step in range(10)]
+    fall = [2 * FALLS[name](step) for step in range(4, 10)]
+    np.testing.assert_allclose(rates, [0.5, 1, 1.5, 2, *fall], rtol=1e-6)
+    assert min(rates) > 0
+    # After the end the rate stays where it is.
+    assert float(schedule(11)) == float(schedule(10))
+    copy = type(schedule).from_config(schedule.get_config())
     assert copy.get_config() == schedule.get_config()
+
+
+def test_a_schedule_must_say_how_it_falls():
+    with pytest.raises(NotImplementedError, match="must define fall"):
+        WarmupSchedule(1.0, 0, 2)(0)
 
 
 @pytest.mark.parametrize("warmup, total", [(-1, 5), (5, 5), (0, 0)])

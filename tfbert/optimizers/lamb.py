@@ -1,0 +1,107 @@
+"""LAMB (You et al. 2020, "Large batch optimization for deep learning")."""
+
+import keras
+from keras import ops
+
+from tfbert.optimizers.decay import decays
+
+
+@keras.saving.register_keras_serializable("tfbert")
+class LAMB(keras.optimizers.Optimizer):
+    """Adam's step, with weight decay inside, scaled layer by layer.
+
+    Algorithm 2 of the paper, with phi the identity. For a variable w with
+    gradient g at update t (1 is the first), rate a:
+
+        m = beta_1 m + (1 - beta_1) g
+        v = beta_2 v + (1 - beta_2) g^2
+        u = (m / (1 - beta_1^t)) / (sqrt(v / (1 - beta_2^t)) + epsilon)
+            + weight_decay w
+        w = w - a (|w| / |u|) u
+
+    The ratio is 1 where |w| or |u| is 0. Biases and layer norms (see
+    `decays`) have neither decay nor ratio, as in the paper's BERT code. Keras'
+    own Lamb decays outside of the ratio and cannot leave variables out.
+
+    Like AdamW of this package, `update_step` does all that concerns one
+    variable, also inside `strategy.extended.update`.
+
+    Args:
+      learning_rate: float or schedule.
+      weight_decay: decay per update, relative to the learning rate.
+      beta_1: memory of the first moment.
+      beta_2: memory of the second moment.
+      epsilon: added to the square root of the second moment.
+    """
+
+    def __init__(
+        self,
+        learning_rate=1e-3,
+        weight_decay: float = 0.01,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-6,
+        name: str = "lamb",
+        **options,
+    ):
+        # Keras' own weight_decay would run outside of update_step.
+        super().__init__(learning_rate=learning_rate, name=name, **options)
+        self.decay = weight_decay
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+    def build(self, variables):
+        """Creates both moments of every variable."""
+        if self.built:
+            return
+        super().build(variables)
+        self._first = self.add_optimizer_variables(variables, "first_moment")
+        self._second = self.add_optimizer_variables(variables, "second_moment")
+        self._adapts = [decays(variable.path) for variable in variables]
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Updates one variable and its moments.
+
+        Args:
+          gradient: of the variable's shape, dense.
+          variable: a Keras variable or what is below it, also the component
+            of one replica.
+          learning_rate: scalar.
+        """
+        index = self._get_variable_index(variable)
+        first, second = self._first[index], self._second[index]
+        dtype = variable.dtype
+        gradient = ops.cast(gradient, dtype)
+        count = ops.cast(self.iterations + 1, dtype)
+
+        self.assign_add(first, (gradient - first) * (1.0 - self.beta_1))
+        self.assign_add(
+            second, (ops.square(gradient) - second) * (1.0 - self.beta_2)
+        )
+        mean = first / (1.0 - ops.power(self.beta_1, count))
+        square = second / (1.0 - ops.power(self.beta_2, count))
+        update = mean / (ops.sqrt(square) + self.epsilon)
+        rate = ops.cast(learning_rate, dtype)
+        if self._adapts[index]:
+            update = update + self.decay * variable
+            rate = rate * _trust_ratio(variable, update)
+        self.assign_sub(variable, rate * update)
+
+    def get_config(self) -> dict:
+        config = super().get_config()
+        config.update(
+            weight_decay=self.decay,
+            beta_1=self.beta_1,
+            beta_2=self.beta_2,
+            epsilon=self.epsilon,
+        )
+        return config
+
+
+def _trust_ratio(variable, update):
+    """|w| / |u|, or 1 where either is 0; a scalar."""
+    size = ops.sqrt(ops.sum(ops.square(variable)))
+    step = ops.sqrt(ops.sum(ops.square(update)))
+    defined = ops.logical_and(size > 0, step > 0)
+    return ops.where(defined, size / ops.where(defined, step, 1.0), 1.0)
