@@ -73,6 +73,8 @@ def make_parser(verb: str, summary: str, example: str) -> Parser:
         description=summary,
         epilog=f"Example:  {example}",
         exit_on_error=True,
+        # `--learning_rat` is a misspelling, not short for something.
+        allow_abbrev=False,
     )
 
 
