@@ -113,5 +113,5 @@ def table(figures: dict) -> rich.table.Table:
     shown.add_row("fine-tuning run", figures["finetuning_run"])
     shown.add_row("export", figures["export"])
     shown.add_row("reports", "\n".join(figures["reports"]))
-    shown.add_row("time", f"{minutes} min {seconds} s")
+    shown.add_row("time of this call", f"{minutes} min {seconds} s")
     return shown
