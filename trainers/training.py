@@ -216,15 +216,13 @@ def train(
     _restore(model, checkpoints, total)
     with StopOnSignal(distribution) as stop:
         watchers = _watchers(run_dir, runtime, total, title, distribution)
-        all_callbacks = [
-            StopOnSkips(runtime.max_skipped, console.print),
-            # Before the checkpoint: a kill between the two then loses no row.
-            *watchers,
-            SaveCheckpoints(checkpoints, runtime.checkpoint_every),
-            StopAt(total),
-            stop,
-            *callbacks,
-        ]
+        saving = SaveCheckpoints(
+            checkpoints, runtime.checkpoint_every, runtime.evaluate_every
+        )
+        skips = StopOnSkips(runtime.max_skipped, console.print)
+        # Saving is last: a kill before it repeats steps, and loses nothing.
+        all_callbacks = [skips, *watchers, StopAt(total), stop, *callbacks]
+        all_callbacks.append(saving)
         last = {}
         if model.step == 0 and validation:
             last = _first_evaluation(model, validation, watchers)
