@@ -4,8 +4,11 @@ import numpy as np
 
 from tfrecords import order, spec
 from tfrecords.masking import Masking
+from tfrecords.mixture import Mixture
 from tfrecords.records import Records
 from tfrecords.static import StaticRecords
+
+AnyRecords = Records | StaticRecords | Mixture
 
 
 def row_ids_at(
@@ -22,7 +25,7 @@ def row_ids_at(
 
 
 def make_batch(
-    records: Records | StaticRecords,
+    records: AnyRecords,
     masking: Masking,
     row_ids: np.ndarray,
     epochs: np.ndarray,

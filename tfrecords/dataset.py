@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tfbert.errors import UserError
 from tfrecords import order, spec
-from tfrecords.batches import make_batch, row_ids_at
+from tfrecords.batches import AnyRecords, make_batch, row_ids_at
 from tfrecords.masking import Masking
 from tfrecords.records import Records
 from tfrecords.static import StaticRecords
@@ -36,7 +36,7 @@ _PREFETCH = 4
 
 
 def batch_signature(
-    records: Records | StaticRecords, masking: Masking, batch_size: int
+    records: AnyRecords, masking: Masking, batch_size: int
 ) -> dict[str, tf.TensorSpec]:
     """The shapes and dtypes of a batch of `batch_size` rows."""
     tokens = (batch_size, records.sequence_length)
@@ -61,7 +61,7 @@ def batch_signature(
 
 
 def pretraining_batches(
-    records: Records | StaticRecords,
+    records: AnyRecords,
     masking: Masking,
     *,
     seed: int,
@@ -109,7 +109,7 @@ def pretraining_batches(
         first = (start_step + step) * global_batch_size
         first += (first_replica + local) * rows
         positions = np.arange(first, first + rows, dtype=np.int64)
-        row_ids, epochs = order.rows_at(positions, records.num_rows, seed)
+        row_ids, epochs = records.rows_at(positions, seed)
         return make_batch(records, masking, row_ids, epochs, seed)
 
     signature = batch_signature(records, masking, rows)
@@ -117,7 +117,7 @@ def pretraining_batches(
 
 
 def evaluation_batches(
-    records: Records | StaticRecords,
+    records: AnyRecords,
     masking: Masking,
     *,
     seed: int,
@@ -174,7 +174,7 @@ def evaluation_batches(
     return _dataset(steps * local_replicas, batch, signature), steps
 
 
-def _blank(batch: dict, empty: np.ndarray, records: Records) -> dict:
+def _blank(batch: dict, empty: np.ndarray, records: AnyRecords) -> dict:
     """Turns the rows where `empty` (bool [B]) into rows of no weight."""
     if not empty.any():
         return batch

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tfbert.errors import UserError
-from tfrecords import spec
+from tfrecords import order, spec
 from tfrecords.manifest import Manifest
 from tfrecords.token_classes import TokenClasses
 from tfrecords.verify import Fault, verify
@@ -114,6 +114,12 @@ class Records:
                 end = end if fault.to_end else first + fault.rows
             spans.append(np.arange(first, end))
         return np.unique(np.concatenate(spans))
+
+    def rows_at(
+        self, positions: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Which rows stand at positions of a run; see `order.rows_at`."""
+        return order.rows_at(positions, self.num_rows, seed)
 
     def rows(self, row_ids: np.ndarray) -> np.ndarray:
         """Reads rows as they are on disk.

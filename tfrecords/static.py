@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tfbert.errors import UserError
-from tfrecords import spec
+from tfrecords import order, spec
 from tfrecords.records import Records
 from tfrecords.token_classes import TokenClasses
 
@@ -136,6 +136,12 @@ class StaticRecords:
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
         offset, length = self._offsets[row]
         return self._data[number][offset : offset + length]
+
+    def rows_at(
+        self, positions: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Which rows stand at positions of a run; see `order.rows_at`."""
+        return order.rows_at(positions, self.num_rows, seed)
 
     def batch(self, row_ids: np.ndarray) -> dict[str, np.ndarray]:
         """Reads rows with the masks that they were written with.
