@@ -16,11 +16,19 @@ _TINY = 1e-37
 
 
 def dropout(x, rate: float, seed):
-    """One Philox word makes two decisions: half the random numbers."""
+    """One Philox word makes two decisions: half the random numbers.
+
+    The algorithm is named, so that XLA draws the same masks.
+    """
     drop = plain.threshold(rate)
     size = tf.size(x)
     words = tf.random.stateless_uniform(
-        [(size + 1) // 2], seed, minval=None, maxval=None, dtype=tf.int32
+        [(size + 1) // 2],
+        seed,
+        minval=None,
+        maxval=None,
+        dtype=tf.int32,
+        alg="philox",
     )
     halves = tf.reshape(tf.bitcast(words, tf.uint16), [-1])
     if x.shape.num_elements() is None or x.shape.num_elements() % 2:

@@ -68,6 +68,27 @@ def test_learns_a_batch_by_heart(kind, dtype):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_xla_compiles_the_step_to_the_same_numbers(kind):
+    task = make_task(kind)
+    batch = make_batch(task, sequence_length=12)
+
+    def step():
+        with tf.GradientTape() as tape:
+            outputs = task(batch, training=True, dropout_seed=[1, 2])
+            sums = task.loss_sums(batch, outputs)
+            loss = sum(sums.values())
+        gradients = tape.gradient(loss, task.trainable_variables)
+        # The pooler has none in masked-LM pretraining.
+        return loss, [value for value in gradients if value is not None]
+
+    wanted_loss, wanted = tf.function(step)()
+    got_loss, got = tf.function(step, jit_compile=True)()
+    np.testing.assert_allclose(got_loss, wanted_loss, rtol=1e-5)
+    for one, two in zip(got, wanted, strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_interface(kind):
     task = make_task(kind)
     batch = make_batch(task)
