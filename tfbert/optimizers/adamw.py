@@ -7,11 +7,11 @@ import numpy as np
 from keras import ops
 
 from tfbert import kernels
-from tfbert.optimizers.decay import decays
+from tfbert.optimizers.moments import MomentOptimizer
 
 
 @keras.saving.register_keras_serializable("tfbert")
-class AdamW(keras.optimizers.Optimizer):
+class AdamW(MomentOptimizer):
     """Adam with decoupled weight decay, all of it in `update_step`.
 
     For a variable w with gradient g at update t (1 is the first), rate a:
@@ -25,10 +25,6 @@ class AdamW(keras.optimizers.Optimizer):
     `bias_correction` (BERT's own optimizer had none). As in TensorFlow's and
     Model Garden's Adam, epsilon is "epsilon hat" of Kingma & Ba 2015, section
     2. Decay leaves out biases and layer norms (see `decays`).
-
-    `update_step` may be called for each variable by itself, also inside
-    `strategy.extended.update`, on gradients that were reduced and clipped
-    before. Who does so increments `iterations` once per update.
 
     Args:
       learning_rate: float or schedule.
@@ -50,14 +46,15 @@ class AdamW(keras.optimizers.Optimizer):
         name: str = "adamw",
         **options,
     ):
-        # Keras' own weight_decay would run outside of update_step.
         super().__init__(
-            learning_rate=learning_rate, weight_decay=None, name=name, **options
+            learning_rate,
+            weight_decay,
+            beta_1,
+            beta_2,
+            epsilon,
+            name=name,
+            **options,
         )
-        self.decay = weight_decay
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
         self.bias_correction = bias_correction
         # The update computes with float32 betas: so must the correction, or
         # it would not cancel their rounding.
@@ -65,15 +62,6 @@ class AdamW(keras.optimizers.Optimizer):
             "beta_1": float(np.float32(beta_1)),
             "beta_2": float(np.float32(beta_2)),
         }
-
-    def build(self, variables):
-        """Creates both moments of every variable."""
-        if self.built:
-            return
-        super().build(variables)
-        self._first = self.add_optimizer_variables(variables, "first_moment")
-        self._second = self.add_optimizer_variables(variables, "second_moment")
-        self._decays = [decays(variable.path) for variable in variables]
 
     def update_step(self, gradient, variable, learning_rate):
         """Updates one variable and its moments.
@@ -112,12 +100,7 @@ class AdamW(keras.optimizers.Optimizer):
         return ops.sqrt(second) / first
 
     def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            weight_decay=self.decay,
-            beta_1=self.beta_1,
-            beta_2=self.beta_2,
-            epsilon=self.epsilon,
-            bias_correction=self.bias_correction,
-        )
-        return config
+        return {
+            **super().get_config(),
+            "bias_correction": self.bias_correction,
+        }

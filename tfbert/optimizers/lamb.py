@@ -3,11 +3,12 @@
 import keras
 from keras import ops
 
-from tfbert.optimizers.decay import decays
+from tfbert import kernels
+from tfbert.optimizers.moments import MomentOptimizer
 
 
 @keras.saving.register_keras_serializable("tfbert")
-class LAMB(keras.optimizers.Optimizer):
+class LAMB(MomentOptimizer):
     """Adam's step, with weight decay inside, scaled layer by layer.
 
     Algorithm 2 of the paper, with phi the identity. For a variable w with
@@ -23,9 +24,6 @@ class LAMB(keras.optimizers.Optimizer):
     `decays`) have neither decay nor ratio, as in the paper's BERT code. Keras'
     own Lamb decays outside of the ratio and cannot leave variables out.
 
-    Like AdamW of this package, `update_step` does all that concerns one
-    variable, also inside `strategy.extended.update`.
-
     Args:
       learning_rate: float or schedule.
       weight_decay: decay per update, relative to the learning rate.
@@ -34,37 +32,14 @@ class LAMB(keras.optimizers.Optimizer):
       epsilon: added to the square root of the second moment.
     """
 
-    def __init__(
-        self,
-        learning_rate=1e-3,
-        weight_decay: float = 0.01,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-6,
-        name: str = "lamb",
-        **options,
-    ):
-        # Keras' own weight_decay would run outside of update_step.
-        super().__init__(learning_rate=learning_rate, name=name, **options)
-        self.decay = weight_decay
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-
-    def build(self, variables):
-        """Creates both moments of every variable."""
-        if self.built:
-            return
-        super().build(variables)
-        self._first = self.add_optimizer_variables(variables, "first_moment")
-        self._second = self.add_optimizer_variables(variables, "second_moment")
-        self._adapts = [decays(variable.path) for variable in variables]
+    def __init__(self, learning_rate=1e-3, *args, name="lamb", **options):
+        super().__init__(learning_rate, *args, name=name, **options)
 
     def update_step(self, gradient, variable, learning_rate):
         """Updates one variable and its moments.
 
         Args:
-          gradient: of the variable's shape, dense.
+          gradient: of the variable's shape.
           variable: a Keras variable or what is below it, also the component
             of one replica.
           learning_rate: scalar.
@@ -72,7 +47,7 @@ class LAMB(keras.optimizers.Optimizer):
         index = self._get_variable_index(variable)
         first, second = self._first[index], self._second[index]
         dtype = variable.dtype
-        gradient = ops.cast(gradient, dtype)
+        gradient = ops.cast(kernels.dense(gradient), dtype)
         count = ops.cast(self.iterations + 1, dtype)
 
         self.assign_add(first, (gradient - first) * (1.0 - self.beta_1))
@@ -83,20 +58,10 @@ class LAMB(keras.optimizers.Optimizer):
         square = second / (1.0 - ops.power(self.beta_2, count))
         update = mean / (ops.sqrt(square) + self.epsilon)
         rate = ops.cast(learning_rate, dtype)
-        if self._adapts[index]:
+        if self._decays[index]:
             update = update + self.decay * variable
             rate = rate * _trust_ratio(variable, update)
         self.assign_sub(variable, rate * update)
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            weight_decay=self.decay,
-            beta_1=self.beta_1,
-            beta_2=self.beta_2,
-            epsilon=self.epsilon,
-        )
-        return config
 
 
 def _trust_ratio(variable, update):

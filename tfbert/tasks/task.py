@@ -14,12 +14,13 @@ from keras import ops
 
 from tfbert.config import BertConfig
 from tfbert.encoder import BertEncoder
+from tfbert.layers.bert_layer import BertLayer
 
 Batch = dict[str, keras.KerasTensor]
 Outputs = dict[str, keras.KerasTensor]
 
 
-class Task(keras.layers.Layer):
+class Task(BertLayer):
     """An encoder with heads, losses and metrics. Subclass to customise.
 
     A subclass creates its heads after `super().__init__(...)`, calls
@@ -34,9 +35,7 @@ class Task(keras.layers.Layer):
     def __init__(
         self, config: BertConfig, *, dtype=None, seed: int = 0, name=None
     ):
-        super().__init__(dtype=dtype, name=name)
-        self.config = config
-        self.seed = seed
+        super().__init__(config, seed=seed, dtype=dtype, name=name)
         self.encoder = BertEncoder(config, dtype=self.dtype_policy, seed=seed)
 
     def build(self):
@@ -91,24 +90,6 @@ class Task(keras.layers.Layer):
         raise NotImplementedError(
             f"{type(self).__name__} must define input_signature()"
         )
-
-    def get_config(self) -> dict:
-        return {
-            **super().get_config(),
-            "config": self.config.to_dict(),
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict):
-        config = dict(config)
-        config["config"] = BertConfig.from_dict(config["config"])
-        config.pop("trainable", None)
-        if isinstance(config.get("dtype"), dict):
-            config["dtype"] = keras.saving.deserialize_keras_object(
-                config["dtype"]
-            )
-        return cls(**config)
 
 
 def example_weights(batch: Batch) -> keras.KerasTensor:
