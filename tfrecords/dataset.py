@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbert.errors import UserError
-from tfrecords import order, spec
+from tfrecords import mistakes, order, spec
 from tfrecords.batches import AnyRecords, make_batch, row_ids_at
 from tfrecords.masking import Masking
 from tfrecords.records import Records
@@ -89,7 +89,9 @@ def pretraining_batches(
     Returns:
       A dataset of batch dicts of B / R rows: for each step, one for each of
       this worker's replicas in order, as
-      `strategy.distribute_datasets_from_function` wants them.
+      `strategy.distribute_datasets_from_function` wants them. Where rows
+      with labels are damaged and skipped, `is_real_example` int32 [B / R] is
+      0 for them.
 
     Raises:
       UserError: the sizes do not fit together, or there are fewer rows than
@@ -110,9 +112,17 @@ def pretraining_batches(
         first += (first_replica + local) * rows
         positions = np.arange(first, first + rows, dtype=np.int64)
         row_ids, epochs = records.rows_at(positions, seed)
-        return make_batch(records, masking, row_ids, epochs, seed)
+        made = make_batch(records, masking, row_ids, epochs, seed)
+        if damaged:
+            sound = ~np.isin(row_ids, records.bad_rows)
+            made[spec.IS_REAL_EXAMPLE] = sound.astype(np.int32)
+        return made
 
     signature = batch_signature(records, masking, rows)
+    # A row that could not be read has no label.
+    damaged = records.has_labels and len(records.bad_rows) > 0
+    if damaged:
+        signature[spec.IS_REAL_EXAMPLE] = tf.TensorSpec((rows,), tf.int32)
     return _dataset(tf.int64.max, batch, signature)
 
 
@@ -165,7 +175,8 @@ def evaluation_batches(
         epochs = np.zeros_like(taken)
         made = make_batch(records, masking, taken, epochs, seed)
         if records.has_labels:
-            made[spec.IS_REAL_EXAMPLE] = inside.astype(np.int32)
+            sound = inside & ~np.isin(taken, records.bad_rows)
+            made[spec.IS_REAL_EXAMPLE] = sound.astype(np.int32)
         return _blank(made, ~inside, records)
 
     signature = batch_signature(records, masking, rows)
@@ -201,7 +212,8 @@ def _dataset(
     types = [signature[key].dtype for key in keys]
 
     def call(element):
-        made = batch(element)
+        with mistakes.kept():
+            made = batch(element)
         return [made[key] for key in keys]
 
     def load(element):

@@ -16,6 +16,14 @@ from tfrecords.verify import Fault, verify
 ON_CORRUPT = ("error", "skip")
 
 
+def check_on_corrupt(on_corrupt: str) -> None:
+    """Raises UserError for a choice that there is not."""
+    if on_corrupt not in ON_CORRUPT:
+        raise UserError(
+            f"on_corrupt {on_corrupt!r}: wanted one of {ON_CORRUPT}."
+        )
+
+
 class Records:
     """Rows of token ids in a folder that `tfbert records` wrote.
 
@@ -46,12 +54,10 @@ class Records:
 
         Raises:
           UserError: a shard is missing, extra or of another size, or the
-            vocabulary is not the one that the rows were made with.
+            vocabulary is not the one that the rows were made with, or no
+            row can be read.
         """
-        if on_corrupt not in ON_CORRUPT:
-            raise UserError(
-                f"on_corrupt {on_corrupt!r}: wanted one of {ON_CORRUPT}."
-            )
+        check_on_corrupt(on_corrupt)
         self.path = Path(path)
         self.manifest = Manifest.read(self.path)
         self.num_rows = self.manifest.rows
@@ -73,6 +79,12 @@ class Records:
                 f"shards {self._starts[-1]}; build the records again."
             )
         self.bad_rows = self._rows_of(self.faults)
+        if self.num_rows and len(self.bad_rows) == self.num_rows:
+            raise UserError(
+                f"none of the {self.num_rows} rows in {self.path} can be read "
+                f"({self.faults[0]}). Copy the folder again, or build the "
+                "records again."
+            )
 
     def _check_shards(self) -> None:
         wrong = []

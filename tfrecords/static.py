@@ -9,19 +9,23 @@ files do not say what their ids mean.
 """
 
 import dataclasses
-import mmap
+import json
 import os
-import struct
 from pathlib import Path
 
 import numpy as np
 
 from tfbert.errors import UserError
-from tfrecords import order, spec
-from tfrecords.records import Records
+from tfrecords import order, record_files, spec
+from tfrecords.records import Records, check_on_corrupt
 from tfrecords.token_classes import TokenClasses
+from tfrecords.verify import Fault
 
 VOCABULARY_FILE = "vocab.txt"
+_TOKENIZER_FILE = "tokenizer_config.json"
+
+# Rows parsed at once where all of them are checked.
+_CHECKED_AT_ONCE = 1024
 
 # Names that newer scripts of Model Garden give to the same things.
 _OTHER_NAMES = {
@@ -59,29 +63,55 @@ class StaticRecords:
       max_predictions: P, as it was when the files were made.
       vocabulary: the tokens, by id.
       classes: their `TokenClasses`.
+      lowercase: whether the vocabulary is an uncased one.
       has_labels: rows carry a next-sentence label.
+      bad_rows: int64, rows that cannot be read; empty unless they are skipped.
+      faults: what is wrong with them.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        vocab: str | os.PathLike | None = None,
+        on_corrupt: str = "error",
+    ):
         """Finds where every record lies.
+
+        Args:
+          path: the folder.
+          vocab: the vocabulary; None: the vocab.txt in the folder.
+          on_corrupt: "error" stops at a record that cannot be read. "skip"
+            reads every byte first; damaged records then read as
+            "[CLS] [SEP]", which has nothing to predict.
 
         Raises:
           UserError: there are no such records, or no vocabulary.
         """
+        check_on_corrupt(on_corrupt)
         self.path = Path(path)
+        self._vocab = Path(vocab or self.path / VOCABULARY_FILE)
         self.vocabulary = self._read_vocabulary()
         self.classes = TokenClasses.of(self.vocabulary)
-        self._files = _record_files(self.path)
-        self._data = [_mapped(file) for file in self._files]
+        self.lowercase = _lowercase(self._vocab, self.vocabulary)
+        self._files = _record_files(self.path, self._vocab)
+        self._data = [record_files.mapped(file) for file in self._files]
+        self.faults: list[Fault] = []
         indices = [
-            _scan(data, file)
+            self._scan(data, file, on_corrupt)
             for data, file in zip(self._data, self._files, strict=True)
         ]
         counts = [len(index) for index in indices]
         self._offsets = np.concatenate(indices)  # [rows, (offset, length)]
         self._starts = np.concatenate([[0], np.cumsum(counts)])
         self.num_rows = len(self._offsets)
-        self._names, sizes = self._read_first()
+        lost = self._offsets[:, 1] == record_files.DAMAGED
+        self.bad_rows = np.flatnonzero(lost)
+        if lost.all():
+            raise UserError(
+                f"none of the {len(lost)} records in {self.path} can be read "
+                f"({self.faults[0]}). Copy the folder again, or name another."
+            )
+        self._names, sizes = self._read_first(int(np.argmin(lost)))
         self.sequence_length = sizes[spec.INPUT_IDS]
         self.max_predictions = sizes[spec.MASKED_LM_POSITIONS]
         self.has_labels = spec.NEXT_SENTENCE_LABELS in sizes
@@ -89,30 +119,61 @@ class StaticRecords:
             spec.NEXT_SENTENCE if self.has_labels else spec.MASKED_LM
         )
         self._sizes = sizes
+        if on_corrupt == "skip":
+            self._find_odd_rows()
+
+    def _scan(self, data, file: Path, on_corrupt: str) -> np.ndarray:
+        if on_corrupt == "error":
+            return record_files.scan(data, file)
+        index, faults = record_files.scan_whole(data, file)
+        self.faults += faults
+        return index
+
+    def _find_odd_rows(self) -> None:
+        """Adds sound records that are none of ours to the bad rows."""
+        sound = np.setdiff1d(np.arange(self.num_rows), self.bad_rows)
+        odd = []
+        for first in range(0, len(sound), _CHECKED_AT_ONCE):
+            some = sound[first : first + _CHECKED_AT_ONCE]
+            try:
+                self._read(some)
+                continue
+            except UserError:
+                pass
+            for row in some.tolist():
+                try:
+                    self._read(np.array([row]))
+                except UserError as error:
+                    odd.append(row)
+                    file, record, offset = self._place(row)
+                    problem = str(error).split(": ", 1)[-1].rstrip(".")
+                    self.faults.append(
+                        Fault(file.name, problem, record, offset, 1)
+                    )
+        self.bad_rows = np.union1d(self.bad_rows, np.array(odd, np.int64))
 
     def _read_vocabulary(self) -> list[str]:
-        path = self.path / VOCABULARY_FILE
         try:
-            return (
-                path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-            )
+            text = self._vocab.read_text(encoding="utf-8")
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(
-                f"{self.path} has neither a {spec.MANIFEST_FILE} (records of "
-                f"`tfbert records`) nor a {VOCABULARY_FILE} (records of the "
-                "2018 format need the vocabulary that they were made with "
-                "beside them). Name a folder of records, or copy the "
-                "vocabulary there."
+                f"{self.path} has no {spec.MANIFEST_FILE} (records of "
+                "`tfbert records`), and records of the 2018 format need the "
+                f"vocabulary that they were made with: {self._vocab} is not "
+                "there. Name a folder of records, or the vocabulary."
             ) from None
+        return text.removesuffix("\n").split("\n")
 
-    def _read_first(self) -> tuple[dict[str, str], dict[str, int]]:
-        """({key: name in the files}, {key: length}) of the first record."""
+    def _read_first(self, row: int) -> tuple[dict[str, str], dict[str, int]]:
+        """({key: name in the files}, {key: length}) of record `row`."""
         import tensorflow as tf
 
         try:
-            example = tf.train.Example.FromString(self._serialised(0))
+            example = tf.train.Example.FromString(self._serialised(row))
         except Exception as error:
-            raise self._bad(0, f"it is no tf.train.Example ({error})") from None
+            raise self._bad(
+                row, f"it is no tf.train.Example ({error})"
+            ) from None
         features = example.features.feature
         names, sizes = {}, {}
         for key in (*_KEYS, spec.NEXT_SENTENCE_LABELS):
@@ -121,7 +182,7 @@ class StaticRecords:
                 if key == spec.NEXT_SENTENCE_LABELS:
                     continue
                 raise self._bad(
-                    0,
+                    row,
                     f"it has no {key!r}, only {sorted(features)}; wanted the "
                     "features of the 2018 format",
                 )
@@ -156,6 +217,25 @@ class StaticRecords:
           UserError: a record is damaged, of another shape than the first, or
             holds an id beyond the vocabulary.
         """
+        sound = ~np.isin(row_ids, self.bad_rows)
+        if sound.all():
+            return self._read(row_ids)
+        read = self._read(row_ids[sound])
+        made = {}
+        for key, values in read.items():
+            shape = (len(row_ids), *values.shape[1:])
+            made[key] = np.zeros(shape, values.dtype)
+            made[key][sound] = values
+        made[spec.INPUT_IDS][~sound] = self.classes.pad_id
+        made[spec.INPUT_IDS][~sound, :2] = (
+            self.classes.cls_id,
+            self.classes.sep_id,
+        )
+        made[spec.INPUT_MASK][~sound, :2] = 1
+        return made
+
+    def _read(self, row_ids: np.ndarray) -> dict[str, np.ndarray]:
+        """As `batch`, of rows that are all there."""
         import tensorflow as tf
 
         features = {
@@ -194,7 +274,7 @@ class StaticRecords:
                 raise self._bad(
                     int(row_ids[place]),
                     f"{key} holds {values[place].max()}, wanted less than "
-                    f"{limit}; is {VOCABULARY_FILE} the right one",
+                    f"{limit}; is {self._vocab} the right one",
                 )
 
     def _name_bad(self, row_ids, data, features) -> None:
@@ -206,12 +286,31 @@ class StaticRecords:
             except tf.errors.InvalidArgumentError as error:
                 raise self._bad(row, error.message) from None
 
-    def _bad(self, row: int, problem: str) -> UserError:
+    def _place(self, row: int) -> tuple[Path, int, int]:
+        """(file, record in it, byte offset of the record)."""
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
         offset = int(self._offsets[row][0]) - spec.LENGTH_BYTES
-        record = row - int(self._starts[number])
-        return UserError(
-            f"{self._files[number]}, record {record}, byte {offset}: {problem}."
+        return self._files[number], row - int(self._starts[number]), offset
+
+    def _bad(self, row: int, problem: str) -> UserError:
+        file, record, offset = self._place(row)
+        return UserError(f"{file}, record {record}, byte {offset}: {problem}.")
+
+
+def _lowercase(vocab: Path, tokens: list[str]) -> bool:
+    """Whether text is lower-cased before it meets this vocabulary.
+
+    tokenizer_config.json beside it says so; without one, a vocabulary that
+    has capitals is a cased one.
+    """
+    try:
+        text = (vocab.parent / _TOKENIZER_FILE).read_text(encoding="utf-8")
+        return bool(json.loads(text)["do_lower_case"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return not any(
+            token != token.lower()
+            for token in tokens
+            if not token.startswith("[")
         )
 
 
@@ -219,11 +318,14 @@ def _type_of(key: str) -> type:
     return np.float32 if key == spec.MASKED_LM_WEIGHTS else np.int32
 
 
-def _record_files(folder: Path) -> list[Path]:
+def _record_files(folder: Path, vocab: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise UserError(f"no records in {folder}: there is no such folder.")
     files = [
         path
         for path in sorted(folder.iterdir())
         if path.is_file()
+        and path != vocab
         and path.suffix not in _NO_RECORDS
         and not path.name.startswith(".")
         and path.stat().st_size
@@ -236,38 +338,22 @@ def _record_files(folder: Path) -> list[Path]:
     return files
 
 
-def _mapped(path: Path) -> mmap.mmap:
-    with open(path, "rb") as stream:
-        return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-
-
-def _scan(data: mmap.mmap, path: Path) -> np.ndarray:
-    """int64 [N, 2]: where each record's data begins, and its length."""
-    found = []
-    offset, size = 0, len(data)
-    read_length = struct.Struct("<Q").unpack_from
-    frame = spec.LENGTH_BYTES + spec.CHECKSUM_BYTES
-    while offset < size:
-        length = size
-        if offset + frame <= size:
-            (length,) = read_length(data, offset)
-        if offset + frame + length > size:
-            raise UserError(
-                f"{path}, record {len(found)}, byte {offset}: the file ends "
-                "inside the record, or is no TFRecord file. Copy it again, or "
-                "take it out of the folder."
-            )
-        found.append((offset + spec.LENGTH_BYTES, length))
-        offset += frame + length
-    return np.array(found, np.int64)
-
-
-def open_records(path: str | os.PathLike) -> Records | StaticRecords:
+def open_records(
+    path: str | os.PathLike,
+    vocab: str | os.PathLike | None = None,
+    on_corrupt: str = "error",
+) -> Records | StaticRecords:
     """Opens a folder of records, of `tfbert records` or the 2018 format.
 
+    Args:
+      path: the folder.
+      vocab: the vocabulary of records of the 2018 format that have none
+        beside them; others know theirs.
+      on_corrupt: see `Records` and `StaticRecords`.
+
     Raises:
-      UserError: it is neither.
+      UserError: it is neither, or damaged.
     """
     if (Path(path) / spec.MANIFEST_FILE).exists():
-        return Records(path)
-    return StaticRecords(path)
+        return Records(path, on_corrupt)
+    return StaticRecords(path, vocab, on_corrupt)

@@ -228,6 +228,8 @@ def check_same_run(settings, run_dir: str | Path) -> None:
             f"runtime.allow_change names {unknown[0]!r}, which is no setting"
             + (f"; the nearest is {near[0]!r}" if near else "")
         )
+    # A setting that came after the run began had, then, what is its default.
+    saved = _defaults(settings) | saved
     differences = [
         f"  {name}: the run has {saved.get(name)!r}, now {now.get(name)!r}"
         for name in sorted(saved.keys() | now.keys())
@@ -242,6 +244,17 @@ def check_same_run(settings, run_dir: str | Path) -> None:
             + "\nGive the same settings to resume it, another runtime.run_dir"
             " to start anew, or name what may change in runtime.allow_change."
         )
+
+
+def _defaults(settings) -> dict:
+    """The defaults of those settings of the sections that have one."""
+    found = {}
+    for section in dataclasses.fields(settings):
+        fields = getattr(section.type, "__dataclass_fields__", {})
+        for name, field in fields.items():
+            if field.default is not dataclasses.MISSING:
+                found[f"{section.name}.{name}"] = field.default
+    return found
 
 
 def _flat(tree: dict, prefix: str = "") -> dict:

@@ -7,7 +7,7 @@ import rich.table
 import rich.text
 
 from tfrecords.records import Records
-from trainers.pretrain import HELD_OUT
+from trainers.pretraining_data import HELD_OUT
 from trainers.report import REPORT_FILE
 from trainers.run_folder import RunFolder
 

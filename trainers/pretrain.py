@@ -5,10 +5,9 @@ import sys
 from pathlib import Path
 
 from tfbert.errors import UserError
-from tfrecords.dataset import evaluation_batches, pretraining_batches
-from tfrecords.masking import Masking
-from tfrecords.records import Records
-from trainers import command
+from tfrecords import mistakes
+from tfrecords.batches import AnyRecords
+from trainers import command, pretraining_data
 from trainers.config import (
     ModelSettings,
     OptimizationSettings,
@@ -18,25 +17,7 @@ from trainers.config import (
     parse_settings,
 )
 from trainers.distribution import Distribution, make_distribution
-
-HELD_OUT = "held_out"
-
-
-@dataclasses.dataclass
-class PretrainingData:
-    """What is read, and how tokens are hidden.
-
-    Args:
-      records: folder that `tfbert records` wrote.
-      held_out: records for evaluation; null: RECORDS/held_out if it exists.
-      evaluation_rows: at most this many held-out rows.
-      masking: which tokens are predicted, and how they are hidden.
-    """
-
-    records: str = "records"
-    held_out: str | None = None
-    evaluation_rows: int = 2048
-    masking: Masking = dataclasses.field(default_factory=Masking)
+from trainers.pretraining_data import PretrainingData
 
 
 @dataclasses.dataclass
@@ -88,34 +69,32 @@ def pretrain(
     # Imported here: --help and a misspelt setting should not wait for the
     # model code and its TensorFlow start-up.
     from tfbert.tasks.pretraining import PretrainingTask
-    from tfbert.tokenization import Tokenizer
     from trainers import training
 
     training.check_settings(settings, distribution)
     check_positive(settings.data, "data", "evaluation_rows")
-    records = Records(settings.data.records)
-    held_out = _open_held_out(settings.data, records)
+    records = pretraining_data.open_training(settings.data)
+    held_out = pretraining_data.open_held_out(settings.data, records)
     config = settings.model.bert_config(vocab_size=len(records.vocabulary))
     _check_sizes(settings, records, config)
     run_dir = training.open_run(
         settings,
         {
             "kind": "pretraining",
-            "records": str(Path(settings.data.records).absolute()),
+            "records": str(Path(records.path).absolute()),
             "max_length": records.sequence_length,
         },
         distribution,
     )
     if distribution.is_chief:
         config.to_json(run_dir / "config.json")
-        Tokenizer.from_folder(records.path).save(run_dir)
+        pretraining_data.save_tokenizer(records, run_dir)
         _describe(settings, config, records, held_out, distribution)
 
-    next_sentence = records.manifest.objective == "next_sentence"
     model = training.make_model(
         lambda: PretrainingTask(
             config,
-            next_sentence=next_sentence,
+            next_sentence=records.has_labels,
             dtype=settings.runtime.dtype,
             seed=settings.seed,
         ),
@@ -123,15 +102,22 @@ def pretrain(
         distribution,
     )
     training.initialise(model, settings.model.init_from)
-    result = training.train(
-        model,
-        settings,
-        distribution,
-        lambda start: _batches(settings, records, distribution, start),
-        held_out and _held_out_batches(settings, held_out, distribution),
-        title="pretraining",
-    )
+    with mistakes.raised():
+        result = training.train(
+            model,
+            settings,
+            distribution,
+            lambda start: pretraining_data.training_batches(
+                settings, records, distribution, start
+            ),
+            held_out
+            and pretraining_data.held_out_batches(
+                settings, held_out, distribution
+            ),
+            title="pretraining",
+        )
     if distribution.is_chief:
+        _tell_damage(records, held_out)
         command.console.print(
             f"The run is in {run_dir}. Next: tfbert report {run_dir}, or "
             f"tfbert finetune with --model.init_from {run_dir}"
@@ -139,61 +125,7 @@ def pretrain(
     return result
 
 
-def _batches(settings, records, distribution, start_step):
-    """Distributed training batches from step `start_step` on."""
-    return distribution.dataset(
-        lambda first_replica, local_replicas: pretraining_batches(
-            records,
-            settings.data.masking,
-            seed=settings.seed,
-            global_batch_size=settings.optimization.batch_size,
-            num_replicas=distribution.num_replicas,
-            first_replica=first_replica,
-            local_replicas=local_replicas,
-            start_step=start_step,
-            micro_batches=settings.optimization.accumulation_steps,
-        )
-    )
-
-
-def _held_out_batches(settings, records, distribution):
-    """(dataset, steps) of the held-out records."""
-    steps = 0
-
-    def make(first_replica, local_replicas):
-        nonlocal steps
-        dataset, steps = evaluation_batches(
-            records,
-            settings.data.masking,
-            seed=settings.seed,
-            global_batch_size=settings.optimization.batch_size,
-            num_replicas=distribution.num_replicas,
-            first_replica=first_replica,
-            local_replicas=local_replicas,
-            max_rows=settings.data.evaluation_rows,
-        )
-        # Endless, so that shapes stay static under a strategy; the number of
-        # steps ends an evaluation.
-        return dataset.repeat()
-
-    dataset = distribution.dataset(make)
-    return dataset, steps
-
-
-def _open_held_out(data: PretrainingData, records: Records) -> Records | None:
-    path = data.held_out or Path(records.path) / HELD_OUT
-    if data.held_out is None and not Path(path).is_dir():
-        return None
-    held_out = Records(path)
-    if held_out.vocabulary != records.vocabulary:
-        raise UserError(
-            f"wanted held-out records with the vocabulary of {records.path}, "
-            f"got another one in {path}; build both with the same --vocab"
-        )
-    return held_out
-
-
-def _check_sizes(settings, records: Records, config) -> None:
+def _check_sizes(settings, records: AnyRecords, config) -> None:
     batch_size = settings.optimization.batch_size
     if records.num_rows < batch_size:
         raise UserError(
@@ -217,8 +149,8 @@ def _describe(settings, config, records, held_out, distribution) -> None:
     command.console.print(
         f"Pretraining {config.num_hidden_layers} layers of "
         f"{config.hidden_size} (vocabulary {config.vocab_size}, "
-        f"{runtime.precision}) on {records.num_rows:,} rows of "
-        f"{records.sequence_length} tokens from {records.path}\n"
+        f"{runtime.precision}) on "
+        f"{pretraining_data.describe(records)}\n"
         + distribution.describe(
             optimization.batch_size, optimization.accumulation_steps
         )
@@ -230,6 +162,14 @@ def _describe(settings, config, records, held_out, distribution) -> None:
         )
         + f"; run folder {runtime.run_dir}"
     )
+
+
+def _tell_damage(*opened: AnyRecords | None) -> None:
+    """Prints what was skipped, if anything was."""
+    for records in filter(None, opened):
+        damage = pretraining_data.describe_damage(records)
+        if damage:
+            command.console.print(f"{records.path}: {damage}", markup=False)
 
 
 if __name__ == "__main__":

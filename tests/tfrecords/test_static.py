@@ -122,7 +122,7 @@ def test_records_with_a_manifest_are_opened_as_such(make_records, random_rows):
 
 
 def test_a_folder_without_vocabulary_or_records_is_refused(tmp_path):
-    with pytest.raises(UserError, match="neither a manifest.json"):
+    with pytest.raises(UserError, match="has no manifest.json"):
         open_records(tmp_path)
     (tmp_path / "vocab.txt").write_text("\n".join(TOKENS) + "\n")
     with pytest.raises(UserError, match="nor TFRecord files"):
@@ -169,3 +169,96 @@ def test_values_beyond_their_range_are_named(tmp_path, key, value):
     records = open_records(write(tmp_path / "r", rows))
     with pytest.raises(UserError, match=f"part-1.*record 0.*{key} holds"):
         records.batch(np.arange(4))
+
+
+def skipping(folder):
+    return StaticRecords(folder, on_corrupt="skip")
+
+
+def damage(path, *places):
+    data = bytearray(path.read_bytes())
+    for place in places:
+        data[place] ^= 0xFF
+    path.write_bytes(data)
+
+
+def assert_sound(records, rows, bad):
+    """All `rows` are as written, except that those numbered `bad` are empty."""
+    assert records.num_rows == len(rows)
+    assert records.bad_rows.tolist() == bad
+    batch = records.batch(np.arange(len(rows)))
+    for number, row in enumerate(rows):
+        if number in bad:
+            assert batch["input_ids"][number].tolist() == [2, 3] + [0] * 10
+            assert batch["input_mask"][number].sum() == 2
+            assert not batch["masked_lm_weights"][number].any()
+            continue
+        for key, value in row.items():
+            got = np.atleast_1d(batch[key][number])
+            np.testing.assert_array_equal(got, value)
+
+
+@pytest.mark.parametrize("place", [0, 7, 9, 12, 100, -2], ids=str)
+def test_a_damaged_byte_costs_its_record_alone(tmp_path, place):
+    rows = rows_of(9)
+    folder = write(tmp_path / "r", rows, files=1)
+    (path,) = folder.glob("part*")
+    index = StaticRecords(folder)._offsets
+    start = 12 + int(index[3][1]) + 4 if place < 0 else 0
+    damage(path, int(index[3][0]) - 12 + start + place)
+    records = skipping(folder)
+    assert_sound(records, rows, [3])
+    (fault,) = records.faults
+    assert (fault.record, fault.offset) == (3, int(index[3][0]) - 12)
+
+
+def test_a_damaged_end_and_odd_records_are_skipped(tmp_path):
+    rows = rows_of(8)
+    odd = [row.copy() for row in rows]
+    odd[2]["input_ids"] = odd[2]["input_ids"][:5]
+    odd[5]["masked_lm_ids"] = np.array([7, 800, 0])
+    folder = write(tmp_path / "r", odd)
+    path = folder / "part-1-of-2.tfrecord"
+    path.write_bytes(path.read_bytes()[:-3])
+    records = skipping(folder)
+    assert_sound(records, rows, [2, 5, 7])
+    assert sorted(fault.record for fault in records.faults) == [1, 2, 3]
+    with pytest.raises(UserError, match="on_corrupt 'perhaps'"):
+        StaticRecords(folder, on_corrupt="perhaps")
+
+
+def test_rows_without_a_label_are_no_real_examples(tmp_path):
+    folder = write(tmp_path / "r", rows_of(8), files=1)
+    (path,) = folder.glob("part*")
+    damage(path, 100)
+    records = skipping(folder)
+    how = dict(seed=0, global_batch_size=8)
+    made = dataset.pretraining_batches(records, MASKING, **how)
+    (batch,) = made.take(1).as_numpy_iterator()
+    empty = batch["input_mask"].sum(1) == 2
+    np.testing.assert_array_equal(batch["is_real_example"], ~empty)
+    made, _ = dataset.evaluation_batches(records, MASKING, **how)
+    (batch,) = made.as_numpy_iterator()
+    assert batch["is_real_example"].tolist() == [0] + [1] * 7
+
+
+def test_nothing_but_damage_is_refused(tmp_path):
+    folder = write(tmp_path / "r", rows_of(1), files=1)
+    (path,) = folder.glob("part*")
+    damage(path, 100)
+    with pytest.raises(UserError, match="none of the 1 records"):
+        skipping(folder)
+    with pytest.raises(UserError, match="no such folder"):
+        StaticRecords(tmp_path / "nowhere", vocab=folder / "vocab.txt")
+
+
+def test_casing_is_told_or_found(tmp_path):
+    folder = write(tmp_path / "r", rows_of(2))
+    assert StaticRecords(folder).lowercase
+    cased = tmp_path / "cased" / "vocab.txt"
+    cased.parent.mkdir()
+    cased.write_text("\n".join([*TOKENS, "Ahab"]) + "\n")
+    assert not StaticRecords(folder, vocab=cased).lowercase
+    settings = cased.parent / "tokenizer_config.json"
+    settings.write_text('{"do_lower_case": true}')
+    assert StaticRecords(folder, vocab=cased).lowercase

@@ -1,0 +1,198 @@
+"""The data of a pretraining run: settings, folders of records, batches."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+import tensorflow as tf
+
+from tfbert.errors import UserError
+from tfrecords.batches import AnyRecords
+from tfrecords.dataset import evaluation_batches, pretraining_batches
+from tfrecords.masking import Masking
+from tfrecords.mixture import Mixture, open_mixture
+from tfrecords.records import Records
+from tfrecords.static import StaticRecords, open_records
+from trainers.distribution import Distribution
+
+HELD_OUT = "held_out"
+DEFAULT_RECORDS = "records"
+
+
+@dataclasses.dataclass
+class MixedRecords:
+    """One folder of a mixture.
+
+    Args:
+      records: folder that `tfbert records` wrote.
+      weight: its weight in the mixture; null: its number of rows.
+    """
+
+    records: str
+    weight: float | None = None
+
+
+@dataclasses.dataclass
+class PretrainingData:
+    """What is read, and how tokens are hidden.
+
+    Args:
+      records: folder that `tfbert records` wrote, or one of TFRecords in the
+        format of 2018.
+      mixture: several folders with weights, in the place of `records`.
+      temperature: shares of a mixture are weight ** temperature; below 1,
+        small ones get more than their weight.
+      vocab: vocabulary of records in the format of 2018 that have no
+        vocab.txt beside them.
+      on_corrupt: at damaged records, stop (error), or go on without them and
+        count them (skip; reads every byte once when the run starts).
+      held_out: records for evaluation; null: RECORDS/held_out if it exists.
+      evaluation_rows: at most this many held-out rows.
+      masking: which tokens are predicted, and how they are hidden.
+    """
+
+    records: str = DEFAULT_RECORDS
+    mixture: list[MixedRecords] | None = None
+    temperature: float = 1.0
+    vocab: str | None = None
+    on_corrupt: Literal["error", "skip"] = "error"
+    held_out: str | None = None
+    evaluation_rows: int = 2048
+    masking: Masking = dataclasses.field(default_factory=Masking)
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders of records that are trained on.
+
+        Raises:
+          UserError: both a folder and a mixture are named.
+        """
+        if self.mixture is None:
+            return [self.records]
+        if self.records != DEFAULT_RECORDS:
+            raise UserError(
+                f"wanted data.records or data.mixture, got both "
+                f"({self.records} and {len(self.mixture)} folders); leave one "
+                "out"
+            )
+        return [entry.records for entry in self.mixture]
+
+
+def open_training(data: PretrainingData) -> AnyRecords:
+    """Opens what is trained on.
+
+    Raises:
+      UserError: it is not there, damaged, or does not go together.
+    """
+    folders = data.folders
+    if data.mixture is None:
+        return open_records(folders[0], data.vocab, data.on_corrupt)
+    weights = [entry.weight for entry in data.mixture]
+    return open_mixture(folders, weights, data.temperature, data.on_corrupt)
+
+
+def open_held_out(
+    data: PretrainingData, records: AnyRecords
+) -> AnyRecords | None:
+    """Opens the held-out records, those of all folders of a mixture.
+
+    Raises:
+      UserError: they are not there, damaged, or have another vocabulary.
+    """
+    if data.held_out is not None:
+        held_out = open_records(data.held_out, data.vocab, data.on_corrupt)
+    else:
+        paths = [Path(folder) / HELD_OUT for folder in data.folders]
+        paths = [path for path in paths if path.is_dir()]
+        if not paths:
+            return None
+        found = [Records(path, data.on_corrupt) for path in paths]
+        held_out = found[0] if len(found) == 1 else Mixture(found)
+    if held_out.vocabulary != records.vocabulary:
+        raise UserError(
+            f"wanted held-out records with the vocabulary of {records.path}, "
+            f"got another one in {held_out.path}; build both with the same "
+            "--vocab"
+        )
+    return held_out
+
+
+def save_tokenizer(records: AnyRecords, run_dir: Path) -> None:
+    """Writes the tokenizer that the records were made with."""
+    # Imported here: --help should not wait for TensorFlow Text.
+    from tfbert.tokenization import Tokenizer
+
+    if isinstance(records, StaticRecords):
+        tokenizer = Tokenizer(records.vocabulary, lowercase=records.lowercase)
+    else:
+        tokenizer = Tokenizer.from_folder(records.path)
+    tokenizer.save(run_dir)
+
+
+def training_batches(
+    settings, records: AnyRecords, distribution: Distribution, start_step: int
+):
+    """Distributed training batches from step `start_step` on."""
+    return distribution.dataset(
+        lambda first_replica, local_replicas: pretraining_batches(
+            records,
+            settings.data.masking,
+            seed=settings.seed,
+            global_batch_size=settings.optimization.batch_size,
+            num_replicas=distribution.num_replicas,
+            first_replica=first_replica,
+            local_replicas=local_replicas,
+            start_step=start_step,
+            micro_batches=settings.optimization.accumulation_steps,
+        )
+    )
+
+
+def held_out_batches(
+    settings, records: AnyRecords, distribution: Distribution
+) -> tuple[tf.data.Dataset, int]:
+    """(distributed batches, steps) of the held-out records."""
+    steps = 0
+
+    def make(first_replica, local_replicas):
+        nonlocal steps
+        dataset, steps = evaluation_batches(
+            records,
+            settings.data.masking,
+            seed=settings.seed,
+            global_batch_size=settings.optimization.batch_size,
+            num_replicas=distribution.num_replicas,
+            first_replica=first_replica,
+            local_replicas=local_replicas,
+            max_rows=settings.data.evaluation_rows,
+        )
+        # Endless, so that shapes stay static under a strategy; the number of
+        # steps ends an evaluation.
+        return dataset.repeat()
+
+    dataset = distribution.dataset(make)
+    return dataset, steps
+
+
+def describe(records: AnyRecords) -> str:
+    """What is trained on, in a line or one for each folder."""
+    text = f"{records.num_rows:,} rows of {records.sequence_length} tokens"
+    if not isinstance(records, Mixture):
+        return f"{text} from {records.path}"
+    lines = [
+        f"  {100 * share:.2f} % from {source.path} ({source.num_rows:,} rows)"
+        for source, share in zip(records.sources, records.shares, strict=True)
+    ]
+    return "\n".join([f"{text}, mixed:", *lines])
+
+
+def describe_damage(records: AnyRecords) -> str | None:
+    """The account of rows that are skipped, or None if there are none."""
+    if not records.faults:
+        return None
+    count, faults = len(records.bad_rows), len(records.faults)
+    return (
+        f"{count:,} of {records.num_rows:,} rows are damaged and were skipped "
+        f"({faults:,} fault{'s' if faults > 1 else ''}; the first: "
+        f"{records.faults[0]})"
+    )
