@@ -36,9 +36,15 @@ _PREFETCH = 4
 
 
 def batch_signature(
-    records: AnyRecords, masking: Masking, batch_size: int
+    records: AnyRecords,
+    masking: Masking,
+    batch_size: int,
+    tells_real: bool = False,
 ) -> dict[str, tf.TensorSpec]:
-    """The shapes and dtypes of a batch of `batch_size` rows."""
+    """The shapes and dtypes of a batch of `batch_size` rows.
+
+    Where it `tells_real`, it says which rows are real examples.
+    """
     tokens = (batch_size, records.sequence_length)
     if isinstance(records, StaticRecords):
         masked = (batch_size, records.max_predictions)
@@ -57,6 +63,8 @@ def batch_signature(
         shapes[spec.POSITION_IDS] = (tokens, tf.int32)
     if records.has_labels:
         shapes[spec.NEXT_SENTENCE_LABELS] = ((batch_size,), tf.int32)
+    if tells_real:
+        shapes[spec.IS_REAL_EXAMPLE] = ((batch_size,), tf.int32)
     return {key: tf.TensorSpec(*shape) for key, shape in shapes.items()}
 
 
@@ -99,12 +107,7 @@ def pretraining_batches(
     """
     rows = _rows_of_replica(global_batch_size, num_replicas, micro_batches)
     _check_replicas(num_replicas, first_replica, local_replicas)
-    if records.num_rows < global_batch_size:
-        raise UserError(
-            f"{records.path} has {records.num_rows} rows, fewer than one "
-            f"global batch of {global_batch_size}. Lower the batch size to at "
-            f"most {records.num_rows}, or build records from more text."
-        )
+    _check_enough(records, global_batch_size)
 
     def batch(element):
         step, local = divmod(int(element), local_replicas)
@@ -114,15 +117,12 @@ def pretraining_batches(
         row_ids, epochs = records.rows_at(positions, seed)
         made = make_batch(records, masking, row_ids, epochs, seed)
         if damaged:
-            sound = ~np.isin(row_ids, records.bad_rows)
-            made[spec.IS_REAL_EXAMPLE] = sound.astype(np.int32)
+            made[spec.IS_REAL_EXAMPLE] = _sound(records, row_ids)
         return made
 
-    signature = batch_signature(records, masking, rows)
     # A row that could not be read has no label.
     damaged = records.has_labels and len(records.bad_rows) > 0
-    if damaged:
-        signature[spec.IS_REAL_EXAMPLE] = tf.TensorSpec((rows,), tf.int32)
+    signature = batch_signature(records, masking, rows, damaged)
     return _dataset(tf.int64.max, batch, signature)
 
 
@@ -175,14 +175,18 @@ def evaluation_batches(
         epochs = np.zeros_like(taken)
         made = make_batch(records, masking, taken, epochs, seed)
         if records.has_labels:
-            sound = inside & ~np.isin(taken, records.bad_rows)
-            made[spec.IS_REAL_EXAMPLE] = sound.astype(np.int32)
+            made[spec.IS_REAL_EXAMPLE] = inside.astype(np.int32) * _sound(
+                records, taken
+            )
         return _blank(made, ~inside, records)
 
-    signature = batch_signature(records, masking, rows)
-    if records.has_labels:
-        signature[spec.IS_REAL_EXAMPLE] = tf.TensorSpec((rows,), tf.int32)
+    signature = batch_signature(records, masking, rows, records.has_labels)
     return _dataset(steps * local_replicas, batch, signature), steps
+
+
+def _sound(records: AnyRecords, row_ids: np.ndarray) -> np.ndarray:
+    """int32 [B]: 1 for rows that can be read."""
+    return (~np.isin(row_ids, records.bad_rows)).astype(np.int32)
 
 
 def _blank(batch: dict, empty: np.ndarray, records: AnyRecords) -> dict:
@@ -244,6 +248,15 @@ def _rows_of_replica(batch_size, num_replicas, micro_batches) -> int:
             f"make it a multiple of {parts}."
         )
     return batch_size // num_replicas
+
+
+def _check_enough(records: AnyRecords, global_batch_size: int) -> None:
+    if records.num_rows < global_batch_size:
+        raise UserError(
+            f"{records.path} has {records.num_rows} rows, fewer than one "
+            f"global batch of {global_batch_size}. Lower the batch size to at "
+            f"most {records.num_rows}, or build records from more text."
+        )
 
 
 def _check_replicas(num_replicas, first_replica, local_replicas) -> None:

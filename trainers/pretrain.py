@@ -102,26 +102,20 @@ def pretrain(
         distribution,
     )
     training.initialise(model, settings.model.init_from)
+    make_batches, validation = pretraining_data.make_batches(
+        settings, records, held_out, distribution
+    )
     with mistakes.raised():
         result = training.train(
             model,
             settings,
             distribution,
-            lambda start: pretraining_data.training_batches(
-                settings, records, distribution, start
-            ),
-            held_out
-            and pretraining_data.held_out_batches(
-                settings, held_out, distribution
-            ),
+            make_batches,
+            validation,
             title="pretraining",
         )
     if distribution.is_chief:
-        _tell_damage(records, held_out)
-        command.console.print(
-            f"The run is in {run_dir}. Next: tfbert report {run_dir}, or "
-            f"tfbert finetune with --model.init_from {run_dir}"
-        )
+        _tell_end(run_dir, records, held_out)
     return result
 
 
@@ -164,12 +158,16 @@ def _describe(settings, config, records, held_out, distribution) -> None:
     )
 
 
-def _tell_damage(*opened: AnyRecords | None) -> None:
-    """Prints what was skipped, if anything was."""
+def _tell_end(run_dir: Path, *opened: AnyRecords | None) -> None:
+    """Prints what was skipped, if anything was, and where the run is."""
     for records in filter(None, opened):
         damage = pretraining_data.describe_damage(records)
         if damage:
             command.console.print(f"{records.path}: {damage}", markup=False)
+    command.console.print(
+        f"The run is in {run_dir}. Next: tfbert report {run_dir}, or "
+        f"tfbert finetune with --model.init_from {run_dir}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The data of a pretraining run: settings, folders of records, batches."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -129,49 +130,57 @@ def save_tokenizer(records: AnyRecords, run_dir: Path) -> None:
     tokenizer.save(run_dir)
 
 
-def training_batches(
-    settings, records: AnyRecords, distribution: Distribution, start_step: int
-):
-    """Distributed training batches from step `start_step` on."""
-    return distribution.dataset(
-        lambda first_replica, local_replicas: pretraining_batches(
-            records,
-            settings.data.masking,
-            seed=settings.seed,
-            global_batch_size=settings.optimization.batch_size,
-            num_replicas=distribution.num_replicas,
-            first_replica=first_replica,
-            local_replicas=local_replicas,
-            start_step=start_step,
-            micro_batches=settings.optimization.accumulation_steps,
-        )
+def make_batches(
+    settings,
+    records: AnyRecords,
+    held_out: AnyRecords | None,
+    distribution: Distribution,
+) -> tuple[Callable, tuple[tf.data.Dataset, int] | None]:
+    """What a run reads.
+
+    Returns:
+      (function of the first step that gives distributed training batches;
+      distributed held-out batches and their steps, if there are any).
+    """
+    how = dict(
+        seed=settings.seed,
+        global_batch_size=settings.optimization.batch_size,
+        num_replicas=distribution.num_replicas,
     )
 
+    def training(start_step):
+        return distribution.dataset(
+            lambda first_replica, local_replicas: pretraining_batches(
+                records,
+                settings.data.masking,
+                first_replica=first_replica,
+                local_replicas=local_replicas,
+                start_step=start_step,
+                micro_batches=settings.optimization.accumulation_steps,
+                **how,
+            )
+        )
 
-def held_out_batches(
-    settings, records: AnyRecords, distribution: Distribution
-) -> tuple[tf.data.Dataset, int]:
-    """(distributed batches, steps) of the held-out records."""
     steps = 0
 
-    def make(first_replica, local_replicas):
+    def validation(first_replica, local_replicas):
         nonlocal steps
         dataset, steps = evaluation_batches(
-            records,
+            held_out,
             settings.data.masking,
-            seed=settings.seed,
-            global_batch_size=settings.optimization.batch_size,
-            num_replicas=distribution.num_replicas,
             first_replica=first_replica,
             local_replicas=local_replicas,
             max_rows=settings.data.evaluation_rows,
+            **how,
         )
         # Endless, so that shapes stay static under a strategy; the number of
         # steps ends an evaluation.
         return dataset.repeat()
 
-    dataset = distribution.dataset(make)
-    return dataset, steps
+    if held_out is None:
+        return training, None
+    dataset = distribution.dataset(validation)
+    return training, (dataset, steps)
 
 
 def describe(records: AnyRecords) -> str:
