@@ -1,4 +1,4 @@
-"""Learning a WordPiece vocabulary from word counts.
+"""Learning a WordPiece vocabulary from word counts, and measuring it.
 
 The pieces are learnt by the `tokenizers` library. Everything that it would
 otherwise decide by the order of a hash table (the numbers of the characters,
@@ -11,7 +11,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from tfbert.characters import read_characters
 from tfbert.errors import UserError
@@ -20,6 +20,7 @@ from tfbert.vocabulary import (
     MAX_WORD_CHARACTERS,
     SPECIAL_TOKENS,
 )
+from tfbert.word_mixture import DEFAULT_TEMPERATURE, WordMixture
 
 if typing.TYPE_CHECKING:  # They import TensorFlow, which starts slowly.
     from tfbert.tokenization import Tokenizer
@@ -35,18 +36,21 @@ class VocabularySettings:
     """What to learn.
 
     Attributes:
-      size: tokens, the special ones included.
+      size: tokens, the special ones included (and the old ones, where a
+        vocabulary is extended).
       lowercase: lower-case and strip accents.
       min_frequency: rarer words and pairs of pieces are not learnt from.
-      character_coverage: share of the text's characters that the most
+      character_coverage: share of each language's characters that its most
         frequent characters must make up to be kept; words with a character
         that is not kept become [UNK].
+      temperature: exponent of the shares of languages, see WordMixture.
     """
 
     size: int
     lowercase: bool = True
     min_frequency: int = 2
     character_coverage: float = 0.9999
+    temperature: float = DEFAULT_TEMPERATURE
 
     def __post_init__(self):
         """Raises UserError for values that mean nothing."""
@@ -64,6 +68,12 @@ class VocabularySettings:
             raise UserError(
                 f"character_coverage is {self.character_coverage}; it is a "
                 "share of the text, above 0 and at most 1 (0.9999 is usual)."
+            )
+        if not 0 <= self.temperature <= 1:
+            raise UserError(
+                f"temperature is {self.temperature}; it is the exponent of "
+                "the languages' shares, from 0 (all the same weight) to 1 (as "
+                "they are in the text). 0.7 is usual."
             )
 
 
@@ -99,7 +109,7 @@ class VocabularyReport:
 
 
 def learn_vocabulary(
-    counts: WordCounts, settings: VocabularySettings
+    mixture: WordMixture, settings: VocabularySettings
 ) -> list[str]:
     """Learns a vocabulary.
 
@@ -109,50 +119,51 @@ def learn_vocabulary(
       order in which they were learnt.
 
     Raises:
-      UserError: there are no words, or the size has no room for the
-        characters.
+      UserError: the size has no room for the characters.
     """
-    alphabet = choose_alphabet(counts, settings.character_coverage)
-    if not alphabet:
-        raise UserError(
-            "The corpus holds no words: its files are empty or have nothing "
-            "but white space and control characters. Check --input."
-        )
-    fixed = [*SPECIAL_TOKENS, *_single_pieces(alphabet)]
-    if len(fixed) > settings.size:
-        raise UserError(
-            f"A vocabulary of {settings.size:,} tokens has no room: the "
-            f"special tokens and the pieces of one character are "
-            f"{len(fixed):,}. Ask for a larger size, or keep fewer characters "
-            f"with a character_coverage below {settings.character_coverage}."
-        )
-    learnt = _train(counts, set(alphabet), fixed, settings)
+    alphabet = choose_alphabet(mixture, settings.character_coverage)
+    fixed = [*SPECIAL_TOKENS, *single_pieces(alphabet)]
+    check_room(len(fixed), "the special tokens", settings)
+    learnt = _train(mixture, set(alphabet), fixed, settings)
     tokens = fixed + [token for token in learnt if token not in set(fixed)]
     return tokens[: settings.size]
 
 
-def choose_alphabet(counts: WordCounts, coverage: float) -> list[str]:
-    """The most frequent characters that make up `coverage` of the text.
+def check_room(number: int, which: str, settings: VocabularySettings) -> None:
+    """Raises UserError if `number` fixed tokens are too many."""
+    if number > settings.size:
+        raise UserError(
+            f"A vocabulary of {settings.size:,} tokens has no room: {which} "
+            f"and the pieces of one character are {number:,}. Ask for a "
+            "larger size, or keep fewer characters with a character_coverage "
+            f"below {settings.character_coverage}."
+        )
 
-    Printable ASCII is kept as far as it occurs. Characters are taken by
-    frequency, equally frequent ones by code point; sorted.
+
+def choose_alphabet(mixture: WordMixture, coverage: float) -> list[str]:
+    """The characters that make up `coverage` of each language; sorted.
+
+    They are taken by frequency, equally frequent ones by code point.
+    Printable ASCII is kept as far as it occurs. Each language counts by
+    itself, so that a small one keeps its characters beside large ones.
     """
-    frequency: collections.Counter[str] = collections.Counter()
-    for word, count in counts:
-        for character in word.decode("utf-8"):
-            frequency[character] += count
-    wanted = coverage * frequency.total()
-    kept, covered = [], 0
-    for character, count in sorted(
-        frequency.items(), key=lambda item: (-item[1], item[0])
-    ):
-        if covered < wanted or character.isascii():
-            kept.append(character)
-            covered += count
+    kept: set[str] = set()
+    for counts in mixture.languages.values():
+        frequency: collections.Counter[str] = collections.Counter()
+        for word, count in counts:
+            for character in word.decode("utf-8"):
+                frequency[character] += count
+        wanted, covered = coverage * frequency.total(), 0
+        for character, count in sorted(
+            frequency.items(), key=lambda item: (-item[1], item[0])
+        ):
+            if covered < wanted or character.isascii():
+                kept.add(character)
+                covered += count
     return sorted(kept)
 
 
-def _single_pieces(alphabet: list[str]) -> Iterator[str]:
+def single_pieces(alphabet: list[str]) -> Iterator[str]:
     """The characters, and their continuations where there can be any."""
     sections = read_characters()
     yield from alphabet
@@ -163,7 +174,7 @@ def _single_pieces(alphabet: list[str]) -> Iterator[str]:
 
 
 def _train(
-    counts: WordCounts,
+    mixture: WordMixture,
     alphabet: set[str],
     fixed: list[str],
     settings: VocabularySettings,
@@ -173,10 +184,10 @@ def _train(
 
     model = tokenizers.Tokenizer(tokenizers.models.WordPiece())
     model.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
-    scale = max(1.0, counts.total / _MAX_FED_WORDS)
+    scale = feeding_scale(mixture)
     trainer = tokenizers.trainers.WordPieceTrainer(
         vocab_size=settings.size,
-        min_frequency=max(1, round(settings.min_frequency / scale)),
+        min_frequency=scaled(settings.min_frequency, scale),
         # What comes first here gets the first numbers, and so on.
         special_tokens=fixed,
         limit_alphabet=len(alphabet),
@@ -184,29 +195,31 @@ def _train(
         continuing_subword_prefix=CONTINUATION,
         show_progress=False,
     )
-    usable = _usable_words(counts, alphabet, settings.min_frequency)
-    model.train_from_iterator(_repeated(usable, scale), trainer)
+    usable = (
+        (word, weighted)
+        for word, count, weighted in mixture.words()
+        if count >= settings.min_frequency
+        and 1 < len(word) <= MAX_WORD_CHARACTERS
+        and alphabet.issuperset(word)
+    )
+    model.train_from_iterator(repeated(usable, scale), trainer)
     vocabulary = model.get_vocab()
     return sorted(vocabulary, key=vocabulary.get)
 
 
-def _usable_words(
-    counts: WordCounts, alphabet: set[str], min_frequency: int
-) -> Iterator[tuple[str, int]]:
-    for data, count in counts:
-        word = data.decode("utf-8")
-        if (
-            count >= min_frequency
-            and 1 < len(word) <= MAX_WORD_CHARACTERS
-            and alphabet.issuperset(word)
-        ):
-            yield word, count
+def feeding_scale(mixture: WordMixture) -> float:
+    """What counts are divided by, at least 1, before words are fed."""
+    return max(1.0, mixture.total / _MAX_FED_WORDS)
 
 
-def _repeated(words: Iterator[tuple[str, int]], scale: float) -> Iterator[str]:
+def scaled(count: int, scale: float) -> int:
+    return max(1, round(count / scale))
+
+
+def repeated(words: Iterable[tuple[str, int]], scale: float) -> Iterator[str]:
     """Words as text in which each occurs count / scale times."""
     for word, count in words:
-        left = max(1, round(count / scale))
+        left = scaled(count, scale)
         while left:
             now = min(left, 4096)
             yield f"{word} " * now

@@ -66,8 +66,8 @@ def find_files(inputs: list[str]) -> list[str]:
                 f"no text found at {name!r}: there is no such file, and no "
                 "file below it that ends in "
                 f"{', '.join(TEXT_ENDINGS + JSON_ENDINGS)} (or these with "
-                f"{' or '.join(COMPRESSIONS)}). Check --input; quote a "
-                "pattern so that the shell leaves it alone."
+                f"{' or '.join(COMPRESSIONS)}). Check the spelling; "
+                "quote a pattern so that the shell leaves it alone."
             )
         for path in paths:
             found.setdefault(os.path.realpath(path), path)

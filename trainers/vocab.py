@@ -11,16 +11,17 @@ import rich.progress
 
 from tfbert import atomic
 from tfbert.errors import UserError
-from tfbert.vocabulary import CONTINUATION
+from tfbert.vocabulary_extension import extend_vocabulary, read_old_vocabulary
 from tfbert.vocabulary_learning import (
     VocabularyReport,
     VocabularySettings,
     learn_vocabulary,
     report_vocabulary,
 )
+from tfbert.word_mixture import DEFAULT_TEMPERATURE, WordMixture
 from tfrecords.corpus import Corpus, Reading
 from tfrecords.files import find_files
-from trainers import command
+from trainers import command, vocab_report
 
 EXAMPLE = "tfbert vocab --input 'corpus/*.txt' --output vocab.txt --size 8192"
 
@@ -29,46 +30,46 @@ def build_parser() -> command.Parser:
     """The verb's settings."""
     parser = command.make_parser(
         "vocab",
-        "Learns a WordPiece vocabulary from text of any size. The same text "
-        "gives the same file, whatever the order of the files.",
+        "Learns a WordPiece vocabulary from text of any size, or adds pieces "
+        "to one. The same text gives the same file, whatever the order of "
+        "the files.",
         EXAMPLE,
     )
-    add = parser.add_argument
+    _add_text(parser.add_argument)
+    _add_vocabulary(parser.add_argument)
+    return parser
+
+
+def _add_text(add) -> None:
     add(
         "--input",
         type=str,
         nargs="+",
-        required=True,
+        default=[],
         help="text files, folders or quoted patterns: .txt, .jsonl, also with "
         ".gz or .zst; - is the standard input",
     )
-    add("--output", type=str, required=True, help="the vocab.txt to write")
-    add("--size", type=int, default=30522, help="tokens to learn")
     add(
-        "--lowercase",
-        type=bool,
-        default=True,
-        help="false keeps capitals and accents (a cased model)",
+        "--language",
+        type=str,
+        action="append",
+        default=[],
+        help="instead of --input, once for each language: NAME=FILES, as in "
+        "en='corpus/en/*.txt'; several for a language add up",
     )
-    add("--cased", action="store_true", help="the same as --lowercase false")
+    add(
+        "--temperature",
+        type=float,
+        default=DEFAULT_TEMPERATURE,
+        help="exponent of the languages' shares: 1 takes them as they are in "
+        "the text, 0 all alike",
+    )
     add(
         "--exclude",
         type=str,
         nargs="*",
         default=[],
-        help="files, folders or quoted patterns to leave out of --input",
-    )
-    add(
-        "--min_frequency",
-        type=int,
-        default=2,
-        help="words and pairs that occur less often are not learnt from",
-    )
-    add(
-        "--character_coverage",
-        type=float,
-        default=0.9999,
-        help="share of the text that the kept characters make up",
+        help="files, folders or quoted patterns to leave out",
     )
     add(
         "--documents",
@@ -83,8 +84,42 @@ def build_parser() -> command.Parser:
         default="error",
         help="a line that is not UTF-8 or not JSON: error, skip or replace",
     )
+
+
+def _add_vocabulary(add) -> None:
+    add("--output", type=str, required=True, help="the vocab.txt to write")
+    add(
+        "--size",
+        type=int,
+        default=30522,
+        help="tokens of the vocabulary, with the old ones of --extend",
+    )
+    add(
+        "--extend",
+        type=str,
+        default="",
+        help="a vocab.txt to append new pieces to; its ids stay the same",
+    )
+    add(
+        "--lowercase",
+        type=bool,
+        default=True,
+        help="false keeps capitals and accents (a cased model)",
+    )
+    add("--cased", action="store_true", help="the same as --lowercase false")
+    add(
+        "--min_frequency",
+        type=int,
+        default=2,
+        help="words and pairs that occur less often are not learnt from",
+    )
+    add(
+        "--character_coverage",
+        type=float,
+        default=0.9999,
+        help="share of each language's text that the kept characters make up",
+    )
     add("--overwrite", action="store_true", help="replace an existing file")
-    return parser
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -92,7 +127,7 @@ def main(argv: list[str] | None = None) -> None:
 
     Raises:
       UserError: the text cannot be read or holds no words, the size is too
-        small for its characters, or the output exists.
+        small, or the output exists.
     """
     values = build_parser().parse_args(argv)
     settings = VocabularySettings(
@@ -100,6 +135,7 @@ def main(argv: list[str] | None = None) -> None:
         lowercase=values.lowercase and not values.cased,
         min_frequency=values.min_frequency,
         character_coverage=values.character_coverage,
+        temperature=values.temperature,
     )
     output = Path(values.output)
     if output.is_dir() or (output.exists() and not values.overwrite):
@@ -107,39 +143,100 @@ def main(argv: list[str] | None = None) -> None:
             f"{output} is there already. Give another --output"
             + ("." if output.is_dir() else ", or --overwrite to replace it.")
         )
-    paths = _input_files(values.input, values.exclude)
+    old = read_old_vocabulary(values.extend, settings) if values.extend else []
+    paths = _files_of_languages(values.input, values.language, values.exclude)
     rejected: dict[str, int] = {}
 
     def reject(reason: str, file: str, line: int) -> None:
         rejected[reason] = rejected.get(reason, 0) + 1
 
-    corpus = Corpus(
-        paths,
-        Reading(values.documents, values.text_field, values.on_bad_text),
-        reject,
-    )
+    reading = Reading(values.documents, values.text_field, values.on_bad_text)
+    texts = {
+        language: Corpus(files, reading, reject)
+        for language, files in paths.items()
+    }
+    size = sum(corpus.total_bytes for corpus in texts.values())
     command.console.print(
-        f"Learning {settings.size:,} tokens from {len(paths):,} files "
-        f"({corpus.total_bytes / 1e6:,.1f} MB), "
+        f"Learning {settings.size - len(old):,} "
+        f"{'more ' if old else ''}tokens from "
+        f"{sum(map(len, paths.values())):,} files ({size / 1e6:,.1f} MB), "
         f"{'uncased' if settings.lowercase else 'cased'}."
     )
-    # TensorFlow starts slowly: --help and mistakes do not wait for it.
-    from tfbert.word_counts import WordCounts, count_words
-
     start = time.perf_counter()
-    with WordCounts() as counts, _progress_bar() as progress:
-        count_words(_watched(corpus, progress), settings.lowercase, counts)
-        task = progress.add_task("Learning pieces", total=None)
-        tokens = learn_vocabulary(counts, settings)
-        progress.update(task, total=1, completed=1)
-        report = _report(tokens, settings, counts, progress)
-    text = "".join(token + "\n" for token in tokens)
-    atomic.write_file(output, text)
-    _print_report(tokens, settings, report, rejected)
+    _learn(texts, old, settings, output)
+    for reason, number in sorted(rejected.items()):
+        command.console.print(f"  rejected lines, {reason}: {number:,}")
     command.console.print(
         f"Wrote {output} in {time.perf_counter() - start:.1f} s.",
         markup=False,
     )
+
+
+def _learn(
+    texts: dict[str, Corpus],
+    old: list[str],
+    settings: VocabularySettings,
+    output: Path,
+) -> None:
+    """Counts, learns, writes the vocabulary and prints how it fits."""
+    # TensorFlow starts slowly: --help and mistakes do not wait for it.
+    from tfbert.word_counts import WordCounts, count_words
+
+    memory = 8_000_000  # Different words, for all languages together.
+    with contextlib.ExitStack() as stack:
+        progress = stack.enter_context(_progress_bar())
+        languages = {}
+        for language, corpus in texts.items():
+            counts = stack.enter_context(WordCounts(memory // len(texts)))
+            watched = _watched(corpus, progress, language)
+            count_words(watched, settings.lowercase, counts)
+            languages[language] = counts
+        mixture = WordMixture(languages, settings.temperature)
+        task = progress.add_task("Learning pieces", total=None)
+        if old:
+            tokens = extend_vocabulary(old, mixture, settings)
+        else:
+            tokens = learn_vocabulary(mixture, settings)
+        progress.update(task, total=1, completed=1)
+        after = _reports(tokens, settings, mixture, progress)
+        before = _reports(old, settings, mixture, progress) if old else {}
+    atomic.write_file(output, "".join(token + "\n" for token in tokens))
+    vocab_report.print_report(tokens, old, settings, mixture, before, after)
+
+
+def _files_of_languages(
+    inputs: list[str], languages: list[str], exclude: list[str]
+) -> dict[str, list[str]]:
+    """The files of each language, by its name; of --input, by ""."""
+    if bool(inputs) == bool(languages):
+        raise UserError(
+            "Text is given by --input, or by --language NAME=FILES for each "
+            "language (then several are weighted by --temperature); got "
+            f"{'both' if inputs else 'neither'}."
+        )
+    names: dict[str, list[str]] = {"": inputs} if inputs else {}
+    for language in languages:
+        name, equals, pattern = language.partition("=")
+        if not (name and equals and pattern):
+            raise UserError(
+                f"--language {language!r}: wanted NAME=FILES, as in "
+                "--language en='corpus/en/*.txt'."
+            )
+        names.setdefault(name, []).append(pattern)
+    paths = {
+        name: _input_files(patterns, exclude)
+        for name, patterns in sorted(names.items())
+    }
+    owners: dict[str, str] = {}
+    for name, files in paths.items():
+        for file in files:
+            owner = owners.setdefault(os.path.realpath(file), name)
+            if owner != name:
+                raise UserError(
+                    f"{file} is named for two languages, {owner} and {name}. "
+                    "Its words would count twice: give it to one of them."
+                )
+    return paths
 
 
 def _input_files(inputs: list[str], exclude: list[str]) -> list[str]:
@@ -151,60 +248,43 @@ def _input_files(inputs: list[str], exclude: list[str]) -> list[str]:
         ]
         if not paths:
             raise UserError(
-                "--exclude leaves out every file of --input. Name fewer files "
-                "in --exclude."
+                f"--exclude leaves out every file of {' '.join(inputs)}. Name "
+                "fewer files in --exclude."
             )
     return paths
 
 
 def _watched(
-    corpus: Corpus, progress: rich.progress.Progress
+    corpus: Corpus, progress: rich.progress.Progress, language: str
 ) -> Iterator[bytes]:
-    task = progress.add_task("Counting words", total=corpus.total_bytes)
+    task = progress.add_task(
+        f"Counting words {language}".rstrip(), total=corpus.total_bytes
+    )
     for document in corpus:
         yield document.text
         progress.update(task, completed=corpus.bytes_read)
     progress.update(task, completed=corpus.total_bytes)
 
 
-def _report(tokens, settings, counts, progress) -> VocabularyReport:
+def _reports(
+    tokens: list[str],
+    settings: VocabularySettings,
+    mixture: WordMixture,
+    progress: rich.progress.Progress,
+) -> dict[str, VocabularyReport]:
+    """How `tokens` fit each language."""
     from tfbert.tokenization import Tokenizer
 
     task = progress.add_task("Measuring", total=None)
     tokenizer = Tokenizer(tokens, lowercase=settings.lowercase)
-    report = report_vocabulary(
-        tokenizer, counts, lambda words: progress.advance(task, words)
-    )
-    progress.update(
-        task, total=report.distinct_words, completed=report.distinct_words
-    )
-    return report
-
-
-def _print_report(
-    tokens: list[str],
-    settings: VocabularySettings,
-    report: VocabularyReport,
-    rejected: dict[str, int],
-) -> None:
-    continuations = sum(token.startswith(CONTINUATION) for token in tokens)
-    lines = {
-        "tokens": f"{len(tokens):,} ({continuations:,} continue a word)",
-        "words": f"{report.words:,} ({report.distinct_words:,} different)",
-        "character coverage": f"{report.character_coverage:.4%}",
-        "[UNK] words": f"{report.unknown_rate:.4%}",
-        "pieces per word": f"{report.pieces_per_word:.3f}",
-    }
-    if len(tokens) < settings.size:
-        lines["tokens"] += (
-            f"; the text has no more pieces that occur "
-            f"{settings.min_frequency} times"
+    reports = {
+        language: report_vocabulary(
+            tokenizer, counts, lambda words: progress.advance(task, words)
         )
-    for reason, number in sorted(rejected.items()):
-        lines[f"rejected lines, {reason}"] = f"{number:,}"
-    width = max(map(len, lines))
-    for name, value in lines.items():
-        command.console.print(f"  {name:<{width}}  {value}", markup=False)
+        for language, counts in mixture.languages.items()
+    }
+    progress.update(task, total=1, completed=1)
+    return reports
 
 
 @contextlib.contextmanager

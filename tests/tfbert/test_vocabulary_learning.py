@@ -13,6 +13,7 @@ from tfbert.vocabulary_learning import (
     report_vocabulary,
 )
 from tfbert.word_counts import WordCounts, count_words
+from tfbert.word_mixture import WordMixture
 
 TEXTS = [
     b"low lower lowest slow slower slowest",
@@ -31,7 +32,7 @@ def counted(texts, lowercase=True):
 def learn(texts=TEXTS, **settings):
     settings = VocabularySettings(**{"size": 80, **settings})
     with counted(texts, settings.lowercase) as counts:
-        return learn_vocabulary(counts, settings)
+        return learn_vocabulary(WordMixture({"": counts}), settings)
 
 
 def test_special_tokens_then_characters_then_pieces():
@@ -88,21 +89,55 @@ def test_pairs_across_words_are_not_learnt():
 def test_coverage_chooses_characters():
     texts = ["а" * 990 + " ж" * 9 + " я x"]
     with counted([text.encode() for text in texts]) as counts:
-        assert choose_alphabet(counts, 0.99) == ["x", "а", "ж"]
-        assert choose_alphabet(counts, 0.95) == ["x", "а"]
-        assert choose_alphabet(counts, 1.0) == ["x", "а", "ж", "я"]
+        mixture = WordMixture({"": counts})
+        assert choose_alphabet(mixture, 0.99) == ["x", "а", "ж"]
+        assert choose_alphabet(mixture, 0.95) == ["x", "а"]
+        assert choose_alphabet(mixture, 1.0) == ["x", "а", "ж", "я"]
+
+
+def test_each_language_keeps_its_characters():
+    large, small = "а" * 100_000, "ю" * 9 + "ж"
+    with (
+        counted([large.encode()]) as first,
+        counted([small.encode()]) as second,
+    ):
+        mixture = WordMixture({"large": first, "small": second}, 1.0)
+        assert choose_alphabet(mixture, 0.999) == ["а", "ж", "ю"]
+        mixture = WordMixture({"small": second, "large": first}, 1.0)
+        assert choose_alphabet(mixture, 0.9) == ["а", "ю"]
+
+
+def learn_mixture(large, small, temperature, **settings):
+    settings = VocabularySettings(**{"temperature": temperature, **settings})
+    with counted(large) as first, counted(small) as second:
+        mixture = WordMixture({"l": first, "s": second}, settings.temperature)
+        return learn_vocabulary(mixture, settings)
+
+
+def test_temperature_raises_the_small_language():
+    large = [b"ab " * 90 + b"cd " * 80 + b"ef " * 70 + b"gh " * 60]
+    small = [b"ij " * 9 + b"kl " * 8 + b"mn " * 7]
+    # The tokens that are there anyway, and the first three of the seven.
+    size = 5 + 2 * 14 + 3
+    as_it_is = learn_mixture(large, small, 1.0, size=size)
+    alike = learn_mixture(large, small, 0.0, size=size)
+    assert as_it_is[-3:] == ["ab", "cd", "ef"]
+    assert alike[-3:] == ["ij", "kl", "ab"]
+
+
+def test_a_word_is_as_rare_as_it_is_in_the_text():
+    """Weights do not make a word seen once one that is seen often."""
+    tokens = learn_mixture(
+        [b"ab " * 1000], [b"once twice twice"], 0.0, size=80, min_frequency=2
+    )
+    assert "twice" in tokens
+    assert "once" not in tokens
 
 
 def test_words_with_other_characters_are_left_out():
     text = "dog " * 1000 + "doж дж " * 2
     tokens = learn([text.encode()], character_coverage=0.99)
     assert not any("ж" in token for token in tokens)
-
-
-@pytest.mark.parametrize("texts", [[], [b""], [b" \n\t \0"]])
-def test_no_words(texts):
-    with pytest.raises(UserError, match="holds no words"):
-        learn(texts)
 
 
 def test_too_small_for_the_characters():
@@ -117,6 +152,8 @@ def test_too_small_for_the_characters():
         ({"min_frequency": 0}, "min_frequency is 0"),
         ({"character_coverage": 0.0}, "character_coverage is 0.0"),
         ({"character_coverage": 1.5}, "character_coverage is 1.5"),
+        ({"temperature": -0.1}, "temperature is -0.1"),
+        ({"temperature": 1.5}, "temperature is 1.5"),
     ],
 )
 def test_meaningless_settings(settings, message):

@@ -47,21 +47,6 @@ def test_learns_writes_and_reports(corpus, tmp_path, capsys):
     assert f"Wrote {output}" in shown
 
 
-def test_same_bytes_for_any_order_and_number_of_threads(corpus, tmp_path):
-    first = tmp_path / "first.txt"
-    run(corpus, first)
-    names = sorted(corpus.iterdir(), reverse=True)
-    second = tmp_path / "second.txt"
-    subprocess.run(
-        [sys.executable, "-m", "trainers.vocab", "--size", "100"]
-        + ["--output", str(second), "--input", *map(str, names)],
-        env={**os.environ, "RAYON_NUM_THREADS": "1", "PYTHONHASHSEED": "7"},
-        check=True,
-        capture_output=True,
-    )
-    assert first.read_bytes() == second.read_bytes()
-
-
 def test_cased(corpus, tmp_path):
     tokens = run(corpus, tmp_path / "vocab.txt", "--cased")
     assert {"T", "##ï"} <= set(tokens)
@@ -122,6 +107,150 @@ def test_mistakes_end_with_one_message(tmp_path, capsys, text, size, message):
     assert message in error
     assert "Traceback" not in error
     assert not output.exists()
+
+
+@pytest.fixture
+def languages(tmp_path):
+    """English, and less of Russian and Chinese."""
+    texts = {
+        "en": "the cat sat on the mat and the dog sat on the cat. " * 40,
+        "ru": "кошка сидит на коврике, собака сидит. " * 5,
+        "zh": "猫坐在垫子上。狗坐在猫上。" * 5,
+    }
+    for name, text in texts.items():
+        for part in range(2):
+            (tmp_path / f"{name}-{part}.txt").write_text(text, "utf-8")
+    return tmp_path
+
+
+def language_flags(folder, *patterns):
+    flags = [f"--language={p.split('-')[0]}={folder}/{p}" for p in patterns]
+    return [*flags, "--size", "120"]
+
+
+def test_languages_are_weighted_and_reported(languages, tmp_path, capsys):
+    output = tmp_path / "vocab.txt"
+    flags = language_flags(languages, "zh-*.txt", "en-*.txt", "ru-*.txt")
+    vocab.main([*flags, "--temperature", "0.5", "--output", str(output)])
+    assert {"cat", "кошка", "猫"} <= set(read_vocabulary(output))
+    lines = capsys.readouterr().out.splitlines()
+    rows = {
+        name: line.removeprefix(f"  {name}").split()
+        for line in lines
+        for name in (
+            "language",
+            "share of words",
+            "share learnt from",
+            "character coverage",
+            "[UNK] words",
+            "pieces per word",
+        )
+        if line.startswith(f"  {name}")
+    }
+    assert rows["language"] == ["en", "ru", "zh"]
+    words = {"en": 2 * 40 * 14, "ru": 2 * 5 * 8, "zh": 2 * 5 * 13}
+    roots = {name: count**0.5 for name, count in words.items()}
+    for row, shares in (
+        ("share of words", words),
+        ("share learnt from", roots),
+    ):
+        whole = sum(shares.values())
+        assert rows[row] == [f"{x / whole:.2%}" for x in shares.values()]
+    assert rows["character coverage"] == ["100.0000%"] * 3
+    assert rows["[UNK] words"] == ["0.0000%"] * 3
+    assert rows["pieces per word"][2] == "1.000"
+
+
+def in_another_process(runs: list[list[str]]) -> None:
+    """Runs the verb with one thread and other hashes of strings."""
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import json, sys; from trainers import vocab\n"
+            "for argv in json.loads(sys.argv[1]): vocab.main(argv)",
+            json.dumps(runs),
+        ],
+        env={**os.environ, "RAYON_NUM_THREADS": "1", "PYTHONHASHSEED": "7"},
+        check=True,
+        capture_output=True,
+    )
+
+
+def test_same_bytes_for_any_order_and_number_of_threads(
+    corpus, languages, tmp_path
+):
+    old = tmp_path / "old.txt"
+    old.write_text("\n".join([*SPECIAL_TOKENS, "a", "##t", "на"]), "utf-8")
+    forwards = language_flags(languages, "ru-*.txt", "en-*.txt", "zh-*.txt")
+    backwards = language_flags(
+        languages, "zh-1.txt", "en-1.txt", "zh-0.txt", "ru-*.txt", "en-0.txt"
+    )
+    files = sorted(map(str, corpus.iterdir()), reverse=True)
+    one = ["--size", "100", "--input"]
+    extend = ["--extend", str(old)]
+    pairs = [
+        ([*one, str(corpus)], [*one, *files]),
+        (forwards, backwards),
+        ([*extend, *forwards], [*extend, *backwards]),
+    ]
+    outputs = [
+        [tmp_path / f"{number}-{side}.txt" for side in range(2)]
+        for number in range(len(pairs))
+    ]
+    for (argv, _), (output, _) in zip(pairs, outputs, strict=True):
+        vocab.main([*argv, "--output", str(output)])
+    in_another_process(
+        [
+            [*argv, "--output", str(output)]
+            for (_, argv), (_, output) in zip(pairs, outputs, strict=True)
+        ]
+    )
+    for first, second in outputs:
+        assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "got neither"),
+        (["--input=en-0.txt", "--language=ru=ru-0.txt"], "got both"),
+        (["--language", "en-0.txt"], "wanted NAME=FILES"),
+        (["--language", "=en-0.txt"], "wanted NAME=FILES"),
+        (["--language", "en="], "wanted NAME=FILES"),
+        (
+            ["--language=en=*-*.txt", "--language=ru=ru-0.txt"],
+            "ru-0.txt is named for two languages, en and ru",
+        ),
+        (["--language=en=en-0.txt", "--temperature=2"], "temperature is 2.0"),
+        (["--language=en=en-0.txt", "--language=no=none.txt"], "language no"),
+    ],
+)
+def test_mistakes_with_languages(
+    languages, monkeypatch, capsys, flags, message
+):
+    monkeypatch.chdir(languages)
+    (languages / "none.txt").write_text("\n")
+    argv = [*flags, "--output", "vocab.txt"]
+    assert command.run(vocab.main, argv) == command.STATUS_USER_ERROR
+    assert message in capsys.readouterr().err
+    assert not (languages / "vocab.txt").exists()
+
+
+def test_extend(corpus, tmp_path, capsys):
+    old = tmp_path / "old.txt"
+    before = run(corpus, old, "--exclude", corpus / "c.jsonl")
+    output = tmp_path / "new.txt"
+    after = run(corpus, output, "--extend", old, "--size", len(before) + 8)
+    assert after[:-8] == before
+    assert after[-8:-4] == ["j", "l", "##j", "##l"]
+    assert after[-1] == "jsonl"
+    shown = capsys.readouterr().out
+    assert f"the first {len(before)} as they were" in shown
+    for wanted in ("[UNK] words, before", "pieces per word, before"):
+        assert wanted in shown
+    with pytest.raises(UserError, match="ask for more than"):
+        run(corpus, tmp_path / "x.txt", "--extend", old, "--size", len(before))
 
 
 def test_help_has_an_example(capsys):
