@@ -8,13 +8,12 @@ depends on the text and the settings alone, not on the number of processes.
 
 import collections
 import dataclasses
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tfbert.errors import UserError
-from tfrecords import corpus, files, spec, workers
+from tfrecords import corpus, files, near_duplicates, spec, workers
 from tfrecords.manifest import Manifest
 from tfrecords.shards import ShardWriter, staged_folder
 from tfrecords.tokenizing import Chunk, ChunkRows, Chunks, Recipe
@@ -46,6 +45,8 @@ class BuildSettings:
       packing: let short documents share rows.
       documents, text_field, on_bad_text: see `corpus.Reading`.
       keep_duplicates: keep documents that are copies of earlier ones.
+      near_duplicates: leave out documents that are as alike as this, from 0
+        to 1, to others; see `near_duplicates`. 0 keeps them.
       shard_rows: rows of a file, about.
       processes: workers; 0 is one for each core, as far as there is text to
         keep them busy. Does not change the result.
@@ -64,6 +65,7 @@ class BuildSettings:
     text_field: str = "text"
     on_bad_text: str = "error"
     keep_duplicates: bool = False
+    near_duplicates: float = 0.0
     shard_rows: int = 65536
     processes: int = 0
     seed: int = 0
@@ -85,14 +87,37 @@ class BuildSettings:
                 f"objective {self.objective!r}: wanted one of "
                 f"{spec.OBJECTIVES}."
             )
-        # Raises for a choice that there is not.
-        corpus.Reading(self.documents, self.text_field, self.on_bad_text)
+        self._check_near_duplicates()
+        self.reading  # noqa: B018 (raises for a choice that there is not)
         if self.shard_rows < 1 or self.processes < 0:
             raise UserError(
                 f"shard_rows {self.shard_rows}, processes {self.processes}: "
                 "wanted at least 1 row, and 0 processes (one for each core) "
                 "or more."
             )
+
+    def _check_near_duplicates(self) -> None:
+        if not 0 <= self.near_duplicates <= 1:
+            raise UserError(
+                f"near_duplicates {self.near_duplicates}: wanted 0 (keep "
+                "them), or how alike two documents are at least, up to 1."
+            )
+        if not self.near_duplicates:
+            return
+        if self.keep_duplicates:
+            raise UserError(
+                "keep_duplicates and near_duplicates: give one of the two."
+            )
+        if files.STDIN in self.input:
+            raise UserError(
+                "near_duplicates needs to read the text twice, and the "
+                "standard input can be read only once. Put it into a file."
+            )
+
+    @property
+    def reading(self) -> corpus.Reading:
+        """How the text is read."""
+        return corpus.Reading(self.documents, self.text_field, self.on_bad_text)
 
     @property
     def packed(self) -> bool:
@@ -145,11 +170,9 @@ def build_records(
 
 
 def _build(settings, tokenizer, folder, paths, progress):
-    reading = corpus.Reading(
-        settings.documents, settings.text_field, settings.on_bad_text
-    )
-    build = _Build(settings, tokenizer, folder)
-    text = corpus.Corpus(paths, reading, build.reject)
+    near = _near_duplicates(settings, paths, progress)
+    build = _Build(settings, tokenizer, folder, near)
+    text = corpus.Corpus(paths, settings.reading, build.reject)
     processes = settings.processes or workers.enough(text)
     with workers.workers(settings.recipe, processes) as results_of:
         for result in results_of(build.chunks(text)):
@@ -164,12 +187,30 @@ def _build(settings, tokenizer, folder, paths, progress):
     return build.finish(text.sources)
 
 
+def _near_duplicates(settings, paths, progress) -> set[int]:
+    """Reads all text once for the digests of near duplicates."""
+    if not settings.near_duplicates:
+        return set()
+    text = corpus.Corpus(paths, settings.reading, lambda *_: None)
+
+    def texts():
+        for number, document in enumerate(text):
+            yield document.digests()[1], document.text
+            if progress:
+                progress(text.bytes_read, text.total_bytes, number + 1, 0)
+
+    entries = near_duplicates.table(texts())
+    return near_duplicates.superfluous(entries, settings.near_duplicates)
+
+
 class _Build:
     """The builder's own part: everything but making rows."""
 
-    def __init__(self, settings: BuildSettings, tokenizer, folder: Path):
+    def __init__(self, settings: BuildSettings, tokenizer, folder, near):
+        """`near`: digests of documents to leave out as near duplicates."""
         self._settings = settings
         self._tokenizer = tokenizer
+        self._near: set[int] = near
         self._seen: set[int] = set()
         self._rejected: collections.Counter = collections.Counter()
         # Told of at the end: when a chunk comes back depends on the workers.
@@ -201,19 +242,16 @@ class _Build:
         limit = int(self._settings.held_out * 2**64)
         split = TRAIN
         for document in text:
-            digest = hashlib.blake2b(document.text, digest_size=16).digest()
-            if not self._settings.keep_duplicates:
-                short = int.from_bytes(digest[8:], "little")
-                if short in self._seen:
-                    self.reject("duplicate", document.file, document.line)
-                    continue
-                self._seen.add(short)
+            drawn, digest = document.digests()
             if document.part == 0:
                 # By the text itself: whatever else a corpus holds, and
                 # however often it is built, a document stays on its side.
                 # The parts of a long one stay with its first.
-                drawn = int.from_bytes(digest[:8], "little")
                 split = HELD_OUT if drawn < limit else TRAIN
+            reason = self._superfluous(digest)
+            if reason:
+                self.reject(reason, document.file, document.line)
+                continue
             chunk = gathered[split].add(document)
             if chunk:
                 yield chunk
@@ -221,6 +259,15 @@ class _Build:
             chunk = chunks.close()
             if chunk:
                 yield chunk
+
+    def _superfluous(self, digest: int) -> str | None:
+        """Why a document is left out, or None."""
+        if self._settings.keep_duplicates:
+            return None
+        if digest in self._seen:
+            return "duplicate"
+        self._seen.add(digest)
+        return "near_duplicate" if digest in self._near else None
 
     def take(self, result: ChunkRows) -> None:
         """Writes the rows of a chunk."""

@@ -10,6 +10,7 @@ naming file and line: what is left out is always known.
 
 import dataclasses
 import gzip
+import hashlib
 import json
 import os
 import sys
@@ -38,6 +39,14 @@ class Document:
     file: str
     line: int
     part: int = 0
+
+    def digests(self) -> tuple[int, int]:
+        """Two numbers below 2^64 that stand for the text."""
+        digest = hashlib.blake2b(self.text, digest_size=16).digest()
+        return (
+            int.from_bytes(digest[:8], "little"),
+            int.from_bytes(digest[8:], "little"),
+        )
 
 
 @dataclasses.dataclass(frozen=True)

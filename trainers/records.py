@@ -69,6 +69,13 @@ def build_parser() -> command.Parser:
     )
     _add_reading(parser)
     add("--keep_duplicates", action="store_true", help="keep equal documents")
+    add(
+        "--near_duplicates",
+        type=float,
+        default=0.0,
+        help="leave out documents that are nearly copies: 0.8 for those that "
+        "have 80 %% of their runs of five words in common; 0: keep them",
+    )
     add("--shard_rows", type=int, default=65536, help="rows of a file")
     add("--processes", type=int, default=0, help="0: as many as pay")
     add("--seed", type=int, default=0, help="of sentence pairs")
