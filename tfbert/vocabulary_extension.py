@@ -163,11 +163,10 @@ def _split_words(
     )
     while batch := list(itertools.islice(frequent, _WORDS_PER_CALL)):
         rows = tokenizer([word for word, _ in batch]).to_list()
-        for (word, weighted), ids in zip(batch, rows, strict=True):
-            codes = "".join(map(_code, ids))
-            # Not so for [UNK]: a character outside the alphabet.
-            if len(ids) > 1 and _joined(codes, tokens) == word:
-                yield codes, weighted
+        for (_, weighted), ids in zip(batch, rows, strict=True):
+            # A single one is the word, or [UNK]: nothing to join.
+            if len(ids) > 1:
+                yield "".join(map(_code, ids)), weighted
 
 
 def _code(index: int) -> str:

@@ -149,6 +149,15 @@ def test_languages_are_weighted():
     assert new == ["cells", "hepato"]
 
 
+def test_a_word_is_as_rare_as_it_is_in_the_text():
+    with WordCounts() as large, WordCounts() as small:
+        count_words([b"the " * 1000], True, large)
+        count_words([b"hepato cells cells"], True, small)
+        mixture = WordMixture({"large": large, "small": small}, 0.0)
+        new = extend_vocabulary(OLD, mixture, settings(len(OLD) + 9))
+    assert new[len(OLD) :] == ["cells"]
+
+
 def test_a_learnt_vocabulary_extended_by_its_own_text():
     """Extension goes on where learning stopped."""
     text = ["low lower lowest slow slower slowest new newer newest"] * 3
