@@ -15,10 +15,12 @@ from pathlib import Path
 from tfbert.errors import UserError
 from tfrecords import corpus, files, near_duplicates, spec, workers
 from tfrecords.manifest import Manifest
+from tfrecords.plan import HELD_OUT, TRAIN, Plan
 from tfrecords.shards import ShardWriter, staged_folder
 from tfrecords.tokenizing import Chunk, ChunkRows, Chunks, Recipe
 
-TRAIN, HELD_OUT = "train", "held_out"
+# Who runs a build.
+LOCAL, BEAM = RUNNERS = ("local", "beam")
 
 # The shortest row worth having, and the longest that 16 bits of masking's
 # place numbers are meant for.
@@ -51,6 +53,8 @@ class BuildSettings:
       processes: workers; 0 is one for each core, as far as there is text to
         keep them busy. Does not change the result.
       seed: of sentence pairs; kept in the manifest.
+      runner: "local", or "beam" for a pipeline of Apache Beam; see `beam`.
+      beam_options: of the pipeline, as on a command line.
     """
 
     input: list[str]
@@ -69,6 +73,8 @@ class BuildSettings:
     shard_rows: int = 65536
     processes: int = 0
     seed: int = 0
+    runner: str = LOCAL
+    beam_options: str = ""
 
     def __post_init__(self):
         """Raises UserError for settings that cannot be."""
@@ -88,6 +94,10 @@ class BuildSettings:
                 f"{spec.OBJECTIVES}."
             )
         self._check_near_duplicates()
+        if self.runner not in RUNNERS:
+            raise UserError(f"runner {self.runner!r}: wanted one of {RUNNERS}.")
+        if self.beam_options and self.runner != BEAM:
+            raise UserError("beam_options are only for --runner beam.")
         self.reading  # noqa: B018 (raises for a choice that there is not)
         if self.shard_rows < 1 or self.processes < 0:
             raise UserError(
@@ -170,12 +180,15 @@ def build_records(
 
 
 def _build(settings, tokenizer, folder, paths, progress):
-    near = _near_duplicates(settings, paths, progress)
-    build = _Build(settings, tokenizer, folder, near)
+    build = _Build(settings, tokenizer, folder)
+    if settings.runner == BEAM:
+        from tfrecords import beam
+
+        return build.finish(beam.run(settings, paths, folder, build))
     text = corpus.Corpus(paths, settings.reading, build.reject)
     processes = settings.processes or workers.enough(text)
     with workers.workers(settings.recipe, processes) as results_of:
-        for result in results_of(build.chunks(text)):
+        for result in results_of(build.chunks(text, progress)):
             build.take(result)
             if progress:
                 progress(
@@ -187,11 +200,11 @@ def _build(settings, tokenizer, folder, paths, progress):
     return build.finish(text.sources)
 
 
-def _near_duplicates(settings, paths, progress) -> set[int]:
+def _near_duplicates(settings, text: corpus.Corpus, progress) -> set[int]:
     """Reads all text once for the digests of near duplicates."""
     if not settings.near_duplicates:
         return set()
-    text = corpus.Corpus(paths, settings.reading, lambda *_: None)
+    text = text.again()
 
     def texts():
         for number, document in enumerate(text):
@@ -206,12 +219,8 @@ def _near_duplicates(settings, paths, progress) -> set[int]:
 class _Build:
     """The builder's own part: everything but making rows."""
 
-    def __init__(self, settings: BuildSettings, tokenizer, folder, near):
-        """`near`: digests of documents to leave out as near duplicates."""
+    def __init__(self, settings: BuildSettings, tokenizer, folder: Path):
         self._settings = settings
-        self._tokenizer = tokenizer
-        self._near: set[int] = near
-        self._seen: set[int] = set()
         self._rejected: collections.Counter = collections.Counter()
         # Told of at the end: when a chunk comes back depends on the workers.
         self._empty: list[tuple[str, int]] = []
@@ -236,38 +245,26 @@ class _Build:
         entry = {"reason": reason, "file": file, "line": line}
         self._log.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
-    def chunks(self, text: corpus.Corpus) -> Iterator[Chunk]:
+    def chunks(self, text: corpus.Corpus, progress) -> Iterator[Chunk]:
         """The documents that are kept, gathered for the workers."""
         gathered = {name: Chunks(name) for name in self._splits}
-        limit = int(self._settings.held_out * 2**64)
-        split = TRAIN
+        settings = self._settings
+        near = _near_duplicates(settings, text, progress)
+        plan = Plan(settings.held_out, settings.keep_duplicates, near)
         for document in text:
-            drawn, digest = document.digests()
-            if document.part == 0:
-                # By the text itself: whatever else a corpus holds, and
-                # however often it is built, a document stays on its side.
-                # The parts of a long one stay with its first.
-                split = HELD_OUT if drawn < limit else TRAIN
-            reason = self._superfluous(digest)
-            if reason:
-                self.reject(reason, document.file, document.line)
+            place = plan.place(
+                document.digests(), len(document.text), document.part
+            )
+            if place.reason:
+                self.reject(place.reason, document.file, document.line)
                 continue
-            chunk = gathered[split].add(document)
-            if chunk:
-                yield chunk
+            gathered[place.split].add(document)
+            if place.full:
+                yield gathered[place.split].close()
         for chunks in gathered.values():
             chunk = chunks.close()
             if chunk:
                 yield chunk
-
-    def _superfluous(self, digest: int) -> str | None:
-        """Why a document is left out, or None."""
-        if self._settings.keep_duplicates:
-            return None
-        if digest in self._seen:
-            return "duplicate"
-        self._seen.add(digest)
-        return "near_duplicate" if digest in self._near else None
 
     def take(self, result: ChunkRows) -> None:
         """Writes the rows of a chunk."""

@@ -105,6 +105,10 @@ class Corpus:
             if path != files.STDIN and os.path.exists(path)
         )
 
+    def again(self) -> "Corpus":
+        """The same documents, without telling of rejected lines."""
+        return Corpus(self._paths, self._reading, lambda *_: None)
+
     def __iter__(self) -> Iterator[Document]:
         """Yields the documents of all files, file by file.
 

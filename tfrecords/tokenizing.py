@@ -78,27 +78,27 @@ class Chunks:
     def __init__(self, split: str):
         self._split = split
         self._number = 0
-        self._clear()
+        self._documents: list[Document] = []
 
-    def _clear(self) -> None:
-        self._size, self._texts, self._places = 0, [], []
-
-    def add(self, document: Document) -> Chunk | None:
-        """Takes a document; returns a chunk when one is full."""
-        self._texts.append(document.text)
-        place = (document.file, document.line, document.part)
-        self._places.append(place)
-        self._size += len(document.text)
-        return self.close() if self._size >= CHUNK_BYTES else None
+    def add(self, document: Document) -> None:
+        """Takes a document."""
+        self._documents.append(document)
 
     def close(self) -> Chunk | None:
-        """The documents that wait, as a last chunk."""
-        if not self._texts:
+        """The documents that wait, as a chunk."""
+        if not self._documents:
             return None
-        chunk = Chunk(self._split, self._number, self._texts, self._places)
+        chunk = make_chunk(self._split, self._number, self._documents)
         self._number += 1
-        self._clear()
+        self._documents = []
         return chunk
+
+
+def make_chunk(split: str, number: int, documents: list[Document]) -> Chunk:
+    """The chunk of some documents, in their order."""
+    texts = [document.text for document in documents]
+    places = [(doc.file, doc.line, doc.part) for doc in documents]
+    return Chunk(split, number, texts, places)
 
 
 class RowMaker:

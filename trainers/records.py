@@ -79,7 +79,20 @@ def build_parser() -> command.Parser:
     add("--shard_rows", type=int, default=65536, help="rows of a file")
     add("--processes", type=int, default=0, help="0: as many as pay")
     add("--seed", type=int, default=0, help="of sentence pairs")
+    _add_runner(parser)
     return parser
+
+
+def _add_runner(parser: command.Parser) -> None:
+    """Adds the settings of who runs the build."""
+    add = parser.add_argument
+    add("--runner", type=str, default="local", help="local or beam")
+    add(
+        "--beam_options",
+        type=str,
+        default="",
+        help="of Apache Beam, as one text: --beam_options='--runner=...'",
+    )
 
 
 def _add_reading(parser: command.Parser) -> None:
