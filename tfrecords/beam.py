@@ -11,6 +11,7 @@ plan is the local builder's, so the result is the same folder, byte for byte.
 import dataclasses
 import io
 import json
+import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ import numpy as np
 
 from tfbert import atomic
 from tfbert.errors import UserError
-from tfrecords import corpus, files, near_duplicates
+from tfrecords import corpus, files, near_duplicates, remote
 from tfrecords.plan import Plan
 from tfrecords.rows import Rows
 from tfrecords.tokenizing import Chunk, ChunkRows, RowMaker, make_chunk
@@ -66,7 +67,10 @@ def run(settings, paths: list[str], folder: Path, build) -> list[files.Source]:
     if files.STDIN in paths:
         raise UserError("--runner beam reads files, not the standard input.")
     # Workers may have another working directory.
-    paths = [(path, str(Path(path).absolute())) for path in paths]
+    paths = [
+        (path, path if remote.is_remote(path) else os.path.abspath(path))
+        for path in paths
+    ]
     recipe = dataclasses.replace(
         settings.recipe, vocabulary=str(Path(settings.vocab).absolute())
     )

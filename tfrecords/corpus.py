@@ -12,8 +12,6 @@ import dataclasses
 import gzip
 import hashlib
 import json
-import os
-import sys
 import zlib
 from collections.abc import Callable, Iterator
 
@@ -99,11 +97,7 @@ class Corpus:
         self._reject = reject
         self.sources: list[files.Source] = []
         self.bytes_read = 0
-        self.total_bytes = sum(
-            os.path.getsize(path)
-            for path in paths
-            if path != files.STDIN and os.path.exists(path)
-        )
+        self.total_bytes = sum(map(files.file_size, paths))
 
     def again(self) -> "Corpus":
         """The same documents, without telling of rejected lines."""
@@ -136,9 +130,8 @@ class Corpus:
             self.sources.append(source)
 
     def _read_file(self, path, source, before) -> Iterator[Document]:
-        raw = sys.stdin.buffer if path == files.STDIN else open(path, "rb")
-        with raw:
-            state = files.file_state(raw)
+        with files.open_binary(path) as raw:
+            state = files.file_state(raw, path)
             counted = files.CountedStream(raw)
             lines = files.lines_of(files.decompressed(counted, path), source)
             if files.known_ending(path) in files.JSON_ENDINGS:
@@ -153,7 +146,7 @@ class Corpus:
                 yield document
             source.bytes = counted.count
             source.sha256 = counted.digest.hexdigest()
-            if files.file_state(raw) != state:
+            if files.file_state(raw, path) != state:
                 raise UserError(
                     f"{path} changed while it was read. Build again when "
                     "nothing writes to it."

@@ -7,9 +7,11 @@ import hashlib
 import io
 import os
 import stat
+import sys
 from collections.abc import Iterator
 
 from tfbert.errors import UserError
+from tfrecords import remote
 
 STDIN = "-"
 COMPRESSIONS = (".gz", ".zst")
@@ -52,6 +54,10 @@ def find_files(inputs: list[str]) -> list[str]:
     for name in inputs:
         if name == STDIN:
             paths = [STDIN]
+        elif remote.is_remote(name):
+            paths = remote.find(name)
+            if paths != [name] and not glob.has_magic(name):
+                paths = [path for path in paths if known_ending(path)]
         elif os.path.isdir(name):
             paths = _text_files_below(name)
         elif os.path.exists(name):
@@ -70,7 +76,10 @@ def find_files(inputs: list[str]) -> list[str]:
                 "quote a pattern so that the shell leaves it alone."
             )
         for path in paths:
-            found.setdefault(os.path.realpath(path), path)
+            is_remote = remote.is_remote(path)
+            found.setdefault(
+                path if is_remote else os.path.realpath(path), path
+            )
     return sorted(found.values())
 
 
@@ -164,8 +173,26 @@ def decompressed(stream: io.RawIOBase, path: str) -> io.BufferedIOBase:
     return io.BufferedReader(stream, 1 << 20)
 
 
-def file_state(stream) -> tuple[int, int] | None:
-    """(size, time of change) of a file; None for a pipe."""
+def open_binary(path: str):
+    """A file's bytes; those of the standard input for "-"."""
+    if path == STDIN:
+        return sys.stdin.buffer
+    return remote.Stream(path) if remote.is_remote(path) else open(path, "rb")
+
+
+def file_size(path: str) -> int:
+    """Bytes of a file as far as it is known; 0 for the standard input."""
+    if path == STDIN:
+        return 0
+    if remote.is_remote(path):
+        return remote.size(path)
+    return os.path.getsize(path) if os.path.exists(path) else 0
+
+
+def file_state(stream, path: str) -> tuple[int, int] | None:
+    """(size, time of change) of an open file; None for a pipe."""
+    if remote.is_remote(path):
+        return remote.state(path)
     facts = os.fstat(stream.fileno())
     if not stat.S_ISREG(facts.st_mode):
         return None

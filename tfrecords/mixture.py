@@ -16,7 +16,6 @@ import dataclasses
 import functools
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -148,7 +147,7 @@ def open_mixture(
     Raises:
       UserError: see `Records` and `Mixture`.
     """
-    sources = [Records(Path(path), on_corrupt) for path in paths]
+    sources = [Records(path, on_corrupt) for path in paths]
     return Mixture(sources, weights, temperature)
 
 

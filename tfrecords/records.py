@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tfbert.errors import UserError
-from tfrecords import order, spec
+from tfrecords import order, remote, spec
 from tfrecords.manifest import Manifest
 from tfrecords.token_classes import TokenClasses
 from tfrecords.verify import Fault, verify
@@ -58,7 +58,7 @@ class Records:
             row can be read.
         """
         check_on_corrupt(on_corrupt)
-        self.path = Path(path)
+        self.path = remote.local(path)
         self.manifest = Manifest.read(self.path)
         self.num_rows = self.manifest.rows
         self.sequence_length = self.manifest.sequence_length

@@ -12,7 +12,7 @@ import numpy as np
 
 from tfbert import atomic
 from tfbert.errors import UserError
-from tfrecords import spec
+from tfrecords import remote, spec
 from tfrecords.manifest import Shard
 
 _READ_BYTES = 1 << 20
@@ -117,6 +117,11 @@ def staged_folder(output: str | os.PathLike) -> Iterator[Path]:
       UserError: `output` holds something already, or another process is
         writing it.
     """
+    if remote.is_remote(output):
+        raise UserError(
+            f"output {output}: records are built in a folder of this machine; "
+            "name one, and copy it there afterwards."
+        )
     output = Path(output)
     _refuse_used(output)
     output.parent.mkdir(parents=True, exist_ok=True)

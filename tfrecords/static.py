@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from tfbert.errors import UserError
-from tfrecords import order, record_files, spec
+from tfrecords import order, record_files, remote, spec
 from tfrecords.records import Records, check_on_corrupt
 from tfrecords.token_classes import TokenClasses
 from tfrecords.verify import Fault
@@ -88,7 +88,7 @@ class StaticRecords:
           UserError: there are no such records, or no vocabulary.
         """
         check_on_corrupt(on_corrupt)
-        self.path = Path(path)
+        self.path = remote.local(path)
         self._vocab = Path(vocab or self.path / VOCABULARY_FILE)
         self.vocabulary = self._read_vocabulary()
         self.classes = TokenClasses.of(self.vocabulary)
@@ -354,6 +354,7 @@ def open_records(
     Raises:
       UserError: it is neither, or damaged.
     """
-    if (Path(path) / spec.MANIFEST_FILE).exists():
+    path = remote.local(path)
+    if (path / spec.MANIFEST_FILE).exists():
         return Records(path, on_corrupt)
     return StaticRecords(path, vocab, on_corrupt)

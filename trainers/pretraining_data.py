@@ -103,7 +103,8 @@ def open_held_out(
     if data.held_out is not None:
         held_out = open_records(data.held_out, data.vocab, data.on_corrupt)
     else:
-        paths = [Path(folder) / HELD_OUT for folder in data.folders]
+        sources = getattr(records, "sources", [records])
+        paths = [source.path / HELD_OUT for source in sources]
         paths = [path for path in paths if path.is_dir()]
         if not paths:
             return None

@@ -1,0 +1,126 @@
+"""Text and records in TensorFlow's own file system in memory."""
+
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfbert.errors import UserError
+from tfrecords import remote
+from tfrecords.build import BuildSettings, build_records
+from tfrecords.records import Records
+from tfrecords.static import open_records
+
+TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"]
+
+
+@pytest.fixture
+def url(tmp_path, monkeypatch):
+    """A folder that is nowhere on disk."""
+    monkeypatch.setenv(remote.CACHE_VARIABLE, str(tmp_path / "cache"))
+    folder = f"ram://{tmp_path.name}"
+    tf.io.gfile.makedirs(folder)
+    return folder
+
+
+def put(url, data):
+    tf.io.gfile.makedirs(os.path.dirname(url))
+    if tf.io.gfile.exists(url):
+        tf.io.gfile.remove(url)  # This file system does not shorten files.
+    with tf.io.gfile.GFile(url, "wb") as stream:
+        stream.write(data)
+
+
+def upload(folder, url):
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            put(f"{url}/{path.relative_to(folder)}", path.read_bytes())
+
+
+def test_text_is_found_and_read(url, tmp_path):
+    (tmp_path / "vocab.txt").write_text("\n".join(TOKENS) + "\n")
+    (tmp_path / "here").mkdir()
+    for name, text in {"a.txt": "a b\n\nb c", "b.txt": "c b a"}.items():
+        put(f"{url}/text/{name}", text.encode())
+        (tmp_path / "here" / name).write_text(text)
+    put(f"{url}/text/notes.doc", b"no text")
+    rows = []
+    for number, source in enumerate(
+        [
+            f"{url}/text",
+            f"{url}/text/*.txt",
+            str(tmp_path / "here"),
+        ]
+    ):
+        output = str(tmp_path / f"records{number}")
+        vocab = str(tmp_path / "vocab.txt")
+        build_records(BuildSettings([source], vocab, output, processes=1))
+        records = Records(output)
+        assert [s["bytes"] for s in records.manifest.sources] == [8, 5]
+        rows.append(records.tokens(np.arange(records.num_rows)))
+    np.testing.assert_array_equal(rows[0], rows[2])
+    np.testing.assert_array_equal(rows[1], rows[2])
+    with pytest.raises(UserError, match="no text found at 'ram://"):
+        build_records(BuildSettings([f"{url}/no"], vocab, "out"))
+
+
+def test_records_are_copied_once(url, make_records, random_rows):
+    records = make_records("r", random_rows(9, 16), shards=2)
+    upload(records.path, f"{url}/r")
+    for opened in (Records(f"{url}/r"), open_records(f"{url}/r/")):
+        np.testing.assert_array_equal(
+            opened.tokens(np.arange(9)), records.tokens(np.arange(9))
+        )
+    first = opened.path
+    stamps = [path.stat().st_mtime_ns for path in sorted(first.iterdir())]
+    again = Records(f"{url}/r").path
+    assert again == first
+    assert stamps == [p.stat().st_mtime_ns for p in sorted(again.iterdir())]
+    # Other records under the same name are another copy.
+    other = make_records("o", random_rows(9, 16, seed=1), shards=2)
+    upload(other.path, f"{url}/r")
+    np.testing.assert_array_equal(
+        Records(f"{url}/r").tokens(np.arange(9)), other.tokens(np.arange(9))
+    )
+
+
+def test_a_copy_that_was_cut_off_is_mended(url, make_records, random_rows):
+    records = make_records("r", random_rows(9, 16))
+    upload(records.path, f"{url}/r")
+    copy = Records(f"{url}/r").path
+    (shard,) = copy.glob("rows-*")
+    shard.write_bytes(shard.read_bytes()[:50])
+    np.testing.assert_array_equal(
+        Records(f"{url}/r").tokens(np.arange(9)), records.tokens(np.arange(9))
+    )
+
+
+def test_what_is_not_there_is_named(url, tmp_path):
+    with pytest.raises(UserError, match="ram://.*nowhere cannot be read"):
+        Records(f"{url}/nowhere")
+    tf.io.gfile.makedirs(f"{url}/empty")
+    with pytest.raises(UserError, match="no records in ram://.*empty"):
+        Records(f"{url}/empty")
+    with pytest.raises(UserError, match="unheard://x.* cannot be read"):
+        Records("unheard://x")
+    with pytest.raises(UserError, match="unheard://x.* cannot be read"):
+        remote.find("unheard://x")
+    with pytest.raises(OSError, match="NotFound"):
+        remote.Stream(f"{url}/nowhere").read()
+    vocab = tmp_path / "vocab.txt"
+    vocab.write_text("\n".join(TOKENS) + "\n")
+    (tmp_path / "a.txt").write_text("a b c")
+    text = [str(tmp_path / "a.txt")]
+    with pytest.raises(UserError, match="a folder of this machine"):
+        build_records(BuildSettings(text, str(vocab), f"{url}/out"))
+
+
+def test_a_cache_without_room_is_named(
+    url, make_records, random_rows, tmp_path
+):
+    records = make_records("r", random_rows(9, 16))
+    upload(records.path, f"{url}/r")
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(UserError, match="TFBERT_CACHE names another"):
+        Records(f"{url}/r")
