@@ -159,7 +159,7 @@ class Masking:
         """(positions int64 [B, P], chosen bool [B, P], runs int64 [B, P])."""
         chosen, runs = selection.choose_words(
             maskable,
-            classes.word_start[token_ids],
+            classes.starts(token_ids),
             keys,
             budgets,
             self._run_lengths(),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfbert.errors import UserError
+from tfrecords.word_list import WordList
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _UNUSED = re.compile(r"\[unused\d+\]")
@@ -27,6 +28,7 @@ class TokenClasses:
       sentence_end: bool [V], a mark that ends a sentence.
       replacements: int32 [N], what may stand for a hidden token: neither
         special tokens nor the `[unused...]` ones.
+      words: words of several tokens that a list names, or None.
     """
 
     vocab_size: int
@@ -39,6 +41,14 @@ class TokenClasses:
     word_start: np.ndarray
     sentence_end: np.ndarray
     replacements: np.ndarray
+    words: WordList | None = None
+
+    def starts(self, token_ids: np.ndarray) -> np.ndarray:
+        """Which tokens begin a word, bool [B, S], of int32 [B, S]."""
+        starts = self.word_start[token_ids]
+        if self.words is not None:
+            starts &= ~self.words.goes_on(token_ids)
+        return starts
 
     @classmethod
     def of(cls, tokens: Sequence[str]) -> "TokenClasses":

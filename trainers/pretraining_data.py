@@ -14,6 +14,7 @@ from tfrecords.masking import Masking
 from tfrecords.mixture import Mixture, open_mixture
 from tfrecords.records import Records
 from tfrecords.static import StaticRecords, open_records
+from tfrecords.word_list import WordList
 from trainers.distribution import Distribution
 
 HELD_OUT = "held_out"
@@ -47,6 +48,8 @@ class PretrainingData:
         vocab.txt beside them.
       on_corrupt: at damaged records, stop (error), or go on without them and
         count them (skip; reads every byte once when the run starts).
+      word_list: file of words, one a line, that masking takes as a whole, for
+        Chinese; null: every Chinese character is a word.
       held_out: records for evaluation; null: RECORDS/held_out if it exists.
       evaluation_rows: at most this many held-out rows.
       masking: which tokens are predicted, and how they are hidden.
@@ -57,6 +60,7 @@ class PretrainingData:
     temperature: float = 1.0
     vocab: str | None = None
     on_corrupt: Literal["error", "skip"] = "error"
+    word_list: str | None = None
     held_out: str | None = None
     evaluation_rows: int = 2048
     masking: Masking = dataclasses.field(default_factory=Masking)
@@ -87,9 +91,25 @@ def open_training(data: PretrainingData) -> AnyRecords:
     """
     folders = data.folders
     if data.mixture is None:
-        return open_records(folders[0], data.vocab, data.on_corrupt)
-    weights = [entry.weight for entry in data.mixture]
-    return open_mixture(folders, weights, data.temperature, data.on_corrupt)
+        records = open_records(folders[0], data.vocab, data.on_corrupt)
+    else:
+        weights = [entry.weight for entry in data.mixture]
+        records = open_mixture(
+            folders, weights, data.temperature, data.on_corrupt
+        )
+    use_words(records, data.word_list)
+    return records
+
+
+def use_words(records: AnyRecords, word_list: str | None) -> None:
+    """Lets masking take the words of a list as a whole.
+
+    Raises:
+      UserError: the list cannot be used.
+    """
+    if word_list is not None:
+        words = WordList.read(word_list, records.vocabulary)
+        records.classes = dataclasses.replace(records.classes, words=words)
 
 
 def open_held_out(
@@ -116,6 +136,7 @@ def open_held_out(
             f"got another one in {held_out.path}; build both with the same "
             "--vocab"
         )
+    held_out.classes = records.classes
     return held_out
 
 

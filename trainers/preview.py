@@ -12,6 +12,7 @@ from tfrecords import batches, spec
 from tfrecords.masking import Masking
 from tfrecords.records import Records
 from trainers import command
+from trainers.pretraining_data import use_words
 
 EXAMPLE = "tfbert preview records/ --rows 4"
 
@@ -38,6 +39,12 @@ def build_parser() -> command.Parser:
         default="token",
         help="of masking: token, whole_word, ngram or span",
     )
+    add(
+        "--word_list",
+        type=str,
+        default=None,
+        help="file of words to mask as a whole, one a line, for Chinese",
+    )
     add("--rate", type=float, default=0.15, help="share of tokens to predict")
     add(
         "--max_predictions",
@@ -57,6 +64,7 @@ def main(argv: list[str] | None = None) -> None:
             f"{settings.batch_size}: wanted 0, 0 and 1 or more."
         )
     records = Records(settings.records)
+    use_words(records, settings.word_list)
     most = settings.max_predictions
     if most is None:
         most = max(1, round(settings.rate * (records.sequence_length - 2)))

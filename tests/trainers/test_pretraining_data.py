@@ -10,7 +10,8 @@ import yaml
 from safetensors.numpy import load_file
 
 from tfbert.errors import UserError
-from trainers import config, pretrain, records
+from trainers import config, pretrain, pretraining_data, records
+from trainers.pretraining_data import PretrainingData
 
 TOKENS = (
     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "."]
@@ -250,3 +251,24 @@ def test_a_run_of_an_older_version_is_resumed(data, tmp_path):
     path.write_text(yaml.safe_dump(saved))
     with pytest.raises(UserError, match="data.on_corrupt: the run has 'error'"):
         pretrain.main([*arguments, "--data.on_corrupt", "skip"])
+
+
+def test_a_word_list_reaches_training_and_held_out_rows(data, tmp_path):
+    (tmp_path / "words.txt").write_text("ab 3\n")
+    settings = PretrainingData(
+        str(data / "one"), word_list=str(tmp_path / "words.txt")
+    )
+    opened = pretraining_data.open_training(settings)
+    held_out = pretraining_data.open_held_out(settings, opened)
+    row = np.array([[2, TOKENS.index("a"), TOKENS.index("b"), 3]])
+    for records_ in (opened, held_out):
+        starts = records_.classes.starts(row)
+        assert starts.tolist() == [[True, True, False, True]]
+    with pytest.raises(UserError, match="nowhere.txt cannot be read"):
+        pretrain.main(
+            options(
+                tmp_path / "run",
+                data__records=data / "one",
+                data__word_list="nowhere.txt",
+            )
+        )
