@@ -92,7 +92,9 @@ def finetune(
         settings,
         distribution,
     )
-    training.initialise(model, settings.model.init_from)
+    training.initialise(
+        model, settings.model.init_from, data.tokenizer.vocabulary
+    )
     reached = training.train(
         model,
         settings,

@@ -101,7 +101,7 @@ def pretrain(
         settings,
         distribution,
     )
-    training.initialise(model, settings.model.init_from)
+    training.initialise(model, settings.model.init_from, records.vocabulary)
     make_batches, validation = pretraining_data.make_batches(
         settings, records, held_out, distribution
     )

@@ -12,6 +12,8 @@ from tfbert import atomic
 from tfbert.errors import UserError
 from tfbert.optimizers import OPTIMIZERS, SCHEDULES
 from tfbert.tasks.task import Task
+from tfbert.tokenization import VOCABULARY_FILE
+from tfbert.vocabulary import read_vocabulary
 from tfbert.weights import load_weights, newest_weights
 from trainers import environment
 from trainers.callbacks import MetricsLog, ProgressBar, TensorBoardLog
@@ -90,7 +92,7 @@ def open_run(settings, about: dict, distribution: Distribution) -> Path:
 
     Raises:
       UserError: the folder holds something else, or a run with other
-        settings.
+        settings that has saved something already.
     """
     run_dir = Path(settings.runtime.run_dir)
     if run_dir.exists() and not run_dir.is_dir():
@@ -106,7 +108,8 @@ def open_run(settings, about: dict, distribution: Distribution) -> Path:
                 f"{run_dir} with {sorted(others)[0]!r} and no {SETTINGS_FILE}; "
                 "give another folder"
             )
-    check_same_run(settings, run_dir)
+    if Checkpoints(run_dir).steps():
+        check_same_run(settings, run_dir)
     if distribution.is_chief:
         text = json.dumps(about, indent=2, ensure_ascii=False) + "\n"
         atomic.write_file(run_dir / RUN_FILE, text)
@@ -166,15 +169,31 @@ def _make_optimizer(optimization) -> keras.optimizers.Optimizer:
     )
 
 
-def initialise(model: TrainingModel, init_from: str | None) -> None:
+def initialise(
+    model: TrainingModel, init_from: str | None, vocabulary: list[str]
+) -> None:
     """Sets the encoder's weights from another run, if one is named.
 
+    Args:
+      model: its task's encoder is set.
+      init_from: folder of the run; None leaves the weights as they are.
+      vocabulary: the tokens that ids stand for from now on.
+
     Raises:
-      UserError: there are no weights, or they are of another shape.
+      UserError: there are no weights, they are of another shape, or their
+        ids stand for other tokens.
     """
     if init_from is None:
         return
     weights = newest_weights(Path(init_from))
+    path = Path(init_from) / VOCABULARY_FILE
+    if path.exists() and (theirs := read_vocabulary(path)) != vocabulary:
+        raise UserError(
+            f"wanted weights for the vocabulary of the data "
+            f"({len(vocabulary)} tokens), got {init_from}, whose vocab.txt "
+            f"({len(theirs)} tokens) is another; build the data with "
+            f"--vocab {path}"
+        )
     load_weights(model.task.encoder, weights, prefix="encoder/")
     console.print(f"Encoder weights from {weights}")
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 import tfbert
 from tfbert.errors import UserError
 from trainers import pretrain, records
+from trainers.checkpoints import _describe
 
 TOKENS = (
     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "."]
@@ -152,9 +154,8 @@ def test_a_run_learns_and_leaves_what_it_promises(reference):
     assert kept == ["step-00000012", "step-00000018", "step-00000024"]
     settings = yaml.safe_load((reference / "settings.yaml").read_text())
     assert settings["optimization"]["steps"] == STEPS
-    assert json.loads((reference / "run.json").read_text())["kind"] == (
-        "pretraining"
-    )
+    about = json.loads((reference / "run.json").read_text())
+    assert about["kind"] == "pretraining"
     encoder = tfbert.load_encoder(reference)
     stored = final_weights(reference)["encoder/embeddings/token_embeddings"]
     np.testing.assert_array_equal(
@@ -275,9 +276,8 @@ def assert_close(run_dir, reference):
     for key, value in wanted.items():
         np.testing.assert_allclose(found[key], value, atol=1e-5, err_msg=key)
     for split in ("train", "validation"):
-        for a, b in zip(
-            rows(run_dir, split), rows(reference, split), strict=True
-        ):
+        pairs = zip(rows(run_dir, split), rows(reference, split), strict=True)
+        for a, b in pairs:
             assert a == pytest.approx(b, rel=1e-5, abs=1e-6)
 
 
@@ -310,9 +310,22 @@ def test_starting_from_another_run(data, tmp_path, capsys, reference):
     change["model__hidden_size"] = 64
     with pytest.raises(UserError, match="another shape"):
         pretrain.main(options(data, tmp_path / "other", **change))
+    # The mistake left no run behind that would stand in the way.
+    change = {"optimization__steps": 5, "model__hidden_size": 64}
+    pretrain.main(options(data, tmp_path / "other", **change))
 
 
-def test_resuming_as_another_model_is_refused(data, tmp_path, reference):
+def test_weights_for_another_vocabulary_are_refused(data, tmp_path, reference):
+    other = tmp_path / "weights"
+    shutil.copytree(reference, other)
+    tokens = TOKENS[:5] + TOKENS[:4:-1]
+    (other / "vocab.txt").write_text("\n".join(tokens) + "\n")
+    change = {"model__init_from": other, "optimization__steps": 5}
+    with pytest.raises(UserError, match=r"whose vocab\.txt .* is another"):
+        pretrain.main(options(data, tmp_path / "run", **change))
+
+
+def test_resuming_as_another_model_is_refused(data, reference):
     with pytest.raises(UserError) as caught:
         pretrain.main(options(data, reference, model__hidden_size=64, seed=7))
     message = str(caught.value)
@@ -364,7 +377,7 @@ def test_a_folder_in_use_and_a_file_are_refused(data, tmp_path):
         pretrain.main(options(data, tmp_path))
     with pytest.raises(UserError, match="got the file"):
         pretrain.main(options(data, tmp_path / "thesis.tex"))
-    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoints" / "step-00000001").mkdir(parents=True)
     (tmp_path / "run" / "settings.yaml").write_text("a: [")
     with pytest.raises(UserError, match="wanted the settings of a run"):
         pretrain.main(options(data, tmp_path / "run"))
@@ -379,8 +392,6 @@ def test_weights_of_another_model_in_a_checkpoint_are_named(
     weights = load_file(path)
     weights["stranger"] = weights.pop("masked_lm/output_bias")
     save_file(weights, path)
-    from trainers.checkpoints import _describe
-
     state = json.loads((path.parent / "checkpoint.json").read_text())
     state["files"][path.name] = _describe(path)
     (path.parent / "checkpoint.json").write_text(json.dumps(state))
