@@ -14,7 +14,7 @@ from tfrecords.manifest import Manifest
 from tfrecords.records import vocabulary_of
 from tfrecords.token_classes import TokenClasses
 from tfrecords.verify import verify
-from trainers import command
+from trainers import command, text_options
 
 EXAMPLE = (
     "tfbert records --input 'corpus/*.txt' --vocab vocab.txt --output records/ "
@@ -42,13 +42,7 @@ def build_parser() -> command.Parser:
     add("--vocab", type=str, required=True, help="vocab.txt of `tfbert vocab`")
     add("--output", type=str, required=True, help="folder to make")
     add("--max_length", type=int, default=128, help="tokens of a row")
-    add(
-        "--lowercase",
-        type=bool,
-        default=True,
-        help="false for a vocabulary with capitals and accents",
-    )
-    add("--cased", action="store_true", help="the same as --lowercase false")
+    text_options.add_case(parser)
     add(
         "--held_out",
         type=float,
@@ -67,7 +61,7 @@ def build_parser() -> command.Parser:
         default=True,
         help="let short documents share a row (kept apart in attention)",
     )
-    _add_reading(parser)
+    text_options.add_reading(parser)
     add("--keep_duplicates", action="store_true", help="keep equal documents")
     add(
         "--near_duplicates",
@@ -92,24 +86,6 @@ def _add_runner(parser: command.Parser) -> None:
         type=str,
         default="",
         help="of Apache Beam, as one text: --beam_options='--runner=...'",
-    )
-
-
-def _add_reading(parser: command.Parser) -> None:
-    """Adds the settings of how text files are read."""
-    add = parser.add_argument
-    add(
-        "--documents",
-        type=str,
-        default="blank_line",
-        help="what separates documents in .txt: blank_line or line",
-    )
-    add("--text_field", type=str, default="text", help="in .jsonl")
-    add(
-        "--on_bad_text",
-        type=str,
-        default="error",
-        help="a line that is not UTF-8 or not JSON: error, skip or replace",
     )
 
 

@@ -21,7 +21,7 @@ from tfbert.vocabulary_learning import (
 from tfbert.word_mixture import DEFAULT_TEMPERATURE, WordMixture
 from tfrecords.corpus import Corpus, Reading
 from tfrecords.files import find_files
-from trainers import command, vocab_report
+from trainers import command, text_options, vocab_report
 
 EXAMPLE = "tfbert vocab --input 'corpus/*.txt' --output vocab.txt --size 8192"
 
@@ -36,7 +36,9 @@ def build_parser() -> command.Parser:
         EXAMPLE,
     )
     _add_text(parser.add_argument)
+    text_options.add_reading(parser)
     _add_vocabulary(parser.add_argument)
+    text_options.add_case(parser)
     return parser
 
 
@@ -71,19 +73,6 @@ def _add_text(add) -> None:
         default=[],
         help="files, folders or quoted patterns to leave out",
     )
-    add(
-        "--documents",
-        type=str,
-        default="blank_line",
-        help="what separates documents in .txt: blank_line or line",
-    )
-    add("--text_field", type=str, default="text", help="in .jsonl")
-    add(
-        "--on_bad_text",
-        type=str,
-        default="error",
-        help="a line that is not UTF-8 or not JSON: error, skip or replace",
-    )
 
 
 def _add_vocabulary(add) -> None:
@@ -100,13 +89,6 @@ def _add_vocabulary(add) -> None:
         default="",
         help="a vocab.txt to append new pieces to; its ids stay the same",
     )
-    add(
-        "--lowercase",
-        type=bool,
-        default=True,
-        help="false keeps capitals and accents (a cased model)",
-    )
-    add("--cased", action="store_true", help="the same as --lowercase false")
     add(
         "--min_frequency",
         type=int,
