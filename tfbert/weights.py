@@ -41,6 +41,15 @@ def named_variables(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
     return named
 
 
+def arrays_of(variables: dict[str, keras.Variable]) -> dict[str, np.ndarray]:
+    """Returns the variables' values by name, as safetensors wants them."""
+    return {
+        # ascontiguousarray would turn a scalar into an array of one axis.
+        name: np.asarray(keras.ops.convert_to_numpy(variable), order="C")
+        for name, variable in variables.items()
+    }
+
+
 def save_weights(
     layer: keras.layers.Layer, path: str | os.PathLike, prefix: str = ""
 ) -> None:
@@ -52,10 +61,8 @@ def save_weights(
       prefix: put before every name, for example "encoder/".
     """
     tensors = {
-        prefix + name: np.ascontiguousarray(
-            keras.ops.convert_to_numpy(variable)
-        )
-        for name, variable in named_variables(layer).items()
+        prefix + name: value
+        for name, value in arrays_of(named_variables(layer)).items()
     }
     atomic.write_file(path, safetensors.numpy.save(tensors))
 

@@ -1,13 +1,13 @@
 """A folder of records, opened: any row, found by arithmetic."""
 
 import functools
-import hashlib
 import os
 from pathlib import Path
 
 import numpy as np
 
 from tfbert.errors import UserError
+from tfbert.vocabulary import vocabulary_hash
 from tfrecords import order, remote, spec
 from tfrecords.manifest import Manifest
 from tfrecords.token_classes import TokenClasses
@@ -216,17 +216,18 @@ def vocabulary_of(folder: Path, manifest: Manifest) -> list[str]:
     facts = manifest.vocabulary
     path = folder / facts["file"]
     try:
-        tokens = path.read_text(encoding="utf-8").removesuffix("\n")
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(
             f"{path} is missing: the folder is not whole. Copy all of it, "
             "or build the records again."
         ) from None
-    digest = hashlib.sha256(tokens.encode("utf-8")).hexdigest()
+    tokens = text.removesuffix("\n").split("\n")
+    digest = vocabulary_hash(tokens)
     if digest != facts["sha256"]:
         raise UserError(
             f"{path} is not the vocabulary that these rows were made with "
             f"(sha256 {digest[:12]}..., wanted {facts['sha256'][:12]}...)."
             " Put the right one back, or build the records again."
         )
-    return tokens.split("\n")
+    return tokens

@@ -11,13 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import keras
-import numpy as np
 import safetensors
 import safetensors.numpy
 
 from tfbert import atomic
 from tfbert.errors import UserError
-from tfbert.weights import named_variables
+from tfbert.weights import arrays_of, named_variables
 
 BEST_FILE = "best.safetensors"
 
@@ -69,10 +68,7 @@ def write_best(
     path: Path, task: keras.layers.Layer, step: int, values: Mapping
 ) -> None:
     """Replaces the file of the best weights."""
-    tensors = {
-        name: np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
-        for name, variable in named_variables(task).items()
-    }
+    tensors = arrays_of(named_variables(task))
     about = json.dumps({"step": step, **values})
     data = safetensors.numpy.save(tensors, metadata={"validation": about})
     atomic.write_file(path, data)

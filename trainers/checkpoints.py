@@ -7,20 +7,19 @@ all of it is on the disk. The newest is found by step, never by clock.
 """
 
 import dataclasses
-import hashlib
 import json
 import re
 import shutil
 from pathlib import Path
 
-import keras
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from tfbert import atomic
 from tfbert.errors import UserError
-from tfbert.weights import assign_tensors, named_variables
+from tfbert.weights import arrays_of, assign_tensors, named_variables
+from tfrecords.shards import file_sha256
 
 FOLDER = "checkpoints"
 MODEL_FILE = "model.safetensors"
@@ -72,9 +71,12 @@ class Checkpoints:
             return path
         self.folder.mkdir(parents=True, exist_ok=True)
         with atomic.folder(path) as temporary:
-            save_file(_arrays(model.task), temporary / MODEL_FILE)
             save_file(
-                _optimizer_arrays(model.optimizer), temporary / OPTIMIZER_FILE
+                arrays_of(named_variables(model.task)), temporary / MODEL_FILE
+            )
+            save_file(
+                arrays_of(_optimizer_variables(model.optimizer)),
+                temporary / OPTIMIZER_FILE,
             )
             files = {
                 name: _describe(temporary / name)
@@ -170,13 +172,6 @@ def _assign(model, path, tensors):
     )
 
 
-def _arrays(layer) -> dict[str, np.ndarray]:
-    return {
-        name: np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
-        for name, variable in named_variables(layer).items()
-    }
-
-
 def _optimizer_variables(optimizer) -> dict:
     """Keras variables of the optimizer by path, without its own name."""
     named = {}
@@ -191,16 +186,6 @@ def _optimizer_variables(optimizer) -> dict:
     return named
 
 
-def _optimizer_arrays(optimizer) -> dict[str, np.ndarray]:
-    return {
-        # ascontiguousarray would turn a scalar into an array of one axis.
-        name: np.asarray(keras.ops.convert_to_numpy(variable), order="C")
-        for name, variable in _optimizer_variables(optimizer).items()
-    }
-
-
 def _describe(path: Path) -> dict:
     """Size and SHA-256 of a file."""
-    with open(path, "rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {"bytes": path.stat().st_size, "sha256": digest}
+    return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
