@@ -3,5 +3,11 @@
 from tfbert.tasks.classification import ClassificationTask
 from tfbert.tasks.pretraining import PretrainingTask
 from tfbert.tasks.task import Task
+from tfbert.tasks.token_labelling import TokenLabellingTask
 
-__all__ = ["ClassificationTask", "PretrainingTask", "Task"]
+__all__ = [
+    "ClassificationTask",
+    "PretrainingTask",
+    "Task",
+    "TokenLabellingTask",
+]

@@ -6,7 +6,12 @@ import tensorflow as tf
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
 from tfbert.optimizers import AdamW
-from tfbert.tasks import ClassificationTask, PretrainingTask, Task
+from tfbert.tasks import (
+    ClassificationTask,
+    PretrainingTask,
+    Task,
+    TokenLabellingTask,
+)
 from tfbert.tasks.task import example_weights
 
 CONFIG = BertConfig.preset("tiny", vocab_size=50, num_hidden_layers=1)
@@ -15,6 +20,8 @@ CONFIG = BertConfig.preset("tiny", vocab_size=50, num_hidden_layers=1)
 def make_task(kind, dtype=None):
     if kind == "classification":
         return ClassificationTask(CONFIG, 3, dtype=dtype)
+    if kind == "token_labelling":
+        return TokenLabellingTask(CONFIG, 3, dtype=dtype)
     return PretrainingTask(CONFIG, kind == "next_sentence", dtype=dtype)
 
 
@@ -29,7 +36,7 @@ def make_batch(task, rows=4, seed=0, **lengths):
     return batch
 
 
-KINDS = ("pretraining", "next_sentence", "classification")
+KINDS = ("pretraining", "next_sentence", "classification", "token_labelling")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
@@ -223,3 +230,20 @@ def test_a_task_of_ones_own():
 def test_one_class_is_refused():
     with pytest.raises(UserError, match="at least two classes"):
         ClassificationTask(CONFIG, 1)
+    with pytest.raises(UserError, match="at least two tags"):
+        TokenLabellingTask(CONFIG, 1)
+
+
+def test_tokens_without_a_label_count_for_nothing():
+    task = make_task("token_labelling")
+    batch = make_batch(task, sequence_length=12)
+    batch["is_real_example"] = tf.constant([1, 1, 1, 0])
+    labels = batch["label_ids"].numpy()
+    labels[:, ::3] = -1
+    batch["label_ids"] = tf.constant(labels)
+    assert float(task.loss_weights(batch)["loss"]) == 3 * 8
+    log = tf.nn.log_softmax(task(batch)["logits"]).numpy()[:3]
+    real = labels[:3] >= 0
+    wanted = -log[real, labels[:3][real]].sum()
+    loss = task.loss_sums(batch, task(batch))["loss"]
+    assert float(loss) == pytest.approx(wanted, rel=1e-5)
