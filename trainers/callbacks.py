@@ -20,6 +20,7 @@ from tfbert import atomic
 from trainers.meter import as_float
 from trainers.progress import ProgressBar
 from trainers.run_folder import METRICS_FILE, parse_metrics
+from trainers.vitals import Vitals
 from trainers.watcher import Watcher
 
 __all__ = ["MetricsLog", "ProgressBar", "TensorBoardLog"]
@@ -39,7 +40,7 @@ class MetricsLog(Watcher):
     Args:
       run_dir: folder of the run.
       every: steps of a "train" line.
-      first_step: steps done before; None: as the optimizer says.
+      first_step, total_steps, vitals: see Watcher.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class MetricsLog(Watcher):
         run_dir: str | os.PathLike,
         every: int = 10,
         first_step: int | None = None,
+        total_steps: int | None = None,
+        vitals: Vitals | None = None,
     ):
-        super().__init__(every, first_step)
+        super().__init__(every, first_step, total_steps, vitals)
         self.path = Path(run_dir) / METRICS_FILE
         self._warned = False
         self._torn = False
@@ -112,19 +115,21 @@ class TensorBoardLog(Watcher):
     Args:
       run_dir: folder of the run.
       every: steps of a point of the training curves.
-      first_step: steps done before; None: as the optimizer says.
+      first_step, total_steps, vitals: see Watcher.
     """
 
     # Known from the graph's axis, or of no use as a curve.
-    LEFT_OUT = ("steps", "seconds", "loss_weight")
+    LEFT_OUT = ("steps", "seconds", "loss_weight", "eta_seconds")
 
     def __init__(
         self,
         run_dir: str | os.PathLike,
         every: int = 10,
         first_step: int | None = None,
+        total_steps: int | None = None,
+        vitals: Vitals | None = None,
     ):
-        super().__init__(every, first_step)
+        super().__init__(every, first_step, total_steps, vitals)
         self.folder = Path(run_dir) / TENSORBOARD_FOLDER
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
         self._warned = False

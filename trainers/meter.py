@@ -14,10 +14,13 @@ import numpy as np
 
 # Values that are counts of the interval, and values that are settings of the
 # moment. All others are means, weighted by `loss_weight`.
-COUNTS = ("tokens", "loss_weight", "skipped")
+COUNTS = ("tokens", "loss_weight", "skipped", "overflow")
 LATEST = ("learning_rate", "loss_scale")
 # A mean over steps, not over predictions: it is one value for each step.
+# "gradient_norm/block_0" is one for a group of layers.
 UNWEIGHTED = ("gradient_norm",)
+# Seconds of a step in which the loop waited for its batch.
+DATA_WAIT = "data_wait"
 
 
 class IntervalMeter:
@@ -33,7 +36,9 @@ class IntervalMeter:
         out of the mean; it is None if none was finite;
       "seconds", "tokens_per_second": the time of the interval without the
         first step after a start (which compiles) and without pauses; absent
-        where nothing was timed.
+        where nothing was timed;
+      "data_wait_share": the share of these seconds in which the loop waited
+        for data, where steps log "data_wait".
 
     Args:
       clock: gives seconds; monotonic.
@@ -87,8 +92,10 @@ class IntervalMeter:
             for logs, steps in self._logs
         ]
         row: dict[str, float | None] = {"steps": self.steps}
-        for name in dict.fromkeys(n for logs, _ in entries for n in logs):
-            row[name] = _combine(name, entries)
+        names = dict.fromkeys(n for logs, _ in entries for n in logs)
+        for name in names:
+            if name != DATA_WAIT:
+                row[name] = _combine(name, entries)
         timed = entries[self._first_timed :]
         if timed and self._seconds > 0:
             row["seconds"] = self._seconds
@@ -97,6 +104,9 @@ class IntervalMeter:
             ]
             if all(map(math.isfinite, tokens)):
                 row["tokens_per_second"] = sum(tokens) / self._seconds
+            if DATA_WAIT in names:
+                waits = [logs[DATA_WAIT] * steps for logs, steps in timed]
+                row["data_wait_share"] = min(sum(waits) / self._seconds, 1.0)
         if entries:
             self._first_timed = 0
         self._logs, self._seconds = [], 0.0
@@ -127,9 +137,9 @@ def _combine(name: str, entries: list[tuple[dict, int]]) -> float | None:
     if name in LATEST:
         return known[-1][0]
     values = [value for value, _, _ in known]
+    weighted = name.split("/")[0] not in UNWEIGHTED
     weights = [
-        steps
-        * (1.0 if name in UNWEIGHTED or not 0 < weight < math.inf else weight)
+        steps * (weight if weighted and 0 < weight < math.inf else 1.0)
         for _, weight, steps in known
     ]
     return float(np.average(values, weights=weights))

@@ -20,6 +20,8 @@ import rich.text
 
 from trainers import command
 from trainers.meter import as_float
+from trainers.pace import Pace
+from trainers.vitals import Vitals
 from trainers.watcher import Watcher
 
 # Seconds between two drawings, and between two plain lines.
@@ -39,11 +41,26 @@ LABELS = {
     "learning_rate": "learning rate",
     "gradient_norm": "gradient norm",
 }
-NOT_SHOWN = ("steps", "seconds", "tokens", "loss_weight", "skipped")
+# Figures of the machine in the order in which they are shown.
+MACHINE: dict[str, Callable[[float], str]] = {
+    "mfu": lambda value: f"MFU {value:.0%}",
+    "data_wait_share": lambda value: f"waiting for data {value:.0%}",
+    "host_memory_bytes": lambda value: f"memory {value / 1e9:.1f} GB",
+    "device_memory_bytes": lambda value: f"GPU memory {value / 1e9:.1f} GB",
+    "checkpoint_age_seconds": lambda value: (
+        f"checkpoint {_duration(value)} old"
+    ),
+    "eta_seconds": lambda value: f"{_duration(value)} left",
+}
+NOT_SHOWN = ("steps", "seconds", "tokens", "loss_weight", "skipped", "mfu")
+NOT_SHOWN_ENDINGS = ("_per_second", "_seconds", "_bytes", "_share")
 
 
 class ProgressBar(Watcher):
-    """Shows step, loss, accuracy, learning rate, gradient norm, speed, ETA.
+    """Shows what is learnt, and how the machine does.
+
+    That is step, loss, accuracy, learning rate, gradient norm; then speed,
+    MFU, waiting for data, memory, age of the newest checkpoint, time left.
 
     Values are averages since they were shown last. Speed is in real tokens
     (padding not counted) over the last intervals; the time left follows from
@@ -53,7 +70,7 @@ class ProgressBar(Watcher):
       total_steps: step at which the run ends; None: what `fit` was told.
       title: what the bar is called.
       console: where to; None: the console of the commands.
-      first_step: steps done before; None: as the optimizer says.
+      first_step, vitals: see Watcher.
       clock: gives seconds; monotonic.
     """
 
@@ -64,9 +81,10 @@ class ProgressBar(Watcher):
         console: rich.console.Console | None = None,
         first_step: int | None = None,
         clock: Callable[[], float] = time.monotonic,
+        vitals: Vitals | None = None,
     ):
-        super().__init__(every=1, first_step=first_step)
-        self.total_steps = total_steps
+        super().__init__(1, first_step, total_steps, vitals)
+        self.pace = Pace(clock)
         self.title = title
         self.console = console or command.console
         self._clock = clock
@@ -75,16 +93,14 @@ class ProgressBar(Watcher):
         self._line = self._figures_before = ""
         self._skipped = 0
         self._begun = self._shown = 0.0
-        # Time and step from which the pace is measured: the end of the first
-        # step, as that one compiles.
-        self._pace_from: tuple[float, int] | None = None
+        self._first = True
 
     def on_train_begin(self, logs: Mapping | None = None) -> None:
         """Draws the empty bar."""
         super().on_train_begin(logs)
-        self._total = self.total_steps or self._steps_of_fit()
+        self._total = self.end
         self._begun = self._shown = self._clock()
-        self._pace_from = None
+        self._first = True
         self._line = "the first step takes longer: it compiles the model"
         if self.console.is_terminal:
             self._live = rich.live.Live(
@@ -101,8 +117,8 @@ class ProgressBar(Watcher):
     def due(self, before: int) -> bool:
         """Whether it is time to show something; the first step always is."""
         now = self._clock()
-        if self._pace_from is None:
-            self._pace_from = (now, self.step)
+        if self._first:
+            self._first = False
             return True
         if self._live:
             return now - self._shown >= LIVE_SECONDS
@@ -117,10 +133,13 @@ class ProgressBar(Watcher):
         if "tokens_per_second" in row:
             speed = (row["tokens_per_second"], row["seconds"])
             self._speeds.append(speed)
-        self._line = "  ".join(self._figures(row))
+        figures, machine = self._figures(row), self._of_machine(row)
         if self._live:
+            # Two lines: one of a terminal is too short for both.
+            self._line = "\n".join(["  ".join(figures), "  ".join(machine)])
             self._live.refresh()
         else:
+            self._line = "  ".join([*figures, *machine])
             self.console.print(f"{self._place()}  {self._line}")
 
     def on_test_begin(self, logs: Mapping | None = None) -> None:
@@ -128,7 +147,7 @@ class ProgressBar(Watcher):
         super().on_test_begin(logs)
         if self.meter.steps and self.step == self._total:
             # The last steps come before the validation that they lead to.
-            self.on_interval(self.meter.take())
+            self.on_interval(self.take_row())
         if self._live:
             self._figures_before, self._line = self._line, "validating"
             self._live.refresh()
@@ -157,33 +176,25 @@ class ProgressBar(Watcher):
             self._live = None
             atexit.unregister(self.close)
 
-    def _steps_of_fit(self) -> int | None:
-        epochs = (self.params or {}).get("epochs")
-        steps = (self.params or {}).get("steps")
-        return epochs * steps if epochs and steps else None
-
     def _figures(self, row: Mapping) -> list[str]:
+        """What is learnt."""
         figures = [_figure(name, row[name]) for name in _shown(row)]
-        seconds = sum(seconds for _, seconds in self._speeds)
-        if seconds:
-            tokens = sum(speed * passed for speed, passed in self._speeds)
-            figures.append(f"{tokens / seconds:,.0f} tokens/s")
-        left = self._seconds_left()
-        if left:
-            figures.append(f"{_duration(left)} left")
         if self._skipped:
             plural = "" if self._skipped == 1 else "s"
             figures.append(f"{self._skipped} step{plural} skipped (not finite)")
         return figures
 
-    def _seconds_left(self) -> float | None:
-        if self._total is None or self._pace_from is None:
-            return None
-        since, step = self._pace_from
-        if self.step <= step:
-            return None
-        pace = (self._clock() - since) / (self.step - step)
-        return max(self._total - self.step, 0) * pace
+    def _of_machine(self, row: Mapping) -> list[str]:
+        """How fast, on what, and for how long still."""
+        figures = []
+        seconds = sum(seconds for _, seconds in self._speeds)
+        if seconds:
+            tokens = sum(speed * passed for speed, passed in self._speeds)
+            figures.append(f"{tokens / seconds:,.0f} tokens/s")
+        for name, show in MACHINE.items():
+            if row.get(name) is not None:
+                figures.append(show(row[name]))
+        return figures
 
     def _place(self) -> str:
         if not self._total:
@@ -205,7 +216,13 @@ class ProgressBar(Watcher):
 
 def _shown(row: Mapping) -> list[str]:
     """Names worth showing: one loss, then accuracies, then the settings."""
-    names = [n for n in row if n not in NOT_SHOWN and "per_second" not in n]
+    names = [
+        name
+        for name in row
+        # "gradient_norm/block_0" and its like are for TensorBoard.
+        if name not in NOT_SHOWN and "/" not in name
+        if not name.endswith(NOT_SHOWN_ENDINGS)
+    ]
     losses = [n for n in names if n.endswith("loss")]
     settings = [n for n in ("learning_rate", "gradient_norm") if n in names]
     others = [n for n in names if n not in losses and n not in settings]

@@ -223,14 +223,26 @@ def console(terminal):
     )
 
 
+class Machine:
+    def of(self, row):
+        return {
+            "mfu": 0.5,
+            "data_wait_share": 0.1,
+            "host_memory_bytes": 1.5e9,
+            "checkpoint_age_seconds": 125.0,
+        }
+
+
 def test_plain_lines_off_a_terminal():
     out = console(False)
-    bar = ProgressBar(console=out, clock=Clock(4.0))
+    bar = ProgressBar(console=out, clock=Clock(4.0), vitals=Machine())
     drive(bar, [2.0] * 20, validation={"loss": 1.5, "masked_lm_accuracy": 0.3})
     lines = out.file.getvalue().splitlines()
     assert lines[0].startswith("step 1/20 (5%)  loss 2  masked-LM accuracy 25")
     assert "learning rate 1.00e-04  gradient norm 1.5" in lines[0]
     assert "tokens/s" in lines[1] and " left" in lines[1]
+    assert "MFU 50%  waiting for data 10%  memory 1.5 GB" in lines[1]
+    assert "checkpoint 0:02:05 old" in lines[1]
     assert any(
         line == "validation at step 20  loss 1.5  masked-LM accuracy 30.0%"
         for line in lines

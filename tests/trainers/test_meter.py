@@ -104,3 +104,24 @@ def test_a_pause_before_the_first_step_starts_no_clock():
     clock.now += 1
     meter.add({"tokens": 5.0})
     assert meter.take()["tokens_per_second"] == pytest.approx(5)
+
+
+def test_the_share_of_waiting_for_data_and_norms_of_groups():
+    clock = Clock()
+    meter = IntervalMeter(clock)
+    meter.start()
+    # The first step is not timed: its wait may be as long as it likes.
+    meter.add({"data_wait": 50.0, "loss_weight": 1.0})
+    for wait, norm in ((0.5, 1.0), (1.5, 3.0)):
+        clock.now += 4
+        meter.add(
+            {
+                "data_wait": wait,
+                "gradient_norm/heads": norm,
+                "loss_weight": norm,
+            }
+        )
+    row = meter.take()
+    assert row["data_wait_share"] == pytest.approx(0.25)
+    assert "data_wait" not in row
+    assert row["gradient_norm/heads"] == 2.0
