@@ -1,0 +1,89 @@
+"""Precision, recall and F1 of labelled spans.
+
+A span counts as right when its type and all its words are right.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+
+class Span(NamedTuple):
+    """Words `start` to `end` (exclusive) of a type."""
+
+    type: str
+    start: int
+    end: int
+
+
+def bio_spans(tags: Sequence[str]) -> list[Span]:
+    """The spans of BIO tags, in order.
+
+    Illegal tags are read as conlleval and seqeval read them: I-X that does
+    not continue a span of X begins one (Ramshaw and Marcus 1995; Nakayama
+    2018, seqeval).
+    """
+    spans: list[Span] = []
+    start, kind = 0, None
+    for place, tag in enumerate([*tags, "O"]):
+        prefix, _, name = tag.partition("-")
+        goes_on = prefix == "I" and name == kind
+        if kind is not None and not goes_on:
+            spans.append(Span(kind, start, place))
+            kind = None
+        if prefix in ("B", "I") and not goes_on:
+            start, kind = place, name
+    return spans
+
+
+class SpanScore(NamedTuple):
+    """Figures of one type, or of all together; 0 where they would be 0 / 0.
+
+    Attributes:
+      precision, recall, f1: in 0 to 1.
+      support: spans in the gold data.
+      predicted: spans in the answers.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    predicted: int
+
+    @classmethod
+    def of(cls, right: int, support: int, predicted: int) -> "SpanScore":
+        """From counts."""
+        precision = right / predicted if predicted else 0.0
+        recall = right / support if support else 0.0
+        total = support + predicted
+        f1 = 2 * right / total if total else 0.0
+        return cls(precision, recall, f1, support, predicted)
+
+
+def score(
+    gold: Iterable[Sequence[tuple]], answers: Iterable[Sequence[tuple]]
+) -> tuple[SpanScore, dict[str, SpanScore]]:
+    """Compares the spans of sentences.
+
+    Args:
+      gold: for each sentence its spans, tuples whose first item is the type;
+        no two alike.
+      answers: likewise.
+
+    Returns:
+      The score over all spans ("micro"), and of each type that occurs.
+    """
+    right: Counter = Counter()
+    support: Counter = Counter()
+    predicted: Counter = Counter()
+    for wanted, got in zip(gold, answers, strict=True):
+        support.update(span[0] for span in wanted)
+        predicted.update(span[0] for span in got)
+        right.update(span[0] for span in set(wanted) & set(got))
+    by_type = {
+        name: SpanScore.of(right[name], support[name], predicted[name])
+        for name in sorted(support | predicted)
+    }
+    overall = SpanScore.of(right.total(), support.total(), predicted.total())
+    return overall, by_type
