@@ -6,5 +6,10 @@ class UserError(ValueError):
 
     The message says what was wanted, what came and what to do, with file and
     line where there is one. Commands print it without a traceback and exit
-    with status 2.
+    with its status.
+
+    Attributes:
+      status: the exit status; docs/architecture.md lists them all.
     """
+
+    status = 2

@@ -14,6 +14,7 @@ come without the others. All of it is arithmetic; there is no state.
 
 import dataclasses
 import functools
+import hashlib
 import os
 from collections.abc import Sequence
 
@@ -86,6 +87,13 @@ class Mixture:
                 )
             ]
         )
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """The identity of what is read, sha256, hex: sources and shares."""
+        parts = [source.fingerprint for source in self.sources]
+        text = "\n".join([*parts, *map(str, self._counts.tolist())])
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
     def rows_at(
         self, positions: np.ndarray, seed: int

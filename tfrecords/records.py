@@ -10,6 +10,7 @@ from tfbert.errors import UserError
 from tfbert.vocabulary import vocabulary_hash
 from tfrecords import order, remote, spec
 from tfrecords.manifest import Manifest
+from tfrecords.shards import file_sha256
 from tfrecords.token_classes import TokenClasses
 from tfrecords.verify import Fault, verify
 
@@ -126,6 +127,11 @@ class Records:
                 end = end if fault.to_end else first + fault.rows
             spans.append(np.arange(first, end))
         return np.unique(np.concatenate(spans))
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """The identity of what is read: sha256 of the manifest, hex."""
+        return file_sha256(self.path / spec.MANIFEST_FILE)
 
     def rows_at(
         self, positions: np.ndarray, seed: int

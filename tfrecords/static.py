@@ -9,6 +9,8 @@ files do not say what their ids mean.
 """
 
 import dataclasses
+import functools
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -197,6 +199,14 @@ class StaticRecords:
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
         offset, length = self._offsets[row]
         return self._data[number][offset : offset + length]
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """The identity of what is read, sha256, hex: names, sizes, records."""
+        digest = hashlib.sha256(self._offsets.tobytes())
+        for file in self._files:
+            digest.update(f"{file.name} {file.stat().st_size}\n".encode())
+        return digest.hexdigest()
 
     def rows_at(
         self, positions: np.ndarray, seed: int

@@ -1,39 +1,54 @@
 """Checkpoints that are whole, verified and exact.
 
-RUN/checkpoints/step-00000100/ holds model.safetensors (the task's variables
-by name), optimizer.safetensors and checkpoint.json (step, data position,
-sizes and SHA-256 of both files). The folder appears under its name only when
-all of it is on the disk. The newest is found by step, never by clock.
+RUN/checkpoints/step-00000100/ appears under its name only when all of it is
+on the disk. The newest is found by step, never by clock.
+
+    training thread:  snapshot to host arrays   (waits for the one before)
+    writer thread:    write, hash, fsync, rename, fsync; drop the oldest
+
+Never more than one checkpoint is being written, so what is on the disk is at
+most one interval of saving behind the training.
 """
 
+import contextlib
 import dataclasses
-import json
 import re
 import shutil
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from tfbert import atomic
 from tfbert.errors import UserError
 from tfbert.weights import arrays_of, assign_tensors, named_variables
-from tfrecords.shards import file_sha256
+from trainers.checkpoint_files import (
+    MODEL_FILE,
+    OPTIMIZER_FILE,
+    check_facts,
+    read_state,
+    read_verified,
+    write_checkpoint,
+)
 
 FOLDER = "checkpoints"
-MODEL_FILE = "model.safetensors"
-OPTIMIZER_FILE = "optimizer.safetensors"
-STATE_FILE = "checkpoint.json"
+LOSS_SCALE_PREFIX = "loss_scale/"
 
 
 @dataclasses.dataclass(frozen=True)
 class Restored:
-    """What `restore` found: the step, its folder, and what was passed over."""
+    """What `restore` found.
+
+    Attributes:
+      step: updates that were made.
+      path: the checkpoint's folder.
+      passed_over: what was wrong with newer ones.
+      state: content of checkpoint.json.
+    """
 
     step: int
     path: Path
     passed_over: list[str]
+    state: dict
 
 
 class Checkpoints:
@@ -41,14 +56,35 @@ class Checkpoints:
 
     Args:
       run_dir: the run's folder.
-      keep: how many of the newest checkpoints stay; `best` stays besides.
+      keep: how many of the newest checkpoints stay.
       is_chief: only the chief writes.
+      keep_best: how many more stay because of their validation loss.
+      background: write beside the training.
+      facts: what the run is, kept in checkpoint.json and compared when a
+        checkpoint is restored: seed, hashes of data and vocabulary, ...
+      allowed: facts or settings that may differ.
     """
 
-    def __init__(self, run_dir: str | Path, keep: int = 3, is_chief=True):
+    def __init__(
+        self,
+        run_dir: str | Path,
+        keep: int = 3,
+        is_chief: bool = True,
+        *,
+        keep_best: int = 0,
+        background: bool = False,
+        facts: Mapping | None = None,
+        allowed: Sequence[str] = (),
+    ):
         self.folder = Path(run_dir) / FOLDER
         self.keep = keep
+        self.keep_best = keep_best
         self.is_chief = is_chief
+        self.background = background
+        self.facts = dict(facts or {})
+        self.allowed = allowed
+        self._writer: threading.Thread | None = None
+        self._error: BaseException | None = None
 
     def steps(self) -> list[int]:
         """Steps that have a checkpoint, ascending."""
@@ -64,30 +100,111 @@ class Checkpoints:
         """The folder of the checkpoint at `step`."""
         return self.folder / f"step-{step:08d}"
 
-    def save(self, model, step: int) -> Path:
-        """Writes the checkpoint of `step`, then drops the oldest ones."""
+    def save(self, model, step: int, state: Mapping | None = None) -> Path:
+        """Takes a snapshot of `step` and writes it, or begins to.
+
+        Args:
+          model: the TrainingModel.
+          step: updates that were made.
+          state: what else goes into checkpoint.json.
+
+        Raises:
+          SaveError: this checkpoint, or one begun before, could not be
+            written.
+        """
         path = self.path(step)
+        self.wait()
         if not self.is_chief or path.exists():
             return path
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with atomic.folder(path) as temporary:
-            save_file(
-                arrays_of(named_variables(model.task)), temporary / MODEL_FILE
-            )
-            save_file(
-                arrays_of(_optimizer_variables(model.optimizer)),
-                temporary / OPTIMIZER_FILE,
-            )
-            files = {
-                name: _describe(temporary / name)
-                for name in (MODEL_FILE, OPTIMIZER_FILE)
+        # The model's file is for everybody: it holds the averaged weights.
+        with _averaged(model):
+            tensors = {
+                MODEL_FILE: arrays_of(named_variables(model.task)),
+                OPTIMIZER_FILE: arrays_of(_other_variables(model)),
             }
-            state = {"step": step, "files": files}
-            text = json.dumps(state, indent=2) + "\n"
-            (temporary / STATE_FILE).write_text(text, encoding="utf-8")
-        for old in self.steps()[: -self.keep]:
-            shutil.rmtree(self.path(old), ignore_errors=True)
+        about = {"step": step, **(state or {}), "facts": self.facts}
+        if self.background:
+            # Not a daemon: the interpreter waits for it at its end.
+            self._writer = threading.Thread(
+                target=self._write_beside,
+                args=(path, tensors, about),
+                name=f"checkpoint-{step}",
+            )
+            self._writer.start()
+        else:
+            self._write(path, tensors, about)
         return path
+
+    def check(self) -> None:
+        """Raises what went wrong beside the training, without waiting."""
+        if self._writer is None or not self._writer.is_alive():
+            self.wait()
+
+    def wait(self) -> None:
+        """Waits until nothing is being written.
+
+        Raises:
+          SaveError: the checkpoint could not be written.
+        """
+        if self._writer is not None:
+            self._writer.join()
+            self._writer = None
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def _write_beside(self, path, tensors, about):
+        try:
+            self._write(path, tensors, about)
+        except BaseException as error:  # told to the training thread
+            self._error = error
+
+    def _write(self, path, tensors, about):
+        write_checkpoint(path, tensors, about)
+        # Whatever keeps an old one from going, the new one is safe.
+        with contextlib.suppress(OSError):
+            self._drop_old()
+
+    def _drop_old(self) -> None:
+        """Removes all but the newest and the best checkpoints."""
+        steps = self.steps()
+        kept = set(steps[-self.keep :]) | set(self._best(steps))
+        for step in steps:
+            if step not in kept:
+                # Renamed first: a kill leaves no half checkpoint by its name.
+                old = self.path(step)
+                leaving = old.with_name(atomic.TEMPORARY_PREFIX + old.name)
+                old.rename(leaving)
+                shutil.rmtree(leaving, ignore_errors=True)
+
+    def _best(self, steps: list[int]) -> list[int]:
+        """The steps with the lowest validation loss, of equal ones the later.
+
+        A checkpoint without one, or whose JSON is damaged, is none of them.
+        """
+        losses = []
+        for step in steps if self.keep_best else ():
+            try:
+                values = read_state(self.path(step)).get("validation") or {}
+                losses.append((float(values["loss"]), -step))
+            except (UserError, KeyError, TypeError, ValueError):
+                continue
+        losses = sorted(loss for loss in losses if loss[0] == loss[0])
+        return [-step for _, step in losses[: self.keep_best]]
+
+    def check_run(self) -> None:
+        """Refuses a run folder whose newest checkpoint has other facts.
+
+        Raises:
+          UserError: lists what differs.
+        """
+        for step in reversed(self.steps()):
+            try:
+                state = read_state(self.path(step))
+            except UserError:
+                continue
+            self._check_facts(self.path(step), state)
+            return
 
     def restore(self, model) -> Restored | None:
         """Loads the newest intact checkpoint into `model`.
@@ -97,8 +214,10 @@ class Checkpoints:
 
         Raises:
           UserError: every checkpoint is damaged, or the newest intact one is
-            of another model or optimizer.
+            of another model, optimizer or run.
+          SaveError: what was being written could not be.
         """
+        self.wait()
         if self.is_chief and self.folder.is_dir():
             atomic.remove_temporaries(self.folder)
         passed_over = []
@@ -106,13 +225,16 @@ class Checkpoints:
             path = self.path(step)
             try:
                 tensors = read_verified(path)
+                state = read_state(path)
             except UserError as error:
                 passed_over.append(str(error))
                 continue
-            _assign(model, path, tensors)
+            self._check_facts(path, state)
+            with model.averaged():
+                _assign(model, path, tensors)
             if self.is_chief:
                 self._set_aside(step)
-            return Restored(step, path, passed_over)
+            return Restored(step, path, passed_over, state)
         if passed_over:
             raise UserError(
                 f"no checkpoint in {self.folder} is intact:\n  "
@@ -121,6 +243,10 @@ class Checkpoints:
                 " to start anew."
             )
         return None
+
+    def _check_facts(self, path: Path, state: dict) -> None:
+        saved = state.get("facts") or {}
+        check_facts(path, saved, self.facts, self.allowed)
 
     def _set_aside(self, step: int) -> None:
         """Renames the damaged checkpoints after `step`: their steps come again.
@@ -134,47 +260,36 @@ class Checkpoints:
                 self.path(later).rename(aside)
 
 
-def read_verified(path: Path) -> dict[str, dict[str, np.ndarray]]:
-    """Reads both files of a checkpoint after checking size and SHA-256.
-
-    Raises:
-      UserError: names the file and what is wrong with it.
-    """
-    try:
-        state = json.loads((path / STATE_FILE).read_text(encoding="utf-8"))
-        tensors = {}
-        for name, wanted in state["files"].items():
-            found = _describe(path / name)
-            if found != wanted:
-                raise UserError(
-                    f"{path / name} is damaged: wanted {wanted['bytes']} bytes "
-                    f"with SHA-256 {wanted['sha256'][:12]}..., got "
-                    f"{found['bytes']} with {found['sha256'][:12]}..."
-                )
-            tensors[name] = load_file(path / name)
-        return {key: tensors[key] for key in (MODEL_FILE, OPTIMIZER_FILE)}
-    except (OSError, KeyError, ValueError, TypeError, SafetensorError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{path} cannot be read: {error!r}") from error
-
-
 def _assign(model, path, tensors):
     assign_tensors(
         named_variables(model.task),
         tensors[MODEL_FILE],
         source=path / MODEL_FILE,
     )
-    assign_tensors(
-        _optimizer_variables(model.optimizer),
-        tensors[OPTIMIZER_FILE],
-        source=path / OPTIMIZER_FILE,
-    )
+    saved, wanted = tensors[OPTIMIZER_FILE], _other_variables(model)
+    # A run may go on in another precision: only float16 has a loss scale.
+    for one, other in ((saved, wanted), (wanted, saved)):
+        for name in [name for name in one if name not in other]:
+            if name.startswith(LOSS_SCALE_PREFIX):
+                del one[name]
+    assign_tensors(wanted, saved, source=path / OPTIMIZER_FILE)
+    if getattr(model, "average", None) is not None:
+        model.average.swap()
 
 
-def _optimizer_variables(optimizer) -> dict:
-    """Keras variables of the optimizer by path, without its own name."""
-    named = {}
+def _averaged(model) -> contextlib.AbstractContextManager:
+    averaged = getattr(model, "averaged", contextlib.nullcontext)
+    return averaged()
+
+
+def _other_variables(model) -> dict:
+    """What has to be kept besides the task's variables.
+
+    Keras variables of the optimizer by path, without its own name, and those
+    in `model.state_variables` (a dict by name), if the model has them.
+    """
+    optimizer = model.optimizer
+    named = dict(getattr(model, "state_variables", {}))
     for variable in optimizer.variables:
         # A constant learning rate is a setting, not state.
         if variable is optimizer.__dict__.get("_learning_rate"):
@@ -184,8 +299,3 @@ def _optimizer_variables(optimizer) -> dict:
             raise ValueError(f"two optimizer variables are named {name!r}")
         named[name] = variable
     return named
-
-
-def _describe(path: Path) -> dict:
-    """Size and SHA-256 of a file."""
-    return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}

@@ -18,7 +18,7 @@ from tfbert.errors import UserError
 console = rich.console.Console(highlight=False, soft_wrap=True)
 
 # Exit statuses; documented in docs/architecture.md.
-STATUS_USER_ERROR = 2
+STATUS_USER_ERROR = UserError.status
 STATUS_INTERRUPTED = 130
 
 
@@ -88,7 +88,7 @@ def run(main: Callable[..., None], argv: list[str] | None = None) -> int:
         main(argv)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return STATUS_USER_ERROR
+        return error.status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return STATUS_INTERRUPTED

@@ -110,25 +110,59 @@ class OptimizationSettings:
 
 
 @dataclasses.dataclass
+class SpikeSettings:
+    """Steps whose loss or gradient stands far above those before.
+
+    Args:
+      action: off; warn names step, batch and rows; stop ends the run;
+        rollback goes back to the newest checkpoint and leaves out the batches
+        up to and with the bad one.
+      window: steps whose median says what is usual.
+      threshold: deviations (1.4826 x median absolute deviation) above the
+        median that make a spike.
+    """
+
+    action: Literal["off", "warn", "stop", "rollback"] = "warn"
+    window: int = 64
+    threshold: float = 8.0
+
+
+@dataclasses.dataclass
 class RuntimeSettings:
     """Where and how it runs; must not change the result.
 
     Args:
       run_dir: folder of the run; on a cluster all workers must see it.
-      strategy: auto, one_device, mirrored, multi_worker (needs TF_CONFIG) or
-        tpu.
+      strategy: auto, one_device, mirrored, multi_worker (by TF_CONFIG or
+        Slurm) or tpu.
       tpu: TPU name or address; "local" on a TPU VM.
       devices: how many devices of this host to use; null: all. Without a
         GPU, this many logical CPUs.
+      start_timeout: seconds to wait for the other workers at the start, and
+        for what takes long later (first step, evaluation, checkpoint).
+      stall_timeout: seconds without a sign of life, or in one step, after
+        which a worker counts as stalled and the run ends; at least ten times
+        the median step.
       precision: float32, or bfloat16 for mixed precision.
       xla: compile forward and backward pass with XLA.
       steps_per_loop: steps between two looks of Python (progress, signals).
       evaluate_every: steps between evaluations on held-out data.
       checkpoint_every: steps between checkpoints.
       keep_checkpoints: how many of the newest checkpoints stay.
+      keep_best: how many more stay, those with the lowest validation loss.
+      background_saving: write checkpoints beside the training, from a copy
+        in the host's memory.
+      on_save_error: when a checkpoint cannot be written, stop, or continue
+        and try again at the next one.
       log_every: steps between rows of metrics.jsonl.
-      max_skipped: steps in a row with a gradient that is not finite after
-        which the run stops.
+      log_gradient_norms: also log the gradient norm of the embeddings, of
+        each block and of the heads.
+      on_nan: at a gradient that is not finite, skip the update; stop; or
+        rollback to the newest checkpoint and leave out the batches up to and
+        with the bad one.
+      max_skipped: steps in a row with a gradient that is not finite, or
+        rollbacks to one checkpoint, after which the run stops.
+      spike: what to do about sudden jumps of loss or gradient.
       allow_change: settings that may differ from those of the run that is
         resumed, such as optimization.steps.
     """
@@ -139,14 +173,22 @@ class RuntimeSettings:
     ] = "auto"
     tpu: str | None = None
     devices: int | None = None
+    start_timeout: float = 600.0
+    stall_timeout: float = 45.0
     precision: Literal["float32", "bfloat16"] = "float32"
     xla: bool = False
     steps_per_loop: int = 1
     evaluate_every: int = 1000
     checkpoint_every: int = 1000
     keep_checkpoints: int = 3
+    keep_best: int = 1
+    background_saving: bool = True
+    on_save_error: Literal["stop", "continue"] = "stop"
     log_every: int = 10
+    log_gradient_norms: bool = False
+    on_nan: Literal["skip", "stop", "rollback"] = "skip"
     max_skipped: int = 10
+    spike: SpikeSettings = dataclasses.field(default_factory=SpikeSettings)
     allow_change: list[str] = dataclasses.field(default_factory=list)
 
     @property

@@ -16,7 +16,7 @@ from trainers.config import (
     check_positive,
     parse_settings,
 )
-from trainers.distribution import Distribution, make_distribution
+from trainers.distribution import Distribution, distribution_of
 from trainers.pretraining_data import PretrainingData
 
 
@@ -51,11 +51,8 @@ def build_parser() -> command.Parser:
 def main(argv: list[str] | None = None) -> None:
     """Runs the verb."""
     settings = parse_settings(build_parser(), PretrainingSettings, argv)
-    runtime = settings.runtime
-    distribution = make_distribution(
-        runtime.strategy, runtime.tpu, runtime.devices
-    )
-    pretrain(settings, distribution)
+    with distribution_of(settings) as distribution:
+        pretrain(settings, distribution)
 
 
 def pretrain(
@@ -83,6 +80,7 @@ def pretrain(
             "kind": "pretraining",
             "records": str(Path(records.path).absolute()),
             "max_length": records.sequence_length,
+            "hashes": pretraining_data.hashes(records),
         },
         distribution,
     )
@@ -113,10 +111,28 @@ def pretrain(
             make_batches,
             validation,
             title="pretraining",
+            callbacks=_masked_examples(settings, held_out, distribution),
+            row_ids=pretraining_data.row_ids(settings, records),
         )
     if distribution.is_chief:
         _tell_end(run_dir, records, held_out)
     return result
+
+
+def _masked_examples(settings, held_out, distribution) -> list:
+    """The callback that shows predictions on held-out rows, if it can."""
+    from trainers.masked_examples import MaskedExamples
+
+    if held_out is None or not distribution.is_chief:
+        return []
+    return [
+        MaskedExamples(
+            settings.runtime.run_dir,
+            held_out,
+            settings.data.masking,
+            settings.seed,
+        )
+    ]
 
 
 def _check_sizes(settings, records: AnyRecords, config) -> None:

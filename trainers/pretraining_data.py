@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import tensorflow as tf
 
 from tfbert.errors import UserError
+from tfbert.vocabulary import vocabulary_hash
 from tfrecords.batches import AnyRecords
 from tfrecords.dataset import evaluation_batches, pretraining_batches
 from tfrecords.masking import Masking
@@ -150,6 +152,25 @@ def save_tokenizer(records: AnyRecords, run_dir: Path) -> None:
     else:
         tokenizer = Tokenizer.from_folder(records.path)
     tokenizer.save(run_dir)
+
+
+def hashes(records: AnyRecords) -> dict[str, str]:
+    """What is trained on, as a run and its checkpoints remember it."""
+    return {
+        "data": records.fingerprint,
+        "vocabulary": vocabulary_hash(records.vocabulary),
+    }
+
+
+def row_ids(settings, records: AnyRecords) -> Callable[[int], np.ndarray]:
+    """A function: number of a global batch -> ids of its rows, int64 [B]."""
+    size = settings.optimization.batch_size
+
+    def of_batch(batch: int) -> np.ndarray:
+        positions = np.arange(batch * size, (batch + 1) * size, dtype=np.int64)
+        return records.rows_at(positions, settings.seed)[0]
+
+    return of_batch
 
 
 def make_batches(

@@ -1,8 +1,12 @@
 """Callbacks that save, and that end a run, at a step."""
 
+from collections.abc import Callable, Mapping
+
 import keras
 
+from trainers.checkpoint_files import SaveError
 from trainers.checkpoints import Checkpoints
+from trainers.guard import Guard
 
 
 class SaveCheckpoints(keras.callbacks.Callback):
@@ -16,38 +20,91 @@ class SaveCheckpoints(keras.callbacks.Callback):
       checkpoints: where to.
       every: steps between checkpoints.
       evaluate_every: steps of an epoch of `fit`, which ends in an evaluation.
+      total: the last step, which is followed by one too.
+      guard: has the last word on a step before it is saved.
+      on_error: called with the SaveError of a checkpoint that could not be
+        written; raises it or lets the run go on.
+      state: gives what else is kept in checkpoint.json.
     """
 
     def __init__(
-        self, checkpoints: Checkpoints, every: int, evaluate_every: int
+        self,
+        checkpoints: Checkpoints,
+        every: int,
+        evaluate_every: int,
+        total: int,
+        guard: Guard,
+        on_error: Callable[[SaveError], None],
+        state: Callable[[], Mapping],
     ):
         super().__init__()
         self._checkpoints = checkpoints
         self._every = every
         self._evaluate_every = evaluate_every
+        self._total = total
+        self._guard = guard
+        self._on_error = on_error
+        self._state = state
 
     def on_train_batch_end(self, batch, logs=None):
         """Saves when the step is a multiple of `every`."""
-        if self.model.step % self._evaluate_every:
-            self._save_if_due()
+        try:
+            self._checkpoints.check()
+        except SaveError as error:
+            self._on_error(error)
+        step = self.model.step
+        if step % self._evaluate_every and step < self._total:
+            self._save_if_due(None)
 
     def on_epoch_end(self, epoch, logs=None):
         """Saves after the evaluation of such a step."""
-        self._save_if_due()
+        values = {
+            name.removeprefix("val_"): float(value)
+            for name, value in (logs or {}).items()
+            if name.startswith("val_")
+        }
+        self._save_if_due(values or None)
 
-    def _save_if_due(self):
-        if self.model.step % self._every == 0:
-            self._checkpoints.save(self.model, self.model.step)
+    def _save_if_due(self, validation: dict | None) -> None:
+        step = self.model.step
+        if step % self._every and step < self._total:
+            return
+        self._guard.settle()
+        if self._guard.rollback is None:
+            self.save(validation)
+
+    def save(self, validation: dict | None = None) -> None:
+        """Saves the step that the model is at.
+
+        Args:
+          validation: values of the evaluation of this step, if it had one.
+        """
+        state = {**self._state(), "validation": validation}
+        try:
+            self._checkpoints.wait()
+        except SaveError as error:
+            self._on_error(error)
+        try:
+            self._checkpoints.save(self.model, self.model.step, state)
+        except SaveError as error:
+            self._on_error(error)
 
 
 class StopAt(keras.callbacks.Callback):
-    """Ends `fit` at step `total`, be it within an epoch."""
+    """Ends `fit` at step `total`, be it within an epoch.
+
+    Args:
+      total: the last step of the run.
+
+    Attributes:
+      step: where this `fit` ends, before `total` where batches are left out.
+    """
 
     def __init__(self, total: int):
         super().__init__()
-        self._total = total
+        self.step = total
 
     def on_train_batch_end(self, batch, logs=None):
         """Stops; Keras still evaluates at the end of the short epoch."""
-        if self.model.step >= self._total:
+        if self.model.step >= self.step:
             self.model.stop_training = True

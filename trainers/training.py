@@ -1,128 +1,27 @@
-"""What pretraining and fine-tuning share: run folder, model, fit, resume."""
+"""What pretraining and fine-tuning share: run folder, model, training."""
 
-import json
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from tfbert import atomic
 from tfbert.errors import UserError
 from tfbert.optimizers import OPTIMIZERS, SCHEDULES
 from tfbert.tasks.task import Task
 from tfbert.tokenization import VOCABULARY_FILE
 from tfbert.vocabulary import read_vocabulary
 from tfbert.weights import load_weights, newest_weights
-from trainers import environment
 from trainers.callbacks import MetricsLog, ProgressBar, TensorBoardLog
-from trainers.checkpoints import Checkpoints
 from trainers.command import console
-from trainers.config import (
-    SETTINGS_FILE,
-    check_positive,
-    check_same_run,
-    save_settings,
-)
 from trainers.distribution import Distribution
 from trainers.fit import TrainingModel
-from trainers.saving import SaveCheckpoints, StopAt
-from trainers.stopping import STATUS, StopOnSignal, StopOnSkips
+from trainers.opening import RUN_FILE, check_settings, open_run, run_facts
+from trainers.run_folder import read_json
+from trainers.training_run import TrainingRun, Validation
+from trainers.vitals import Vitals
 
-RUN_FILE = "run.json"
-
-# (dataset, steps): held-out batches, the same at every evaluation.
-Validation = tuple[tf.data.Dataset, int]
-
-
-def check_settings(settings, distribution: Distribution) -> None:
-    """Raises UserError for numbers that cannot be trained with."""
-    optimization, runtime = settings.optimization, settings.runtime
-    check_positive(
-        optimization,
-        "optimization",
-        "batch_size",
-        "accumulation_steps",
-        "steps",
-        "learning_rate",
-        "layer_decay",
-        "clip_norm",
-    )
-    check_positive(
-        runtime,
-        "runtime",
-        "devices",
-        "steps_per_loop",
-        "evaluate_every",
-        "checkpoint_every",
-        "keep_checkpoints",
-        "log_every",
-        "max_skipped",
-    )
-    distribution.check_batch_size(
-        optimization.batch_size, optimization.accumulation_steps
-    )
-    if not 0 <= optimization.warmup_steps < optimization.steps:
-        raise UserError(
-            f"wanted optimization.warmup_steps from 0 to below "
-            f"optimization.steps ({optimization.steps}), got "
-            f"{optimization.warmup_steps}"
-        )
-    loop = runtime.steps_per_loop
-    for name, value in {
-        "optimization.steps": optimization.steps,
-        "runtime.evaluate_every": runtime.evaluate_every,
-        "runtime.checkpoint_every": runtime.checkpoint_every,
-    }.items():
-        if value % loop:
-            raise UserError(
-                f"wanted {name} to be a multiple of runtime.steps_per_loop "
-                f"({loop}), got {value}"
-            )
-
-
-def open_run(settings, about: dict, distribution: Distribution) -> Path:
-    """Makes or re-opens the run's folder.
-
-    Args:
-      settings: resolved settings; runtime.run_dir is the folder.
-      about: content of run.json.
-      distribution: only the chief writes.
-
-    Raises:
-      UserError: the folder holds something else, or a run with other
-        settings that has saved something already.
-    """
-    run_dir = Path(settings.runtime.run_dir)
-    if run_dir.exists() and not run_dir.is_dir():
-        raise UserError(f"wanted a folder for the run, got the file {run_dir}")
-    if run_dir.is_dir() and not (run_dir / SETTINGS_FILE).exists():
-        others = [path.name for path in run_dir.iterdir()]
-        others = [
-            n for n in others if not n.startswith(atomic.TEMPORARY_PREFIX)
-        ]
-        if others and distribution.num_workers == 1:
-            raise UserError(
-                f"wanted an empty folder or a run in runtime.run_dir, got "
-                f"{run_dir} with {sorted(others)[0]!r} and no {SETTINGS_FILE}; "
-                "give another folder"
-            )
-    if Checkpoints(run_dir).steps():
-        check_same_run(settings, run_dir)
-    if distribution.is_chief:
-        text = json.dumps(about, indent=2, ensure_ascii=False) + "\n"
-        atomic.write_file(run_dir / RUN_FILE, text)
-        optimization = settings.optimization
-        environment.write(
-            run_dir,
-            strategy=distribution.describe(
-                optimization.batch_size, optimization.accumulation_steps
-            ),
-        )
-        # Last: a folder with this file is a run that can be resumed.
-        save_settings(settings, run_dir)
-    return run_dir
+__all__ = ["check_settings", "initialise", "make_model", "open_run", "train"]
 
 
 def make_model(
@@ -146,11 +45,13 @@ def make_model(
             clip_norm=optimization.clip_norm,
             layer_decay=optimization.layer_decay,
             xla=runtime.xla,
+            log_gradient_norms=runtime.log_gradient_norms,
         )
         model.compile(
             _make_optimizer(optimization),
             steps_per_execution=runtime.steps_per_loop,
         )
+    distribution.watch(model)
     return model
 
 
@@ -206,18 +107,20 @@ def train(
     validation: Validation | None,
     title: str,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    row_ids: Callable[[int], Sequence[int]] | None = None,
 ) -> dict[str, float]:
     """Restores, fits, evaluates and saves; the same call again resumes.
 
     Args:
       model: from make_model.
-      settings: with sections optimization and runtime.
+      settings: with sections optimization and runtime, and a seed.
       distribution: where it runs.
-      make_batches: start step -> distributed training batches from there.
+      make_batches: first batch -> distributed training batches from there.
       validation: held-out batches; evaluated before the first step, every
         runtime.evaluate_every steps, and at the end.
       title: what the progress bar is called.
       callbacks: more of them, run after those of every run.
+      row_ids: batch -> ids of its rows, which events of it name.
 
     Returns:
       the last validation's values, with "step".
@@ -225,121 +128,37 @@ def train(
     Raises:
       SystemExit: a signal ended the run early, after a checkpoint; the
         status is 130 (SIGINT) or 143 (SIGTERM).
-      UserError: checkpoints are damaged or of another model.
+      Diverged: runtime.on_nan, max_skipped or spike ended the run.
+      SaveError: a checkpoint could not be written.
+      UserError: checkpoints are damaged or of another run.
     """
-    runtime, total = settings.runtime, settings.optimization.steps
+    runtime = settings.runtime
     run_dir = Path(runtime.run_dir)
-    checkpoints = Checkpoints(
-        run_dir, runtime.keep_checkpoints, distribution.is_chief
-    )
-    _restore(model, checkpoints, total)
-    with StopOnSignal(distribution) as stop:
-        watchers = _watchers(run_dir, runtime, total, title, distribution)
-        saving = SaveCheckpoints(
-            checkpoints, runtime.checkpoint_every, runtime.evaluate_every
-        )
-        skips = StopOnSkips(runtime.max_skipped, console.print)
-        # Saving is last: a kill before it repeats steps, and loses nothing.
-        all_callbacks = [skips, *watchers, StopAt(total), stop, *callbacks]
-        all_callbacks.append(saving)
-        last = {}
-        if model.step == 0 and validation:
-            last = _first_evaluation(model, validation, watchers)
-        for history in _fit(
-            model, total, runtime, make_batches, validation, all_callbacks
-        ):
-            last = _validation_values(history) or last
-            if stop.signal is not None:
-                break
+    about = read_json(run_dir / RUN_FILE)
+    total = settings.optimization.steps
+    vitals = Vitals(run_dir)
     if distribution.is_chief:
-        checkpoints.save(model, model.step)
-    if stop.signal is not None and model.step < total:
-        _stopped(model.step, total, checkpoints, stop.signal)
-    return {**last, "step": model.step}
-
-
-def _stopped(step: int, total: int, checkpoints: Checkpoints, signal: int):
-    console.print(
-        f"Stopped at step {step} of {total}; saved {checkpoints.path(step)}. "
-        "The same command goes on from there."
+        make_batches = vitals.watching(model, distribution, make_batches)
+    run = TrainingRun(
+        model,
+        settings,
+        distribution,
+        make_batches,
+        validation,
+        _watchers(run_dir, runtime, total, title, distribution, vitals),
+        callbacks,
+        run_facts(settings, about),
+        row_ids,
     )
-    raise SystemExit(STATUS[signal])
+    return run.run()
 
 
-def _restore(model, checkpoints: Checkpoints, total: int) -> None:
-    restored = checkpoints.restore(model)
-    if restored is None:
-        return
-    model.step = restored.step
-    for message in restored.passed_over:
-        console.print(f"warning: passed over a checkpoint: {message}")
-    if restored.step >= total:
-        console.print(
-            f"The run is complete: {restored.path} is its step {restored.step} "
-            f"of {total}"
-        )
-    else:
-        console.print(
-            f"Resuming at step {restored.step} of {total} from {restored.path}"
-        )
-
-
-def _watchers(run_dir, runtime, total, title, distribution) -> list:
+def _watchers(run_dir, runtime, total, title, distribution, vitals) -> list:
     if not distribution.is_chief:
         return []
+    every = {"every": runtime.log_every, "total_steps": total, "vitals": vitals}
     return [
-        MetricsLog(run_dir, runtime.log_every),
-        TensorBoardLog(run_dir, runtime.log_every),
-        ProgressBar(total, title),
+        MetricsLog(run_dir, **every),
+        TensorBoardLog(run_dir, **every),
+        ProgressBar(total, title, vitals=vitals),
     ]
-
-
-def _first_evaluation(model, validation, watchers) -> dict:
-    dataset, steps = validation
-    values = model.evaluate(dataset, steps)
-    for watcher in watchers:
-        watcher.on_validation(values)
-    return values
-
-
-def _fit(model, total, runtime, make_batches, validation, callbacks):
-    """Yields the history of each `fit`; an epoch is an evaluation interval.
-
-    A run that was resumed between two evaluations first finishes that
-    interval, so that evaluations stay at multiples of evaluate_every.
-    """
-    every = runtime.evaluate_every
-    # The last epoch may be a short one; StopAt ends it.
-    epochs = math.ceil(total / every)
-    while model.step < total:
-        start = model.step
-        epoch, into = divmod(start, every)
-        before = model.step
-        history = model.fit(
-            make_batches(start),
-            initial_epoch=epoch,
-            epochs=epoch + 1 if into else epochs,
-            steps_per_epoch=every - into,
-            validation_data=validation and validation[0],
-            validation_steps=validation and validation[1],
-            callbacks=keras.callbacks.CallbackList(
-                callbacks, add_history=True, model=model
-            ),
-            verbose=0,
-            shuffle=False,
-        )
-        yield history
-        if model.step == before:
-            raise UserError(
-                f"the training data ended at step {before} of {total}"
-            )
-
-
-def _validation_values(history) -> dict[str, float]:
-    """The last validation's values of a `fit`, without "val_"."""
-    logs = history.history if hasattr(history, "history") else history
-    return {
-        name.removeprefix("val_"): values[-1]
-        for name, values in logs.items()
-        if name.startswith("val_") and values
-    }

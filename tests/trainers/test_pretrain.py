@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 import tfbert
 from tfbert.errors import UserError
 from trainers import pretrain, records
-from trainers.checkpoints import _describe
+from trainers.checkpoint_files import describe_file
 
 TOKENS = (
     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "."]
@@ -393,7 +393,7 @@ def test_weights_of_another_model_in_a_checkpoint_are_named(
     weights["stranger"] = weights.pop("masked_lm/output_bias")
     save_file(weights, path)
     state = json.loads((path.parent / "checkpoint.json").read_text())
-    state["files"][path.name] = _describe(path)
+    state["files"][path.name] = describe_file(path)
     (path.parent / "checkpoint.json").write_text(json.dumps(state))
     with pytest.raises(UserError, match="missing: masked_lm/output_bias"):
         pretrain.main(options(data, run_dir, optimization__steps=6))

@@ -1,0 +1,154 @@
+"""Before the first step: settings that make sense, and the run folder."""
+
+import json
+from pathlib import Path
+
+from tfbert import atomic
+from tfbert.errors import UserError
+from trainers import environment
+from trainers.checkpoints import Checkpoints
+from trainers.cluster import agreement
+from trainers.command import console
+from trainers.config import (
+    SETTINGS_FILE,
+    check_positive,
+    check_same_run,
+    save_settings,
+)
+from trainers.distribution import Distribution
+from trainers.run_lock import RunLock
+
+RUN_FILE = "run.json"
+
+
+def check_settings(settings, distribution: Distribution) -> None:
+    """Raises UserError for numbers that cannot be trained with."""
+    optimization, runtime = settings.optimization, settings.runtime
+    check_positive(
+        optimization,
+        "optimization",
+        "batch_size",
+        "accumulation_steps",
+        "steps",
+        "learning_rate",
+        "layer_decay",
+        "clip_norm",
+    )
+    check_positive(
+        runtime,
+        "runtime",
+        "devices",
+        "steps_per_loop",
+        "evaluate_every",
+        "checkpoint_every",
+        "keep_checkpoints",
+        "log_every",
+        "max_skipped",
+    )
+    check_positive(runtime.spike, "runtime.spike", "window", "threshold")
+    if runtime.keep_best < 0:
+        raise UserError(
+            f"wanted runtime.keep_best from 0, got {runtime.keep_best}"
+        )
+    distribution.check_batch_size(
+        optimization.batch_size, optimization.accumulation_steps
+    )
+    if not 0 <= optimization.warmup_steps < optimization.steps:
+        raise UserError(
+            f"wanted optimization.warmup_steps from 0 to below "
+            f"optimization.steps ({optimization.steps}), got "
+            f"{optimization.warmup_steps}"
+        )
+    loop = runtime.steps_per_loop
+    for name, value in {
+        "optimization.steps": optimization.steps,
+        "runtime.evaluate_every": runtime.evaluate_every,
+        "runtime.checkpoint_every": runtime.checkpoint_every,
+    }.items():
+        if value % loop:
+            raise UserError(
+                f"wanted {name} to be a multiple of runtime.steps_per_loop "
+                f"({loop}), got {value}"
+            )
+
+
+def open_run(settings, about: dict, distribution: Distribution) -> Path:
+    """Makes or re-opens the run's folder.
+
+    Args:
+      settings: resolved settings; runtime.run_dir is the folder.
+      about: content of run.json. Its "hashes" (a dict, if there is one) say
+        what data and vocabulary are; a run with others is refused.
+      distribution: only the chief writes.
+
+    Raises:
+      UserError: the folder holds something else, or a run with other
+        settings or data that has saved something already; another trainer
+        is at work in it; it cannot be written; or workers differ in
+        settings, data or code.
+    """
+    distribution.agree(
+        "settings, data and code", agreement.run_facts(settings, about)
+    )
+    run_dir = Path(settings.runtime.run_dir)
+    _check_folder(run_dir, distribution)
+    RunLock(run_dir, distribution.is_chief, console.print).refuse_if_held()
+    checkpoints = Checkpoints(
+        run_dir,
+        facts=run_facts(settings, about),
+        allowed=settings.runtime.allow_change,
+    )
+    if checkpoints.steps():
+        check_same_run(settings, run_dir)
+        checkpoints.check_run()
+    if distribution.is_chief:
+        try:
+            _write_about(settings, about, distribution, run_dir)
+        except OSError as error:
+            raise UserError(
+                f"cannot write the run folder {run_dir}: "
+                f"{error.strerror or error}; give a runtime.run_dir that can "
+                "be written, with some space"
+            ) from error
+    return run_dir
+
+
+def run_facts(settings, about: dict) -> dict:
+    """What checkpoints say of their run, and are compared with."""
+    optimization = settings.optimization
+    return {
+        "seed": settings.seed,
+        "optimization.batch_size": optimization.batch_size,
+        "optimization.optimizer": optimization.optimizer,
+        **about.get("hashes", {}),
+    }
+
+
+def _check_folder(run_dir: Path, distribution: Distribution) -> None:
+    if run_dir.exists() and not run_dir.is_dir():
+        raise UserError(f"wanted a folder for the run, got the file {run_dir}")
+    if run_dir.is_dir() and not (run_dir / SETTINGS_FILE).exists():
+        others = [path.name for path in run_dir.iterdir()]
+        others = [
+            n for n in others if not n.startswith(atomic.TEMPORARY_PREFIX)
+        ]
+        if others and distribution.num_workers == 1:
+            raise UserError(
+                f"wanted an empty folder or a run in runtime.run_dir, got "
+                f"{run_dir} with {sorted(others)[0]!r} and no {SETTINGS_FILE}; "
+                "give another folder"
+            )
+
+
+def _write_about(settings, about: dict, distribution, run_dir: Path) -> None:
+    text = json.dumps(about, indent=2, ensure_ascii=False) + "\n"
+    atomic.write_file(run_dir / RUN_FILE, text)
+    optimization = settings.optimization
+    environment.write(
+        run_dir,
+        strategy=distribution.describe(
+            optimization.batch_size, optimization.accumulation_steps
+        ),
+    )
+    # Last: a folder with this file is a run that can be resumed.
+    save_settings(settings, run_dir)

@@ -1,0 +1,360 @@
+"""One run from its newest checkpoint to its last step, come what may.
+
+restore the newest intact checkpoint
+until the last step:
+    fit                       an epoch is an evaluation interval
+    if the guard asks for it: go back to the newest checkpoint, leave out
+                              the batches up to and with the bad one
+    if a signal came:         end here
+save, release the run folder
+"""
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from tfbert.errors import UserError
+from trainers.checkpoint_files import SaveError
+from trainers.checkpoints import Checkpoints
+from trainers.command import console
+from trainers.distribution import Distribution
+from trainers.events import Events
+from trainers.fit import TrainingModel
+from trainers.guard import Diverged, Guard
+from trainers.rollbacks import Rollbacks
+from trainers.run_lock import RunLock
+from trainers.saving import SaveCheckpoints, StopAt
+from trainers.stopping import CANNOT_SAVE, STATUS, StopOnSignal
+from trainers.watcher import Watcher
+
+# (dataset, steps): held-out batches, the same at every evaluation.
+Validation = tuple[tf.data.Dataset, int]
+
+
+@dataclasses.dataclass
+class TrainingRun:
+    """What one call of `training.train` does.
+
+    Attributes:
+      model: from make_model.
+      settings: with sections optimization and runtime, and a seed.
+      distribution: where it runs.
+      make_batches: first batch -> distributed training batches from there.
+      validation: held-out batches, if there are any.
+      watchers: callbacks that show and log.
+      callbacks: more callbacks, run before a checkpoint is written.
+      facts: what checkpoints say of the run.
+      row_ids: batch -> ids of its rows, if they can be told.
+    """
+
+    model: TrainingModel
+    settings: object
+    distribution: Distribution
+    make_batches: Callable[[int], tf.data.Dataset]
+    validation: Validation | None
+    watchers: Sequence[keras.callbacks.Callback]
+    callbacks: Sequence[keras.callbacks.Callback]
+    facts: dict
+    row_ids: Callable[[int], Sequence[int]] | None = None
+
+    def __post_init__(self):
+        runtime = self.settings.runtime
+        self.total = self.settings.optimization.steps
+        self.run_dir = Path(runtime.run_dir)
+        is_chief = self.distribution.is_chief
+        self.lock = RunLock(self.run_dir, is_chief, console.print)
+        self.events = Events(self.run_dir, is_chief)
+        self.rollbacks = Rollbacks(self.run_dir)
+        self.checkpoints = Checkpoints(
+            self.run_dir,
+            runtime.keep_checkpoints,
+            is_chief,
+            keep_best=runtime.keep_best,
+            background=runtime.background_saving,
+            facts=self.facts,
+            allowed=runtime.allow_change,
+        )
+        self.guard = Guard(
+            runtime,
+            console.print,
+            self.events,
+            self.rollbacks.batch_of,
+            self.row_ids,
+        )
+        self.saving = SaveCheckpoints(
+            self.checkpoints,
+            runtime.checkpoint_every,
+            runtime.evaluate_every,
+            self.total,
+            self.guard,
+            self._on_save_error,
+            self._state,
+        )
+        self.stop_at = StopAt(self.total)
+        self.save_error: SaveError | None = None
+        self.last: dict[str, float] = {}
+
+    def run(self) -> dict[str, float]:
+        """Restores, fits, evaluates and saves; see `training.train`."""
+        with self.lock, StopOnSignal(self.distribution) as self.stop:
+            try:
+                self._restore()
+                self._first_evaluation()
+                self._fit_to_the_end()
+                self._save_the_end()
+            finally:
+                # Whatever has ended the run, what is being written is kept.
+                with contextlib.suppress(SaveError):
+                    self.checkpoints.wait()
+        if self.stop.signal in STATUS and self.model.step < self.total:
+            self._stopped()
+        return {**self.last, "step": self.model.step}
+
+    # -- before the first step ---------------------------------------------
+
+    def _restore(self) -> None:
+        restored = self.checkpoints.restore(self.model)
+        self.distribution.agree(
+            "checkpoint", {"restored step": restored and restored.step}
+        )
+        if restored is None:
+            if self._may_roll_back():
+                # There has to be something to go back to.
+                self.saving.set_model(self.model)
+                self.saving.save()
+            return
+        self._take_over(restored)
+        for message in restored.passed_over:
+            console.print(f"warning: passed over a checkpoint: {message}")
+        self.events.add(
+            "restored",
+            restored.step,
+            checkpoint=restored.path.name,
+            passed_over=restored.passed_over,
+        )
+        if restored.step >= self.total:
+            console.print(
+                f"The run is complete: {restored.path} is its step "
+                f"{restored.step} of {self.total}"
+            )
+        else:
+            console.print(
+                f"Resuming at step {restored.step} of {self.total} from "
+                f"{restored.path}"
+            )
+
+    def _may_roll_back(self) -> bool:
+        runtime = self.settings.runtime
+        return "rollback" in (runtime.on_nan, runtime.spike.action)
+
+    def _take_over(self, restored) -> None:
+        self.model.step = restored.step
+        self.guard.load(restored.state.get("guard") or {})
+        self.last = dict(restored.state.get("validation") or {})
+
+    def _first_evaluation(self) -> None:
+        """Does an evaluation that a signal or a kill came before.
+
+        That before the first step is one of them.
+        """
+        step = self.model.step
+        due = step % self.settings.runtime.evaluate_every == 0
+        due = due or step >= self.total
+        if not due or self.last or not self.validation:
+            return
+        dataset, steps = self.validation
+        self.stop.set_model(self.model)
+        values = self.model.evaluate(dataset, steps)
+        if not values:
+            return
+        self.last = values
+        for watcher in self.watchers:
+            if isinstance(watcher, Watcher):
+                watcher.step = step
+                watcher.on_validation(values)
+        logs = {f"val_{name}": value for name, value in values.items()}
+        for callback in self.callbacks if step else ():
+            callback.set_model(self.model)
+            callback.on_train_begin()
+            callback.on_epoch_end(0, logs)
+
+    # -- the steps ------------------------------------------------------------
+
+    def _fit_to_the_end(self) -> None:
+        while self.model.step < self.total and self.stop.signal is None:
+            before = self.model.step
+            history = self._fit_once()
+            self.last = _validation_values(history) or self.last
+            if self.guard.rollback is not None:
+                self._roll_back()
+            elif self.model.step == before:
+                raise UserError(
+                    f"the training data ended at step {before} of {self.total}"
+                )
+
+    def _fit_once(self):
+        """One `fit`, at most to where batches are left out.
+
+        A run that was resumed between two evaluations first finishes that
+        interval, so that evaluations stay at multiples of evaluate_every.
+        """
+        every = self.settings.runtime.evaluate_every
+        start = self.model.step
+        jump = self.rollbacks.next_jump(start)
+        self.stop_at.step = min(jump or self.total, self.total)
+        epoch, into = divmod(start, every)
+        self.model.skip_evaluation = False
+        return self.model.fit(
+            self.make_batches(self.rollbacks.batch_of(start)),
+            initial_epoch=epoch,
+            # The last epoch may be a short one; StopAt ends it.
+            epochs=epoch + 1 if into else math.ceil(self.total / every),
+            steps_per_epoch=every - into,
+            validation_data=self.validation and self.validation[0],
+            validation_steps=self.validation and self.validation[1],
+            callbacks=keras.callbacks.CallbackList(
+                self._all_callbacks(), add_history=True, model=self.model
+            ),
+            verbose=0,
+            shuffle=False,
+        )
+
+    def _all_callbacks(self) -> list[keras.callbacks.Callback]:
+        # Saving is last: a kill before it repeats steps, and loses nothing.
+        callbacks = [
+            self.guard,
+            *self.watchers,
+            self.stop_at,
+            self.stop,
+            _CheckLock(self.lock),
+            *self.callbacks,
+            self.saving,
+        ]
+        return self.distribution.watched(
+            callbacks, waiting=self.stop, saving=self.saving
+        )
+
+    def _roll_back(self) -> None:
+        """Goes back to the newest checkpoint, past the bad batch.
+
+        On all workers: they have seen the same values. `agree` lets none read
+        before the chief has written.
+        """
+        bad = self.guard.rollback
+        try:
+            self.checkpoints.wait()
+        except SaveError as error:
+            self._on_save_error(error)
+        self.stop.agree()
+        restored = self.checkpoints.restore(self.model)
+        if restored is None:
+            raise Diverged(
+                f"step {bad.last}: {bad.reason}, and there is no checkpoint to "
+                f"go back to in {self.checkpoints.folder}"
+            )
+        self._take_over(restored)
+        limit = self.settings.runtime.max_skipped
+        if self.rollbacks.count_at(restored.step) >= limit:
+            raise Diverged(
+                f"step {bad.last}: {bad.reason}; the run has gone back to step "
+                f"{restored.step} {limit} times (runtime.max_skipped). Lower "
+                "optimization.learning_rate, or look at the data with "
+                "`tfbert preview`"
+            )
+        entry = self.rollbacks.add(restored.step, bad.last)
+        if self.distribution.is_chief:
+            # What cannot be written is found out again by a resumed run.
+            with contextlib.suppress(OSError):
+                self.rollbacks.save()
+        self.events.add(
+            "rollback",
+            bad.last,
+            to_step=restored.step,
+            reason=bad.reason,
+            first_batch=entry.first_batch,
+            last_batch=entry.last_batch,
+        )
+        console.print(
+            f"step {bad.last}: back to step {restored.step}, leaving out "
+            f"batches {entry.first_batch} to {entry.last_batch} ({bad.reason})"
+        )
+
+    # -- saving and the end -----------------------------------------------
+
+    def _state(self) -> dict:
+        step = self.model.step
+        return {
+            "next_batch": self.rollbacks.batch_of(step),
+            "guard": self.guard.state(),
+        }
+
+    def _on_save_error(self, error: SaveError) -> None:
+        """Goes on, or ends the run at a step that all workers agree on."""
+        self.events.add("save_failed", self.model.step, message=str(error))
+        if self.settings.runtime.on_save_error == "continue":
+            console.print(
+                f"warning: {error}. Training goes on "
+                "(runtime.on_save_error: continue); until a checkpoint is "
+                "written, what is learnt can be lost",
+                markup=False,
+            )
+        else:
+            self.save_error = error
+            self.stop.stop(CANNOT_SAVE)
+
+    def _save_the_end(self) -> None:
+        try:
+            self.checkpoints.wait()
+            # Nothing is written where this step was saved already.
+            state = {**self._state(), "validation": None}
+            self.checkpoints.save(self.model, self.model.step, state)
+            self.checkpoints.wait()
+        except SaveError as error:
+            self.save_error = self.save_error or error
+        if self.save_error is not None:
+            self.save_error.args = (
+                f"stopped at step {self.model.step} of {self.total}: "
+                f"{self.save_error}",
+            )
+            raise self.save_error
+        if self.stop.signal == CANNOT_SAVE:
+            raise SaveError(
+                f"stopped at step {self.model.step} of {self.total}: worker 0 "
+                "cannot write checkpoints; its message says why"
+            )
+
+    def _stopped(self) -> None:
+        step = self.model.step
+        self.events.add("stopped", step, signal=int(self.stop.signal))
+        console.print(
+            f"Stopped at step {step} of {self.total}; saved "
+            f"{self.checkpoints.path(step)}. The same command goes on from "
+            "there."
+        )
+        raise SystemExit(STATUS[self.stop.signal])
+
+
+class _CheckLock(keras.callbacks.Callback):
+    """Ends the run when another trainer has taken its folder over."""
+
+    def __init__(self, lock: RunLock):
+        super().__init__()
+        self._lock = lock
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._lock.check()
+
+
+def _validation_values(history) -> dict[str, float]:
+    """The last validation's values of a `fit`, without "val_"."""
+    logs = history.history if hasattr(history, "history") else history
+    return {
+        name.removeprefix("val_"): values[-1]
+        for name, values in logs.items()
+        if name.startswith("val_") and values
+    }
