@@ -2,7 +2,19 @@
 
 import re
 
-_BLOCK = re.compile(r"(?:^|/)block_(\d+)/")
+_BLOCK = re.compile(r"(?:^|/)(block_\d+)/")
+
+
+def layer_group(path: str) -> str:
+    """The group of layers of the variable at `path`.
+
+    Returns:
+      "embeddings", "block_0", ... or "heads", which the pooler belongs to.
+    """
+    block = _BLOCK.search(path)
+    if block:
+        return block[1]
+    return "embeddings" if "/embeddings/" in f"/{path}" else "heads"
 
 
 def layer_rate(path: str, num_layers: int, decay: float) -> float:
@@ -18,9 +30,9 @@ def layer_rate(path: str, num_layers: int, decay: float) -> float:
       num_layers: L.
       decay: 1 gives every layer the full rate.
     """
-    block = _BLOCK.search(path)
-    if block:
-        return decay ** (num_layers - int(block[1]))
-    if "/embeddings/" in f"/{path}":
+    group = layer_group(path)
+    if group == "heads":
+        return 1.0
+    if group == "embeddings":
         return decay ** (num_layers + 1)
-    return 1.0
+    return decay ** (num_layers - int(group.removeprefix("block_")))
