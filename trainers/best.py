@@ -4,6 +4,7 @@ One file, replaced whole: the weights by name, and in the header's metadata
 the step and the validation values that they had.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -58,7 +59,10 @@ class KeepBest(keras.callbacks.Callback):
         rank = self._rank(values)
         if self._best is None or rank > self._best:
             self._best = rank
-            write_best(self.path, self.model.task, self.model.step, values)
+            # What was evaluated: the averaged weights, if there are any.
+            averaged = getattr(self.model, "averaged", contextlib.nullcontext)
+            with averaged():
+                write_best(self.path, self.model.task, self.model.step, values)
 
     def _rank(self, values: Mapping) -> tuple[float, float]:
         return values[self.metric], -values.get("loss", 0.0)

@@ -117,7 +117,7 @@ class Checkpoints:
         if not self.is_chief or path.exists():
             return path
         # The model's file is for everybody: it holds the averaged weights.
-        with _averaged(model):
+        with model.averaged():
             tensors = {
                 MODEL_FILE: arrays_of(named_variables(model.task)),
                 OPTIMIZER_FILE: arrays_of(_other_variables(model)),
@@ -273,13 +273,6 @@ def _assign(model, path, tensors):
             if name.startswith(LOSS_SCALE_PREFIX):
                 del one[name]
     assign_tensors(wanted, saved, source=path / OPTIMIZER_FILE)
-    if getattr(model, "average", None) is not None:
-        model.average.swap()
-
-
-def _averaged(model) -> contextlib.AbstractContextManager:
-    averaged = getattr(model, "averaged", contextlib.nullcontext)
-    return averaged()
 
 
 def _other_variables(model) -> dict:

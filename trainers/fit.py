@@ -9,11 +9,13 @@ The step, on each replica:
     W      = all_reduce(sum of task.loss_weights(batch))      # a few scalars
     for each micro-batch:
         loss   = sum over objectives of loss_sum / W
-        g     += gradient of loss                              # xla, if asked
+        g     += gradient of scale * loss                      # xla, if asked
         sums  += loss sums, metric sums
     g, sums = all_reduce(g, sums)                              # one collective
-    norm    = global norm of g
+    g, norm = g / scale, global norm of that
     if norm is finite on the reduced g: optimizer(g * clip / max(norm, clip))
+
+The scale is 1, but for float16 (trainers/loss_scale.py).
 
 Because every sum is divided by a weight of the whole global batch, the update
 does not depend on how the batch is cut into micro-batches, replicas and
@@ -22,22 +24,25 @@ own `fit` divides per replica, clips before it reduces and fails on several
 workers.
 """
 
-import functools
-import itertools
+import contextlib
+from collections.abc import Iterator
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfbert.optimizers.layer_decay import layer_rate
 from tfbert.tasks.task import Task
-from trainers.loop import compile_loop, means
-from trainers.update import update_variables
+from trainers.averaging import WeightAverage
+from trainers.gradient_groups import group_norms
+from trainers.keras_loop import LoopModel
+from trainers.loss_scale import LossScale
+from trainers.micro_batches import accumulate
+from trainers.update import Update, check_optimizer
 
 SUM = tf.distribute.ReduceOp.SUM
 
 
-class TrainingModel(keras.Model):
+class TrainingModel(LoopModel):
     """A task with the training step that Keras' `fit` calls.
 
     Create it, and call `compile`, under the scope of the strategy. Customise
@@ -55,12 +60,19 @@ class TrainingModel(keras.Model):
         layer below it (see layer_rate); 1: the same rate for all.
       xla: compile forward and backward pass with XLA. Collectives stay
         outside.
+      average_decay: of an exponential moving average of the weights, which
+        is what is evaluated and saved (see WeightAverage); None: no average.
+      all_reduce_dtype: in which gradients travel between replicas; bfloat16
+        halves what is sent and keeps 8 bits of each. Sums of losses and
+        metrics always travel in float32.
+      log_gradient_norms: also log the norm of each group of layers, which
+        takes one more pass over the gradients.
 
     Attributes:
-      skip_evaluation: set when `fit` must end soon; `evaluate` then does
-        nothing.
-      step: updates so far, counted in Python so that nobody has to wait for
-        the device to know it.
+      loss_scale: the LossScale of a task that computes in float16, else
+        None.
+      average: the WeightAverage, or None.
+      step, skip_evaluation: see LoopModel.
     """
 
     def __init__(
@@ -72,6 +84,9 @@ class TrainingModel(keras.Model):
         clip_norm: float | None = 1.0,
         layer_decay: float = 1.0,
         xla: bool = False,
+        average_decay: float | None = None,
+        all_reduce_dtype: str = "float32",
+        log_gradient_norms: bool = False,
         name: str = "training",
     ):
         super().__init__(name=name)
@@ -80,10 +95,13 @@ class TrainingModel(keras.Model):
         self.accumulation_steps = accumulation_steps
         self.clip_norm = clip_norm
         self.layer_decay = layer_decay
-        self.step = 0
-        self.skip_evaluation = False
-        self._objectives = []
-        self._steps_logged = []
+        self.average_decay = average_decay
+        self.all_reduce_dtype = all_reduce_dtype
+        self.log_gradient_norms = log_gradient_norms
+        self.loss_scale = None
+        if task.compute_dtype == "float16":
+            self.loss_scale = LossScale()
+        self.average = None
         self._forward_backward = tf.function(
             self._forward_backward_body,
             jit_compile=xla or None,
@@ -107,26 +125,10 @@ class TrainingModel(keras.Model):
           **kwargs: `run_eagerly` only; loss and metrics are the task's.
 
         Raises:
-          ValueError: the optimizer clips, accumulates or scales by itself,
-            or an argument is given that the task decides.
+          ValueError: the optimizer clips, accumulates, averages or scales
+            by itself, or an argument is given that the task decides.
         """
-        for setting in ("clipnorm", "global_clipnorm", "clipvalue"):
-            if getattr(optimizer, setting, None):
-                raise ValueError(
-                    f"wanted an optimizer that does not clip, got {setting}="
-                    f"{getattr(optimizer, setting)}; give clip_norm to "
-                    "TrainingModel, which clips the reduced gradient"
-                )
-        if getattr(optimizer, "gradient_accumulation_steps", None):
-            raise ValueError(
-                "wanted an optimizer without gradient_accumulation_steps; "
-                "give accumulation_steps to TrainingModel"
-            )
-        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            raise ValueError(
-                "wanted an optimizer that takes gradients as they are, got "
-                "LossScaleOptimizer, which looks at one replica only"
-            )
+        check_optimizer(optimizer)
         unknown = set(kwargs) - {"run_eagerly"}
         if unknown:
             raise ValueError(
@@ -141,6 +143,52 @@ class TrainingModel(keras.Model):
         )
         with self.distribute_strategy.scope():
             optimizer.build(self.trainable_variables)
+            if self.average_decay is not None:
+                self.average = WeightAverage(
+                    self.trainable_variables, self.average_decay
+                )
+        self._update = Update(
+            optimizer,
+            self.trainable_variables,
+            [self._layer_rate(v) for v in self.trainable_variables],
+            self.average,
+            self.loss_scale,
+        )
+
+    # -- state beside the task's and the optimizer's -----------------------
+
+    def before_first_step(self) -> None:
+        """The average begins with the weights as training finds them."""
+        if self.average is not None:
+            self.average.reset()
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The averaged weights stand in the task inside, if there are any."""
+        if self.average is None:
+            yield
+            return
+        if self.step == 0:
+            self.before_first_step()
+        with self.average.swapped():
+            yield
+
+    @property
+    def state_variables(self) -> dict[str, keras.Variable]:
+        """What a checkpoint needs beside task and optimizer, by name.
+
+        Save and restore it within `averaged()`: then the task holds the
+        averages, and "training_weights/..." what is trained.
+        """
+        state = {} if self.loss_scale is None else self.loss_scale.variables()
+        if self.average is not None:
+            prefix = f"{self.task.path}/"
+            for variable, average in zip(
+                self.average.variables, self.average.averages, strict=True
+            ):
+                name = variable.path.removeprefix(prefix)
+                state[f"training_weights/{name}"] = average
+        return state
 
     # -- what runs on a replica ------------------------------------------
 
@@ -157,57 +205,69 @@ class TrainingModel(keras.Model):
         Returns:
           dict of name -> (value_sum, weight_sum) or scalar, float32.
         """
-        replica = tf.distribute.get_replica_context()
         weights = self._global_weights(data)
-        gradients, sums = self._accumulate(data, weights)
-        flat = tf.nest.flatten(sums)
-        *gradients, flat = replica.all_reduce(SUM, [*gradients, tf.stack(flat)])
-        sums = tf.nest.pack_sequence_as(sums, tf.unstack(flat))
-        norm = tf.linalg.global_norm(gradients)
+        scale = self._current_scale()
+        gradients, sums = self._accumulate(data, weights, scale)
+        gradients, sums = self._reduce(gradients, sums)
+        norm = tf.linalg.global_norm(gradients) / scale
         learning_rate = tf.cast(self.optimizer.learning_rate, tf.float32)
-        finite = self.apply_reduced_gradients(gradients, norm)
-        return {
+        logs = {
             **self._pairs(sums, weights),
             "learning_rate": learning_rate,
             "gradient_norm": norm,
             "loss_weight": next(iter(weights.values())),
             "tokens": sums["tokens"],
-            "skipped": 1.0 - tf.cast(finite, tf.float32),
         }
+        if self.log_gradient_norms:
+            norms = group_norms(gradients, self.trainable_variables)
+            logs |= {name: value / scale for name, value in norms.items()}
+        skipped = 1.0 - tf.cast(tf.math.is_finite(norm), tf.float32)
+        if self.loss_scale is not None:
+            # That a scale is too high is found out by skipping a step: only
+            # a skip that lowering the scale cannot cure counts as one.
+            failed = tf.cast(self.loss_scale.at_smallest(), tf.float32)
+            logs["loss_scale"] = scale
+            logs["overflow"] = skipped * (1.0 - failed)
+            skipped *= failed
+        self.apply_reduced_gradients(gradients, norm, scale)
+        return {**logs, "skipped": skipped}
 
     def test_step(self, data):
         """Global sums of losses and metrics of one batch; see train_step."""
+        return self.test_logs(data, self(data, training=False))
+
+    def test_logs(self, data, outputs):
+        """What test_step logs of the task's outputs."""
         replica = tf.distribute.get_replica_context()
         weights = self._global_weights(data)
-        sums = self._sums(data, self(data, training=False))
+        sums = self._sums(data, outputs)
         flat = replica.all_reduce(SUM, tf.stack(tf.nest.flatten(sums)))
         sums = tf.nest.pack_sequence_as(sums, tf.unstack(flat))
         return self._pairs(sums, weights)
 
-    def apply_reduced_gradients(self, gradients, norm):
+    def apply_reduced_gradients(self, gradients, norm, scale=1.0):
         """Clips, then updates every replica's variables alike.
 
         Args:
-          gradients: one per trainable variable, summed over replicas.
-          norm: their global norm, float32 scalar. Inf and NaN on any replica
-            reach it through the sum, so that all replicas skip together.
+          gradients: one per trainable variable, summed over replicas, each
+            `scale` times too large.
+          norm: the global norm without the scale, float32 scalar. Inf and NaN
+            on any replica reach it through the sum, so that all replicas skip
+            together.
+          scale: float32 scalar.
 
         Returns:
           bool scalar: whether the update was made.
         """
         finite = tf.math.is_finite(norm)
         factor = tf.constant(1.0)
-        if self.clip_norm is not None:
+        if getattr(self.optimizer, "prenormalise", False):
+            factor = tf.math.divide_no_nan(1.0, norm)
+        elif self.clip_norm is not None:
             factor = self.clip_norm / tf.maximum(norm, self.clip_norm)
         # Keras' apply_gradients would sum over replicas a second time.
         tf.distribute.get_replica_context().merge_call(
-            functools.partial(
-                update_variables,
-                self.optimizer,
-                self.trainable_variables,
-                [self._layer_rate(v) for v in self.trainable_variables],
-            ),
-            args=(gradients, factor, finite),
+            self._update, args=(gradients, factor / scale, finite)
         )
         return finite
 
@@ -224,42 +284,46 @@ class TrainingModel(keras.Model):
         )
         return dict(zip(weights, tf.unstack(summed), strict=True))
 
-    def _accumulate(self, data, weights):
+    def _current_scale(self):
+        """What losses are multiplied with before the backward pass."""
+        if self.loss_scale is None:
+            return tf.constant(1.0)
+        return tf.convert_to_tensor(self.loss_scale.scale.value)
+
+    def _accumulate(self, data, weights, scale):
         """Sums gradients and logged sums over this replica's micro-batches.
 
         Returns:
-          (gradients of this replica, sums of this replica)
+          (gradients of this replica, `scale` times too large; its sums)
         """
         replica = tf.distribute.get_replica_context()
-        seed = tf.random.experimental.stateless_fold_in(
+        fold_in = tf.random.experimental.stateless_fold_in
+        seed = fold_in(
             tf.constant([self.seed & 0x7FFFFFFF, 0x0D0], tf.int32),
             tf.cast(self.optimizer.iterations, tf.int32),
         )
-        seed = tf.random.experimental.stateless_fold_in(
-            seed, replica.replica_id_in_sync_group
-        )
-        k = self.accumulation_steps
-        if k == 1:
-            return self._forward_backward(data, weights, seed)
-        data = {key: _cut(key, value, k) for key, value in data.items()}
+        seed = fold_in(seed, replica.replica_id_in_sync_group)
 
-        def micro_batch(index):
-            part = {key: value[index] for key, value in data.items()}
-            part_seed = tf.random.experimental.stateless_fold_in(seed, index)
-            return self._forward_backward(part, weights, part_seed)
+        def compute(part, part_seed):
+            return self._forward_backward(part, weights, scale, part_seed)
 
-        first = micro_batch(0)
+        return accumulate(compute, data, self.accumulation_steps, seed)
 
-        def body(index, total):
-            part = micro_batch(index)
-            return index + 1, tf.nest.map_structure(tf.add, total, part)
+    def _reduce(self, gradients, sums):
+        """Sums gradients and logged sums over the replicas."""
+        replica = tf.distribute.get_replica_context()
+        flat = tf.stack(tf.nest.flatten(sums))
+        if self.all_reduce_dtype == "float32":
+            *gradients, flat = replica.all_reduce(SUM, [*gradients, flat])
+        else:
+            kept = [gradient.dtype for gradient in gradients]
+            gradients = [tf.cast(g, self.all_reduce_dtype) for g in gradients]
+            gradients = replica.all_reduce(SUM, gradients)
+            flat = replica.all_reduce(SUM, flat)
+            gradients = list(map(tf.cast, gradients, kept))
+        return gradients, tf.nest.pack_sequence_as(sums, tf.unstack(flat))
 
-        _, total = tf.while_loop(
-            lambda index, _: index < k, body, (tf.constant(1), first)
-        )
-        return total
-
-    def _forward_backward_body(self, data, weights, dropout_seed):
+    def _forward_backward_body(self, data, weights, scale, dropout_seed):
         """Gradients and sums of one micro-batch; no collective in here."""
         variables = [variable.value for variable in self.trainable_variables]
         with tf.GradientTape() as tape:
@@ -271,6 +335,7 @@ class TrainingModel(keras.Model):
                     for name, weight in weights.items()
                 ]
             )
+            loss *= scale
         gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
         # The embedding's gradient comes as slices; the sum needs it whole.
         return [tf.convert_to_tensor(g) for g in gradients], sums
@@ -289,112 +354,8 @@ class TrainingModel(keras.Model):
         }
         return {**losses, **sums["metrics"]}
 
-    # -- what Keras' fit and evaluate call ---------------------------------
-
-    def make_train_function(self, force: bool = False):
-        """Makes the function that `fit` calls with its iterator."""
-        if self.train_function is None or force:
-            self.train_function = self._make_loop(
-                lambda data: self.train_step(data),
-                self.steps_per_execution,
-                training=True,
-            )
-        return self.train_function
-
-    def make_test_function(self, force: bool = False):
-        """Makes the function that `evaluate` calls with its iterator."""
-        if self.test_function is None or force:
-            self.test_function = self._make_loop(
-                lambda data: self.test_step(data), 1, training=False
-            )
-        return self.test_function
-
-    def _make_loop(self, step, steps, training):
-        loop = compile_loop(
-            self.distribute_strategy, step, steps, self.run_eagerly
-        )
-
-        def function(iterator):
-            logged = loop(iterator)
-            if training:
-                self.step += steps
-            self._steps_logged.append(logged)
-            return means([logged], self._objectives)
-
-        return function
-
-    def evaluate(
-        self,
-        x,
-        steps: int | None = None,
-        callbacks=None,
-        return_dict: bool = True,
-        **_,
-    ):
-        """Losses and metrics over `x`, exact over batches and replicas.
-
-        Unlike Keras' evaluate it starts the data over at every call, so that
-        evaluations during `fit` see the same batches.
-
-        Args:
-          x: tf.data.Dataset or tf.distribute.DistributedDataset of batches.
-          steps: at most this many; None: to the end of the data.
-          callbacks: Keras callbacks, or the list that `fit` runs.
-          return_dict: False returns only the loss.
-          **_: what else Keras' `fit` passes; it has no meaning here.
-
-        Returns:
-          dict of name -> float.
-        """
-        if self.skip_evaluation:
-            return {}
-        if not isinstance(x, tf.distribute.DistributedDataset):
-            x = self.distribute_strategy.experimental_distribute_dataset(x)
-        if not isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks = keras.callbacks.CallbackList(callbacks, model=self)
-        self.make_test_function()
-        self.reset_metrics()
-        callbacks.on_test_begin()
-        iterator = iter(x)
-        for step in itertools.count() if steps is None else range(steps):
-            callbacks.on_test_batch_begin(step)
-            try:
-                logs = self.test_function(iterator)
-            except (tf.errors.OutOfRangeError, StopIteration):
-                break
-            callbacks.on_test_batch_end(step, logs)
-        logs = {k: float(v) for k, v in self.get_metrics_result().items()}
-        callbacks.on_test_end(logs)
-        return logs if return_dict else logs["loss"]
-
-    def reset_metrics(self):
-        """Forgets the sums of the steps so far."""
-        super().reset_metrics()
-        self._steps_logged = []
-
-    def get_metrics_result(self):
-        """Means over the steps since reset_metrics, summed in float64."""
-        if not self._steps_logged:
-            return {}
-        logged = tf.nest.map_structure(np.float64, self._steps_logged)
-        return means(logged, self._objectives)
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Nothing to build; Keras would take a batch of the data for it."""
-
 
 def _real_tokens(data):
     if "input_mask" not in data:
         return tf.constant(0.0)
     return tf.reduce_sum(tf.cast(data["input_mask"], tf.float32))
-
-
-def _cut(key, value, parts):
-    """[B, ...] -> [parts, B / parts, ...]."""
-    size = value.shape[0]
-    if size is None or size % parts:
-        raise ValueError(
-            f"wanted a batch per replica that accumulation_steps={parts} "
-            f"divides, got {key} of shape {value.shape}"
-        )
-    return tf.reshape(value, [parts, size // parts, *value.shape[1:]])

@@ -1,12 +1,16 @@
 """Several steps as one compiled call, and the means that are logged.
 
 A step (`trainers.fit`) returns a dict; a pair (value_sum, weight_sum) is
-averaged over steps, sum by sum, a scalar shows its last value.
+averaged over steps, sum by sum, a scalar shows its last value. Counts
+(tokens, skipped updates) are those of one step: in a call of several steps,
+their mean, so that nothing that happened within the call is lost.
 """
 
 from collections.abc import Callable
 
 import tensorflow as tf
+
+COUNTS = ("tokens", "loss_weight", "skipped", "overflow", "data_wait")
 
 
 def compile_loop(
@@ -14,6 +18,7 @@ def compile_loop(
     step: Callable,
     steps: int,
     run_eagerly: bool = False,
+    time_data: bool = False,
 ) -> Callable:
     """Returns a function that runs `steps` steps on an iterator's batches.
 
@@ -23,10 +28,11 @@ def compile_loop(
         values already reduced over replicas.
       steps: how many steps one call runs.
       run_eagerly: for debugging; nothing is compiled.
+      time_data: log as "data_wait" the seconds that `next(iterator)` took.
 
     Returns:
       function(iterator) -> (pairs, scalars): the pairs summed over the steps,
-      the scalars of the last.
+      the scalars of the last; of counts the mean.
     """
 
     def one_step(data):
@@ -41,14 +47,24 @@ def compile_loop(
         pairs = {k: v for k, v in logs.items() if isinstance(v, tuple)}
         return pairs, {k: v for k, v in logs.items() if k not in pairs}
 
+    def step_of(iterator):
+        if not time_data:
+            return one_step(next(iterator))
+        data, wait = _timed_next(iterator)
+        pairs, scalars = one_step(data)
+        return pairs, {**scalars, "data_wait": wait}
+
     def loop(iterator):
-        total, scalars = one_step(next(iterator))
+        total, scalars = step_of(iterator)
         if steps == 1:
             return total, scalars
 
-        def body(index, total, _):
-            pairs, scalars = one_step(next(iterator))
+        def body(index, total, before):
+            pairs, scalars = step_of(iterator)
             total = tf.nest.map_structure(tf.add, total, pairs)
+            for name in COUNTS:
+                if name in scalars:
+                    scalars[name] += before[name]
             return index + 1, total, scalars
 
         _, total, scalars = tf.while_loop(
@@ -56,6 +72,9 @@ def compile_loop(
             body,
             (tf.constant(1), total, scalars),
         )
+        for name in COUNTS:
+            if name in scalars:
+                scalars[name] /= steps
         return total, scalars
 
     if run_eagerly:
@@ -63,6 +82,21 @@ def compile_loop(
     # The inner function is traced once for both places that call it.
     one_step = tf.function(one_step, autograph=False)
     return tf.function(loop, autograph=False)
+
+
+def _timed_next(iterator):
+    """The next batch, and the seconds that it was waited for.
+
+    On the host, outside of what replicas run. Where a device still computes
+    the step before, that time may pass beside it: it is an upper bound.
+    """
+    begun = tf.timestamp()
+    with tf.control_dependencies([begun]):
+        data = next(iterator)
+    tensors = tf.nest.flatten(data, expand_composites=True)
+    with tf.control_dependencies(tensors):
+        wait = tf.timestamp() - begun
+    return data, tf.cast(wait, tf.float32)
 
 
 def means(logged: list, objectives: list[str]) -> dict:

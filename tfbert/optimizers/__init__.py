@@ -1,5 +1,7 @@
 """Optimizers and learning-rate schedules."""
 
+import functools
+
 from tfbert.optimizers.adamw import AdamW
 from tfbert.optimizers.lamb import LAMB
 from tfbert.optimizers.schedules import (
@@ -7,11 +9,16 @@ from tfbert.optimizers.schedules import (
     WarmupCosineDecay,
     WarmupInverseSquareRoot,
     WarmupLinearDecay,
+    WarmupOneCycle,
     WarmupPolynomialDecay,
 )
 
 # Names in the settings.
-OPTIMIZERS = {"adamw": AdamW, "lamb": LAMB}
+OPTIMIZERS = {
+    "adamw": AdamW,
+    "lamb": LAMB,
+    "nvlamb": functools.partial(LAMB, prenormalise=True),
+}
 
 __all__ = [
     "AdamW",
@@ -21,5 +28,6 @@ __all__ = [
     "WarmupCosineDecay",
     "WarmupInverseSquareRoot",
     "WarmupLinearDecay",
+    "WarmupOneCycle",
     "WarmupPolynomialDecay",
 ]

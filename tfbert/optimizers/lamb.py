@@ -24,16 +24,40 @@ class LAMB(MomentOptimizer):
     `decays`) have neither decay nor ratio, as in the paper's BERT code. Keras'
     own Lamb decays outside of the ratio and cannot leave variables out.
 
+    NVLAMB (Nvidia 2019, "Pretraining BERT with layer-wise adaptive learning
+    rates") first divides the gradient by its global norm, over all variables:
+    g / |g| is what enters the moments. That takes the place of clipping.
+
     Args:
       learning_rate: float or schedule.
       weight_decay: decay per update, relative to the learning rate.
       beta_1: memory of the first moment.
       beta_2: memory of the second moment.
       epsilon: added to the square root of the second moment.
+      prenormalise: NVLAMB. `apply` does it; who calls `update_step` variable
+        by variable must have divided the gradients before.
     """
 
-    def __init__(self, learning_rate=1e-3, *args, name="lamb", **options):
+    def __init__(
+        self,
+        learning_rate=1e-3,
+        *args,
+        prenormalise: bool = False,
+        name="lamb",
+        **options,
+    ):
         super().__init__(learning_rate, *args, name=name, **options)
+        self.prenormalise = prenormalise
+
+    def apply(self, grads, trainable_variables=None):
+        """Updates all variables; see keras.optimizers.Optimizer.apply."""
+        if self.prenormalise:
+            grads = [kernels.dense(gradient) for gradient in grads]
+            squares = [ops.sum(ops.square(gradient)) for gradient in grads]
+            norm = ops.sqrt(sum(squares))
+            factor = ops.where(norm > 0, 1.0 / ops.maximum(norm, 1e-30), 0.0)
+            grads = [ops.multiply(gradient, factor) for gradient in grads]
+        super().apply(grads, trainable_variables)
 
     def update_step(self, gradient, variable, learning_rate):
         """Updates one variable and its moments.
@@ -62,6 +86,9 @@ class LAMB(MomentOptimizer):
             update = update + self.decay * variable
             rate = rate * _trust_ratio(variable, update)
         self.assign_sub(variable, rate * update)
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "prenormalise": self.prenormalise}
 
 
 def _trust_ratio(variable, update):

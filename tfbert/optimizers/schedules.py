@@ -1,6 +1,6 @@
 """Learning-rate schedules: functions of the number of updates made.
 
-All of them warm up in a straight line and then fall; they differ in how.
+All of them warm up, in a straight line, and then fall; they differ in how.
 """
 
 import math
@@ -15,9 +15,9 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """Up in a straight line, then down by `fall`, which a subclass gives.
 
     Update s (0 is the first) uses `learning_rate` times the smaller of
-    (s + 1) / warmup_steps and fall(p), where p = (s - warmup_steps) /
-    (total_steps - warmup_steps), kept within 0 and 1, is the share of the way
-    down that is done. No update before `total_steps` has p = 1.
+    rise((s + 1) / warmup_steps) and fall(p), where rise(x) = x and
+    p = (s - warmup_steps) / (total_steps - warmup_steps), kept within 0 and
+    1, is the share of the way down that is done. No update before `total_steps` has p = 1.
 
     Args:
       learning_rate: the highest rate.
@@ -41,6 +41,10 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         self.warmup_steps = warmup_steps
         self.total_steps = total_steps
 
+    def rise(self, progress):
+        """The share of the peak rate on the way up, at 0 to 1 of it."""
+        return progress
+
     def fall(self, progress):
         """The share of the peak rate at `progress` (float32, 0 to 1)."""
         raise NotImplementedError(f"{type(self).__name__} must define fall()")
@@ -51,7 +55,8 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         progress = (step - self.warmup_steps) / rest
         factor = self.fall(ops.minimum(ops.maximum(progress, 0.0), 1.0))
         if self.warmup_steps:
-            factor = ops.minimum((step + 1.0) / self.warmup_steps, factor)
+            up = ops.minimum((step + 1.0) / self.warmup_steps, 1.0)
+            factor = ops.minimum(self.rise(up), factor)
         return ops.multiply(factor, self.learning_rate)
 
     def get_config(self) -> dict:
@@ -102,10 +107,32 @@ class WarmupInverseSquareRoot(WarmupSchedule):
         return ops.rsqrt(1.0 + progress * (rest / first))
 
 
+@keras.saving.register_keras_serializable("tfbert")
+class WarmupOneCycle(WarmupSchedule):
+    """One cycle: from a 25th up to the peak, then down to almost nothing.
+
+    Smith & Topin 2018, section 3, with the proportions that fastai made usual
+    (also PyTorch's OneCycleLR): up in a straight line from 1/25 of the peak,
+    and down by half a cosine to 1/250,000 of it. The way up is long, a third
+    or so of all steps. Momentum does not cycle here.
+    """
+
+    first_share = 1 / 25
+    last_share = 1 / 250_000
+
+    def rise(self, progress):
+        return self.first_share + (1.0 - self.first_share) * progress
+
+    def fall(self, progress):
+        cosine = 0.5 * (1.0 + ops.cos(math.pi * progress))
+        return self.last_share + (1.0 - self.last_share) * cosine
+
+
 # Names in the settings.
 SCHEDULES: dict[str, type[WarmupSchedule]] = {
     "linear": WarmupLinearDecay,
     "cosine": WarmupCosineDecay,
     "polynomial": WarmupPolynomialDecay,
     "inverse_sqrt": WarmupInverseSquareRoot,
+    "one_cycle": WarmupOneCycle,
 }

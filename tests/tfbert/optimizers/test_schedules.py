@@ -25,6 +25,9 @@ FALLS = {
     "polynomial": lambda s: (1 - (s - 4) / 6) ** 2,
     # Update number s has s - 4 updates after the top behind it.
     "inverse_sqrt": lambda s: (4 / s) ** 0.5,
+    "one_cycle": lambda s: (
+        4e-6 + (1 - 4e-6) * (1 + np.cos(np.pi * (s - 4) / 6)) / 2
+    ),
 }
 
 
@@ -33,7 +36,11 @@ def test_falls(name):
     schedule = SCHEDULES[name](2.0, 4, 10)
     rates = [float(schedule(step)) for step in range(10)]
     fall = [2 * FALLS[name](step) for step in range(4, 10)]
-    np.testing.assert_allclose(rates, [0.5, 1, 1.5, 2, *fall], rtol=1e-6)
+    up = [0.5, 1, 1.5, 2]
+    if name == "one_cycle":
+        # From a 25th, in a straight line.
+        up = [2 * (0.04 + 0.96 * share / 4) for share in (1, 2, 3, 4)]
+    np.testing.assert_allclose(rates, [*up, *fall], rtol=1e-6)
     assert min(rates) > 0
     # After the end the rate stays where it is.
     assert float(schedule(11)) == float(schedule(10))
