@@ -1,30 +1,60 @@
 """The tf.distribute strategy that flags and environment ask for."""
 
 import dataclasses
-import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import keras
 import tensorflow as tf
 
 from tfbert.errors import UserError
+from trainers.cluster import marks, pulse, rendezvous
+from trainers.cluster.members import (
+    Cluster,
+    check_port_is_free,
+    find_cluster,
+)
+from trainers.cluster.monitor import Monitor
+from trainers.command import STATUS_INTERRUPTED, console
+from trainers.config import check_positive
+
+START_SECONDS = 600.0
+STALL_SECONDS = 45.0
+TPU_VARIABLE = "TPU_NAME"
 
 
 @dataclasses.dataclass(frozen=True)
 class Distribution:
     """A strategy and this process' place in it.
 
+    Under several workers it is a context manager: leaving it tells the others
+    that, and with what status, this worker ends.
+
     Args:
       strategy: what `scope()` and `run` come from.
       kind: one_device, mirrored, multi_worker or tpu.
       worker: index of this process among the workers.
       num_workers: processes that train together.
+      monitor: hears from the other workers, if there are any.
     """
 
     strategy: tf.distribute.Strategy
     kind: str
     worker: int = 0
     num_workers: int = 1
+    monitor: Monitor | None = None
+
+    def __enter__(self) -> "Distribution":
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        if self.monitor is None:
+            return
+        if isinstance(error, tf.errors.OpError):
+            # A collective fails when another worker is gone: the monitor
+            # knows which one, and ends this process with its own status.
+            self.monitor.wait_for_verdict()
+        self.monitor.close(*_status_of(error))
 
     @property
     def num_replicas(self) -> int:
@@ -35,6 +65,40 @@ class Distribution:
     def is_chief(self) -> bool:
         """Whether this process writes files and speaks to the user."""
         return self.worker == 0
+
+    def agree(self, about: str, facts: Callable[[], dict]) -> None:
+        """Waits for all workers; raises UserError where their facts differ.
+
+        Args:
+          about: what the facts are about.
+          facts: returns name -> JSON value; asked under several workers only.
+        """
+        if self.monitor is not None:
+            self.monitor.agree(about, facts())
+
+    def watch(self, model: keras.Model) -> None:
+        """Lets the monitor see the phases of a TrainingModel's step."""
+        if self.monitor is not None:
+            replicas = self.num_replicas // self.num_workers
+            marks.watch_step(model, self.monitor.pulse, replicas)
+
+    def watched(
+        self,
+        callbacks: Sequence[keras.callbacks.Callback],
+        waiting: keras.callbacks.Callback,
+        saving: keras.callbacks.Callback,
+    ) -> list[keras.callbacks.Callback]:
+        """Callbacks of `fit` that let the monitor see what they do.
+
+        Args:
+          callbacks: those to run.
+          waiting: the one of them that waits for other workers.
+          saving: the one that writes checkpoints, which may take long.
+        """
+        if self.monitor is None:
+            return list(callbacks)
+        named = {waiting: pulse.WAITING, saving: pulse.SAVING}
+        return marks.surround(callbacks, named, self.monitor.pulse)
 
     def dataset(self, make: Callable[[int, int], tf.data.Dataset]):
         """Distributes batches that are made replica by replica.
@@ -52,17 +116,31 @@ class Distribution:
 
         return self.strategy.distribute_datasets_from_function(make_local)
 
-    def describe(self, batch_size: int, accumulation_steps: int) -> str:
-        """One line: devices and the arithmetic of the global batch."""
+    def describe(
+        self, batch_size: int, accumulation_steps: int, rows: int | None = None
+    ) -> str:
+        """One line: devices and the arithmetic of the global batch.
+
+        Args:
+          batch_size: rows in a global batch.
+          accumulation_steps: micro-batches of a replica.
+          rows: rows in an epoch, if they are to be told.
+        """
         per_step = batch_size // (self.num_replicas * accumulation_steps)
         replicas = "replica" if self.num_replicas == 1 else "replicas"
         workers = ""
         if self.num_workers > 1:
             workers = f" on {self.num_workers} workers (this is {self.worker})"
+        epoch = ""
+        if rows is not None:
+            epoch = (
+                f"; {rows:,} rows / {batch_size} = {rows / batch_size:,.1f} "
+                "steps an epoch"
+            )
         return (
             f"{self.kind}: {self.num_replicas} {replicas}{workers}; batch "
             f"{batch_size} = {self.num_replicas} x {accumulation_steps} "
-            f"micro-batches x {per_step} rows"
+            f"micro-batches x {per_step} rows{epoch}"
         )
 
     def check_batch_size(self, batch_size: int, accumulation_steps: int):
@@ -79,88 +157,97 @@ class Distribution:
 
 
 def make_distribution(
-    strategy: str = "auto", tpu: str | None = None, devices: int | None = None
+    strategy: str = "auto",
+    tpu: str | None = None,
+    devices: int | None = None,
+    start_timeout: float = START_SECONDS,
+    stall_timeout: float = STALL_SECONDS,
 ) -> Distribution:
     """Makes the strategy; call it before any other TensorFlow operation.
 
-    `auto` is: tpu if a TPU is named, multi_worker if TF_CONFIG lists several
-    workers, mirrored if there are several devices, else one_device.
+    `auto` is: tpu if a TPU is named, multi_worker if TF_CONFIG or Slurm list
+    several workers, mirrored if there are several devices, else one_device.
 
     Args:
       strategy: auto, one_device, mirrored, multi_worker or tpu.
-      tpu: TPU name or address, "local" on a TPU VM.
+      tpu: TPU name or address, "local" on a TPU VM; None: as TPU_NAME says.
       devices: how many devices of this host to use. Without a GPU, this
         many logical CPUs are made.
+      start_timeout: seconds to wait for other workers.
+      stall_timeout: seconds without a sign of life, or in one step, after
+        which a worker counts as stalled.
 
     Raises:
       UserError: TF_CONFIG is malformed, or what is asked for is not there.
+      NotStarted: some workers did not come.
     """
-    cluster = read_tf_config()
+    cluster = find_cluster()
+    tpu = tpu or os.environ.get(TPU_VARIABLE) or None
+    asked = strategy
     if strategy == "auto":
         strategy = _detect(cluster, tpu, devices)
+    if cluster is None or cluster.index == 0:
+        console.print(_found(cluster, tpu, asked, strategy), markup=False)
     if strategy == "tpu":
         return _make_tpu(tpu)
     names = _local_devices(devices)
     if strategy == "multi_worker":
-        return _make_multi_worker(cluster)
+        return _make_multi_worker(cluster, start_timeout, stall_timeout)
     if strategy == "mirrored":
         return Distribution(_make_mirrored(names), strategy)
     return Distribution(tf.distribute.get_strategy(), strategy)
 
 
-def read_tf_config() -> dict | None:
-    """TF_CONFIG as {"workers": [...], "index": i}; None if it is not set.
+def distribution_of(settings) -> Distribution:
+    """The distribution that the settings of a run ask for.
+
+    Args:
+      settings: with a section runtime.
 
     Raises:
-      UserError: names the field that is wrong.
+      UserError, NotStarted: see make_distribution.
     """
-    text = os.environ.get("TF_CONFIG", "").strip()
-    if not text or text == "{}":
-        return None
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"TF_CONFIG is not JSON: {error}. Wanted "
-            '{"cluster": {"worker": ["host:port", ...]}, '
-            '"task": {"type": "worker", "index": 0}}'
-        ) from error
-    workers = _field(value, "cluster", "worker", kind=list)
-    kind = _field(value, "task", "type", kind=str)
-    index = _field(value, "task", "index", kind=(int, str))
-    extra = sorted(set(value["cluster"]) - {"worker"})
-    if extra or kind != "worker":
-        raise UserError(
-            f"TF_CONFIG: wanted tasks of type 'worker' only (worker 0 is the "
-            f"chief), got cluster {extra or ['worker']} and task.type {kind!r}"
-        )
-    if not str(index).isdigit() or int(index) >= len(workers):
-        raise UserError(
-            f"TF_CONFIG: wanted task.index from 0 to {len(workers) - 1} (the "
-            f"cluster has {len(workers)} workers), got {index!r}"
-        )
-    return {"workers": workers, "index": int(index)}
+    runtime = settings.runtime
+    check_positive(runtime, "runtime", "start_timeout", "stall_timeout")
+    return make_distribution(
+        runtime.strategy,
+        runtime.tpu,
+        runtime.devices,
+        runtime.start_timeout,
+        runtime.stall_timeout,
+    )
 
 
-def _field(value, section, name, kind):
-    found = value.get(section) if isinstance(value, dict) else None
-    found = found.get(name) if isinstance(found, dict) else None
-    if not isinstance(found, kind) or found == []:
-        raise UserError(
-            f"TF_CONFIG: wanted {section}.{name}, got {found!r} in "
-            f"{json.dumps(value)}"
-        )
-    return found
-
-
-def _detect(cluster, tpu, devices) -> str:
+def _detect(cluster: Cluster | None, tpu, devices) -> str:
     if tpu:
         return "tpu"
-    if cluster and len(cluster["workers"]) > 1:
+    if cluster and len(cluster.workers) > 1:
         return "multi_worker"
     if devices is None:
         devices = len(tf.config.list_physical_devices("GPU"))
     return "mirrored" if devices > 1 else "one_device"
+
+
+def _found(cluster: Cluster | None, tpu, asked: str, strategy: str) -> str:
+    """One line: what there is, and what follows from it."""
+    parts = [f"TPU {tpu!r}" if tpu else f"no TPU ({TPU_VARIABLE} is not set)"]
+    tasks = os.environ.get("SLURM_NTASKS", "1")
+    if cluster:
+        parts.append(
+            f"{len(cluster.workers)} workers by {cluster.source} (this is "
+            f"worker {cluster.index} at {cluster.address})"
+        )
+    elif tasks.isdigit() and int(tasks) > 1:
+        parts.append(
+            f"a Slurm job of {tasks} tasks that did not start this process: "
+            "start it with srun to use them"
+        )
+    else:
+        parts.append("no cluster (TF_CONFIG, Slurm)")
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    parts.append(f"{gpus} GPUs" if gpus else "no GPU")
+    because = "" if asked == "auto" else " (runtime.strategy)"
+    return f"Found {'; '.join(parts)}: {strategy}{because}"
 
 
 def _local_devices(devices: int | None) -> list[str] | None:
@@ -202,24 +289,40 @@ def _make_mirrored(names: list[str] | None) -> tf.distribute.Strategy:
     )
 
 
-def _make_multi_worker(cluster) -> Distribution:
+def _make_multi_worker(
+    cluster: Cluster | None, start_timeout: float, stall_timeout: float
+) -> Distribution:
     if cluster is None:
         raise UserError(
             "the multi_worker strategy needs TF_CONFIG in the environment of "
             'every worker: {"cluster": {"worker": ["host0:port", '
             '"host1:port"]}, "task": {"type": "worker", "index": 0}}'
         )
+    check_port_is_free(cluster)
+    # TensorFlow reads it too; Slurm does not set it.
+    os.environ["TF_CONFIG"] = cluster.tf_config()
+    monitor = None
+    if len(cluster.workers) > 1:
+        doing = pulse.Pulse(stall_timeout, start_timeout)
+        met = rendezvous.meet(cluster, start_timeout, console.print)
+        monitor = Monitor(cluster, met, doing, console.print)
+        doing.enter(pulse.JOINING)
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError) as error:
-        address = cluster["workers"][cluster["index"]]
         raise UserError(
-            f"worker {cluster['index']} could not join the cluster as "
-            f"{address} (is the port free, and does every host of TF_CONFIG "
-            f"answer?): {error}"
+            f"worker {cluster.index} could not join the cluster as "
+            f"{cluster.address} (does every host of TF_CONFIG answer?): "
+            f"{error}"
         ) from error
+    if monitor is not None:
+        doing.enter(pulse.STARTING)
     return Distribution(
-        strategy, "multi_worker", cluster["index"], len(cluster["workers"])
+        strategy,
+        "multi_worker",
+        cluster.index,
+        len(cluster.workers),
+        monitor,
     )
 
 
@@ -243,3 +346,17 @@ def _make_tpu(tpu: str | None) -> Distribution:
             'VM give --runtime.tpu local and install "tfbert[tpu]"'
         ) from error
     return Distribution(strategy, "tpu")
+
+
+def _status_of(error: BaseException | None) -> tuple[int, str]:
+    """Exit status that an exception ends this process with, and why."""
+    if error is None:
+        return 0, ""
+    if isinstance(error, SystemExit):
+        code = error.code
+        return (code, "") if isinstance(code, int) else (int(bool(code)), "")
+    if isinstance(error, KeyboardInterrupt):
+        return STATUS_INTERRUPTED, ""
+    if isinstance(error, UserError):
+        return error.status, str(error)
+    return 1, f"{type(error).__name__}: {error}"

@@ -6,18 +6,17 @@ import pytest
 import tensorflow as tf
 
 from tfbert.errors import UserError
-from trainers.distribution import (
-    Distribution,
-    make_distribution,
-    read_tf_config,
-)
+from trainers.cluster.members import read_tf_config
+from trainers.distribution import Distribution, make_distribution
 
 CLUSTER = {"worker": ["a:1", "b:2"]}
+WORKER = {"type": "worker", "index": 0}
 
 
 @pytest.fixture(autouse=True)
 def no_cluster(monkeypatch):
-    monkeypatch.delenv("TF_CONFIG", raising=False)
+    for name in ("TF_CONFIG", "TPU_NAME", "SLURM_STEP_NUM_TASKS"):
+        monkeypatch.delenv(name, raising=False)
 
 
 def test_one_device_is_the_default_on_a_cpu():
@@ -45,7 +44,8 @@ def test_a_cluster_of_one_worker_needs_no_strategy(monkeypatch):
     one = {"cluster": {"worker": ["a:1"]}, "task": {"type": "worker"}}
     one["task"]["index"] = "0"
     monkeypatch.setenv("TF_CONFIG", json.dumps(one))
-    assert read_tf_config() == {"workers": ["a:1"], "index": 0}
+    cluster = read_tf_config()
+    assert (cluster.workers, cluster.index) == (("a:1",), 0)
     assert make_distribution().kind == "one_device"
 
 
@@ -63,6 +63,15 @@ def test_batch_sizes_must_divide():
         ("[]", "cluster.worker"),
         ({"cluster": {}}, "cluster.worker, got None"),
         ({"cluster": {"worker": []}}, r"cluster.worker, got \[\]"),
+        ({"cluster": {"worker": ["a"]}, "task": WORKER}, r"worker\[0\].*'a'"),
+        (
+            {"cluster": {"worker": ["a:1", "b:x"]}, "task": WORKER},
+            r"cluster.worker\[1\], got 'b:x'",
+        ),
+        (
+            {"cluster": {"worker": ["a:1", "a:1"]}, "task": WORKER},
+            "another address for each worker",
+        ),
         ({"cluster": CLUSTER}, "task.type"),
         ({"cluster": CLUSTER, "task": {"type": "worker"}}, "task.index"),
         (
