@@ -50,6 +50,12 @@ def check_settings(settings, distribution: Distribution) -> None:
         raise UserError(
             f"wanted runtime.keep_best from 0, got {runtime.keep_best}"
         )
+    average = optimization.average_decay
+    if average is not None and not 0 < average < 1:
+        raise UserError(
+            "wanted optimization.average_decay between 0 and 1, such as "
+            f"0.999, got {average}"
+        )
     distribution.check_batch_size(
         optimization.batch_size, optimization.accumulation_steps
     )
@@ -88,7 +94,8 @@ def open_run(settings, about: dict, distribution: Distribution) -> Path:
         settings, data or code.
     """
     distribution.agree(
-        "settings, data and code", agreement.run_facts(settings, about)
+        "settings, data and code",
+        lambda: agreement.run_facts(settings, about),
     )
     run_dir = Path(settings.runtime.run_dir)
     _check_folder(run_dir, distribution)

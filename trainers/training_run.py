@@ -120,7 +120,8 @@ class TrainingRun:
     def _restore(self) -> None:
         restored = self.checkpoints.restore(self.model)
         self.distribution.agree(
-            "checkpoint", {"restored step": restored and restored.step}
+            "checkpoint",
+            lambda: {"restored step": restored and restored.step},
         )
         if restored is None:
             if self._may_roll_back():
