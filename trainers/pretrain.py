@@ -32,6 +32,13 @@ class PretrainingSettings:
         default=0,
         metadata={"help": "of weights, order, masks and dropout (default: 0)"},
     )
+    dry_run: bool = dataclasses.field(
+        default=False,
+        metadata={
+            "help": "show variables, memory, disk and predicted time; write "
+            "nothing"
+        },
+    )
 
 
 def build_parser() -> command.Parser:
@@ -74,21 +81,10 @@ def pretrain(
     held_out = pretraining_data.open_held_out(settings.data, records)
     config = settings.model.bert_config(vocab_size=len(records.vocabulary))
     _check_sizes(settings, records, config)
-    run_dir = training.open_run(
-        settings,
-        {
-            "kind": "pretraining",
-            "records": str(Path(records.path).absolute()),
-            "max_length": records.sequence_length,
-            "hashes": pretraining_data.hashes(records),
-        },
-        distribution,
-    )
+    if not settings.dry_run:
+        _open_run(settings, records, config, distribution)
     if distribution.is_chief:
-        config.to_json(run_dir / "config.json")
-        pretraining_data.save_tokenizer(records, run_dir)
         _describe(settings, config, records, held_out, distribution)
-
     model = training.make_model(
         lambda: PretrainingTask(
             config,
@@ -103,6 +99,12 @@ def pretrain(
     make_batches, validation = pretraining_data.make_batches(
         settings, records, held_out, distribution
     )
+    if settings.dry_run:
+        from trainers import dry_run
+
+        return dry_run.show(
+            model, settings, distribution, make_batches, validation
+        )
     with mistakes.raised():
         result = training.train(
             model,
@@ -115,8 +117,27 @@ def pretrain(
             row_ids=pretraining_data.row_ids(settings, records),
         )
     if distribution.is_chief:
-        _tell_end(run_dir, records, held_out)
+        _tell_end(Path(settings.runtime.run_dir), records, held_out)
     return result
+
+
+def _open_run(settings, records, config, distribution) -> None:
+    """Makes or re-opens the run's folder with all that describes the run."""
+    from trainers import training
+
+    run_dir = training.open_run(
+        settings,
+        {
+            "kind": "pretraining",
+            "records": str(Path(records.path).absolute()),
+            "max_length": records.sequence_length,
+            "hashes": pretraining_data.hashes(records),
+        },
+        distribution,
+    )
+    if distribution.is_chief:
+        config.to_json(run_dir / "config.json")
+        pretraining_data.save_tokenizer(records, run_dir)
 
 
 def _masked_examples(settings, held_out, distribution) -> list:

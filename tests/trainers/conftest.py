@@ -26,6 +26,29 @@ def vocabulary():
 
 
 @pytest.fixture(scope="session")
+def small_corpus(tmp_path_factory, vocabulary):
+    """A folder with vocab.txt and records/ of 16 tokens, some held out."""
+    from trainers import records
+
+    folder = tmp_path_factory.mktemp("corpus")
+    words = [word for word in WORDS if word.isalpha()]
+    documents = [
+        " ".join(words[(7 * i + j * j) % len(words)] for j in range(5 + i % 20))
+        for i in range(120)
+    ]
+    text = "\n\n".join(documents)
+    (folder / "text.txt").write_text(text, encoding="utf-8")
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
+    build = "--max_length 16 --held_out 0.1 --processes 1".split()
+    records.main(
+        ["--input", str(folder / "text.txt")]
+        + ["--vocab", str(folder / "vocab.txt")]
+        + ["--output", str(folder / "records"), *build]
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
 def make_run(vocabulary):
     """Returns a function that makes the folder of a run."""
 

@@ -1,0 +1,75 @@
+"""How much memory a training step takes, by formula.
+
+Letters: B rows of a micro-batch, S sequence length, H hidden size, N heads,
+P predictions of a row, V vocabulary, L blocks, e bytes of an activation.
+
+What a block keeps for its backward pass is, for e = 2,
+
+    S B H (34 + 5 N S / H) bytes
+
+(Korthikanti et al. 2022, "Reducing Activation Recomputation in Large
+Transformer Models", section 4.1): 16 values and two dropout masks of one byte
+for each number of [B, S, H], and two values and one mask for each attention
+probability [B, N, S, S]. Other e give S B H (16 e + 2 + (2 e + 1) N S / H).
+The formula assumes I = 4 H and no fused attention; what a framework keeps
+besides, it leaves out, so take the sum as a lower bound.
+"""
+
+import dataclasses
+
+from tfbert.config import BertConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class MemoryEstimate:
+    """Bytes on one device.
+
+    Attributes:
+      weights: of the variables, in float32.
+      optimizer: of the optimizer's variables.
+      gradients: one number for each weight, in float32.
+      average: of averaged weights, if any.
+      activations: of one micro-batch.
+    """
+
+    weights: int
+    optimizer: int
+    gradients: int
+    average: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return sum(dataclasses.astuple(self))
+
+
+def activation_bytes(
+    config: BertConfig,
+    rows: int,
+    sequence_length: int,
+    predictions: int,
+    element_bytes: int,
+    recompute: bool = False,
+) -> int:
+    """What the forward pass keeps for the backward pass.
+
+    Args:
+      config: the encoder's shape.
+      rows: B, of a micro-batch on one device.
+      sequence_length: S.
+      predictions: P; 0 without a masked-LM head.
+      element_bytes: e, 4 for float32 and 2 for bfloat16 and float16.
+      recompute: each block keeps its input alone, and one at a time is
+        computed again.
+    """
+    layers, hidden = config.num_hidden_layers, config.hidden_size
+    states = rows * sequence_length * hidden
+    scores = rows * config.num_attention_heads * sequence_length**2
+    block = states * (16 * element_bytes + 2) + scores * (2 * element_bytes + 1)
+    blocks = layers * block
+    if recompute:
+        blocks = layers * states * element_bytes + block
+    # Logits of the masked tokens, and their gradient.
+    head = 2 * rows * predictions * config.vocab_size * element_bytes
+    return blocks + head
