@@ -185,7 +185,7 @@ def make_distribution(
     tpu = tpu or os.environ.get(TPU_VARIABLE) or None
     asked = strategy
     if strategy == "auto":
-        strategy = _detect(cluster, tpu, devices)
+        strategy = detect_strategy(cluster, tpu, devices)
     if cluster is None or cluster.index == 0:
         console.print(_found(cluster, tpu, asked, strategy), markup=False)
     if strategy == "tpu":
@@ -218,7 +218,10 @@ def distribution_of(settings) -> Distribution:
     )
 
 
-def _detect(cluster: Cluster | None, tpu, devices) -> str:
+def detect_strategy(
+    cluster: Cluster | None, tpu: str | None, devices: int | None
+) -> str:
+    """The strategy that `auto` stands for; see make_distribution."""
     if tpu:
         return "tpu"
     if cluster and len(cluster.workers) > 1:

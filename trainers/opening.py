@@ -98,16 +98,7 @@ def open_run(settings, about: dict, distribution: Distribution) -> Path:
         lambda: agreement.run_facts(settings, about),
     )
     run_dir = Path(settings.runtime.run_dir)
-    _check_folder(run_dir, distribution)
-    RunLock(run_dir, distribution.is_chief, console.print).refuse_if_held()
-    checkpoints = Checkpoints(
-        run_dir,
-        facts=run_facts(settings, about),
-        allowed=settings.runtime.allow_change,
-    )
-    if checkpoints.steps():
-        check_same_run(settings, run_dir)
-        checkpoints.check_run()
+    check_run_folder(settings, about, distribution)
     if distribution.is_chief:
         try:
             _write_about(settings, about, distribution, run_dir)
@@ -118,6 +109,25 @@ def open_run(settings, about: dict, distribution: Distribution) -> Path:
                 "be written, with some space"
             ) from error
     return run_dir
+
+
+def check_run_folder(settings, about: dict, distribution: Distribution) -> None:
+    """Raises UserError if the folder is not for this run; writes nothing.
+
+    Args:
+      settings, about, distribution: see open_run.
+    """
+    run_dir = Path(settings.runtime.run_dir)
+    _check_folder(run_dir, distribution)
+    RunLock(run_dir, distribution.is_chief, console.print).refuse_if_held()
+    checkpoints = Checkpoints(
+        run_dir,
+        facts=run_facts(settings, about),
+        allowed=settings.runtime.allow_change,
+    )
+    if checkpoints.steps():
+        check_same_run(settings, run_dir)
+        checkpoints.check_run()
 
 
 def run_facts(settings, about: dict) -> dict:

@@ -80,7 +80,7 @@ def pretrain(
     records = pretraining_data.open_training(settings.data)
     held_out = pretraining_data.open_held_out(settings.data, records)
     config = settings.model.bert_config(vocab_size=len(records.vocabulary))
-    _check_sizes(settings, records, config)
+    check_sizes(settings, records, config)
     if not settings.dry_run:
         _open_run(settings, records, config, distribution)
     if distribution.is_chief:
@@ -121,20 +121,21 @@ def pretrain(
     return result
 
 
+def about_run(records: AnyRecords) -> dict:
+    """The content of run.json."""
+    return {
+        "kind": "pretraining",
+        "records": str(Path(records.path).absolute()),
+        "max_length": records.sequence_length,
+        "hashes": pretraining_data.hashes(records),
+    }
+
+
 def _open_run(settings, records, config, distribution) -> None:
     """Makes or re-opens the run's folder with all that describes the run."""
     from trainers import training
 
-    run_dir = training.open_run(
-        settings,
-        {
-            "kind": "pretraining",
-            "records": str(Path(records.path).absolute()),
-            "max_length": records.sequence_length,
-            "hashes": pretraining_data.hashes(records),
-        },
-        distribution,
-    )
+    run_dir = training.open_run(settings, about_run(records), distribution)
     if distribution.is_chief:
         config.to_json(run_dir / "config.json")
         pretraining_data.save_tokenizer(records, run_dir)
@@ -156,7 +157,8 @@ def _masked_examples(settings, held_out, distribution) -> list:
     ]
 
 
-def _check_sizes(settings, records: AnyRecords, config) -> None:
+def check_sizes(settings, records: AnyRecords, config) -> None:
+    """Raises UserError unless rows fill a batch and fit the encoder."""
     batch_size = settings.optimization.batch_size
     if records.num_rows < batch_size:
         raise UserError(
