@@ -4,154 +4,28 @@ An export is a folder of versions, `NAME/1/saved_model.pb`, `NAME/2/...`; TF
 Serving watches NAME and serves the highest number. A version appears under
 its number only when it is complete.
 
-The graph holds everything between a string and its answer: tokenizer,
-truncation, padding, encoder, head and label names. Sequences are padded to
-the longest of their batch inside the graph. TF Serving's own batching would
-pad with the first value of a tensor, so the input is strings of shape [B]
-and needs no padding.
-
-Legend: B batch, S sequence, H hidden, C classes.
+The graph (`tfbert.serving`) holds everything between a string and its answer:
+tokenizer, truncation, padding, encoder, head and label names. Sequences are
+padded to the longest of their batch inside the graph. TF Serving's own
+batching would pad with the first value of a tensor, so the input is strings
+of shape [B] and needs no padding.
 """
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-
-import tensorflow as tf
+from typing import TYPE_CHECKING
 
 from tfbert import atomic
 from tfbert.errors import UserError
 
+if TYPE_CHECKING:
+    from tfbert.serving.servable import Servable
+
 # Facts about an export for programs and people; TF Serving ignores it.
 CARD = "assets.extra/model.json"
 README = "README.md"
-
-_STRINGS = tf.TensorSpec([None], tf.string)
-
-
-class Servable(tf.Module):
-    """What is saved: signatures, and everything that they look at.
-
-    Args:
-      layer: a built Keras layer, created outside any strategy's scope.
-      tokenizer: a tf.Module, so that its tables are saved.
-      signatures: name -> function on strings [B], as a tf.function.
-    """
-
-    def __init__(
-        self,
-        layer,
-        tokenizer: tf.Module,
-        signatures: Mapping[str, Callable],
-    ):
-        super().__init__(name="servable")
-        # Keras' own variables are no tf.Variables, but hold one each.
-        self.layer_variables = [v.value for v in layer.variables]
-        self.tokenizer = tokenizer
-        self.functions = dict(signatures)
-
-    def save(self, folder: str | os.PathLike) -> None:
-        """Writes the SavedModel into `folder`."""
-        tf.saved_model.save(self, os.fspath(folder), dict(self.functions))
-
-
-def classifier(
-    task,
-    tokenizer,
-    labels: Sequence[str],
-    max_length: int,
-    pairs: bool = False,
-) -> Servable:
-    """A servable that labels sentences or pairs of sentences.
-
-    Its signature `serving_default` maps `text` (pairs: `text_a` and
-    `text_b`), string [B], to `label`, string [B], and `probabilities`,
-    float32 [B, C] in the order of `labels`. `embed` is `embedder`'s.
-
-    Args:
-      task: a ClassificationTask.
-      tokenizer: the Tokenizer that it was trained with.
-      labels: names of the C classes.
-      max_length: longest sequence in tokens; longer text is truncated.
-      pairs: whether the input is two sentences.
-    """
-    names = tf.constant(list(labels), tf.string)  # [C]
-
-    def classify(text_a, text_b=None):
-        batch = encode(tokenizer, max_length, text_a, text_b)
-        logits = task(batch, training=False)["logits"]
-        probabilities = tf.nn.softmax(tf.cast(logits, tf.float32))  # [B, C]
-        best = tf.argmax(probabilities, axis=-1)
-        return {
-            "label": tf.gather(names, best),
-            "probabilities": probabilities,
-        }
-
-    embed = _embed_function(task.encoder, tokenizer, max_length)
-    signatures = {
-        "serving_default": _on_pairs(classify) if pairs else _on_text(classify),
-        "embed": _on_text(embed),
-    }
-    return Servable(task, tokenizer, signatures)
-
-
-def embedder(encoder, tokenizer, max_length: int) -> Servable:
-    """A servable that turns sentences into vectors.
-
-    Its signatures `serving_default` and `embed` map `text`, string [B], to
-    `embedding`, float32 [B, H]: the mean of the vectors of all tokens,
-    [CLS] and [SEP] included, at length 1 (Reimers and Gurevych 2019,
-    section 3, "MEAN").
-    """
-    embed = _on_text(_embed_function(encoder, tokenizer, max_length))
-    signatures = {"serving_default": embed, "embed": embed}
-    return Servable(encoder, tokenizer, signatures)
-
-
-def encode(
-    tokenizer, max_length: int, text_a: tf.Tensor, text_b: tf.Tensor | None
-) -> dict[str, tf.Tensor]:
-    """Tokenizes for one forward pass.
-
-    Returns:
-      input_ids, input_mask and segment_ids, int32 [B, S]; S is the longest
-      sequence in the batch, at least 1 and at most `max_length`.
-    """
-    batch = tokenizer.encode(text_a, text_b, max_length=max_length)
-    lengths = tf.reduce_sum(batch["input_mask"], axis=1)
-    # Of no rows the maximum is the smallest int32.
-    longest = tf.maximum(tf.reduce_max(lengths), 1)
-    return {key: value[:, :longest] for key, value in batch.items()}
-
-
-def _embed_function(encoder, tokenizer, max_length):
-    def embed(text):
-        batch = encode(tokenizer, max_length, text, None)
-        vectors = encoder(batch, training=False)["sequence_output"]
-        mask = tf.cast(batch["input_mask"], tf.float32)[:, :, None]
-        # The mean's denominator goes away when the length becomes 1.
-        total = tf.reduce_sum(tf.cast(vectors, tf.float32) * mask, axis=1)
-        return {"embedding": tf.math.l2_normalize(total, axis=-1)}
-
-    return embed
-
-
-def _on_text(function):
-    # The argument's name becomes the input's name in a request.
-    @tf.function(input_signature=[_STRINGS])
-    def on_text(text):
-        return function(text)
-
-    return on_text
-
-
-def _on_pairs(function):
-    @tf.function(input_signature=[_STRINGS, _STRINGS])
-    def on_pairs(text_a, text_b):
-        return function(text_a, text_b)
-
-    return on_pairs
 
 
 def versions(export: str | os.PathLike) -> list[int]:
@@ -180,7 +54,7 @@ def newest_version(export: str | os.PathLike) -> Path:
 
 
 def write_version(
-    servable: Servable,
+    servable: "Servable",
     output: str | os.PathLike,
     card: Mapping[str, object],
 ) -> Path:

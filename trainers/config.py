@@ -18,7 +18,7 @@ from tfbert.errors import UserError
 from trainers.command import Parser
 
 SETTINGS_FILE = "settings.yaml"
-RESULT_SECTIONS = ("model", "data", "optimization", "seed")
+RESULT_SECTIONS = ("task", "model", "data", "optimization", "seed")
 
 
 @dataclasses.dataclass
@@ -289,13 +289,16 @@ def check_same_run(settings, run_dir: str | Path) -> None:
 
 
 def _defaults(settings) -> dict:
-    """The defaults of those settings of the sections that have one."""
+    """The defaults of those settings that have one."""
     found = {}
     for section in dataclasses.fields(settings):
         fields = getattr(section.type, "__dataclass_fields__", {})
-        for name, field in fields.items():
+        named = {f"{section.name}.{n}": field for n, field in fields.items()}
+        for name, field in {section.name: section, **named}.items():
             if field.default is not dataclasses.MISSING:
-                found[f"{section.name}.{name}"] = field.default
+                found[name] = field.default
+            elif field.default_factory in (list, dict):
+                found[name] = field.default_factory()
     return found
 
 

@@ -1,20 +1,18 @@
 """`tfbert evaluate RUN_DIR --data FILE`: measures a fine-tuned run."""
 
-import dataclasses
-import hashlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import rich.table
-import rich.text
 
 from tfbert import atomic
 from tfbert.errors import UserError
+from tfrecords.shards import file_sha256
 from trainers import command
+from trainers.finetuning.kind import Evaluation
 
 EXAMPLE = "tfbert evaluate runs/reviews --data reviews/test.tsv"
 
@@ -29,7 +27,9 @@ def build_parser() -> command.Parser:
     )
     parser.add_argument("run_dir", help="folder that `tfbert finetune` wrote")
     parser.add_argument(
-        "--data", required=True, help="a .tsv, .csv or .jsonl file"
+        "--data",
+        required=True,
+        help="a labelled file of the form of the training data",
     )
     parser.add_argument(
         "--name",
@@ -57,12 +57,9 @@ def main(argv: list[str] | None = None) -> None:
     name = args.name or Path(args.data).stem
     command.console.print(result.table(args.data))
     command.console.print(
-        f"step {result.step} on {len(result.gold):,} examples: accuracy "
-        f"{result.accuracy:.4f}, loss {result.loss:.4f}, macro F1 "
-        f"{result.macro_f1:.4f}; always {result.majority_label!r}: accuracy "
-        f"{result.majority_baseline:.4f}\nwritten: "
-        f"{evaluation_path(args.run_dir, name)} and "
-        f"{predictions_path(args.run_dir, name)}"
+        f"step {result.step} on {result.to_dict()['examples']:,} examples: "
+        f"{result.summary()}\nwritten: {evaluation_path(args.run_dir, name)} "
+        f"and {predictions_path(args.run_dir, name)}"
     )
 
 
@@ -72,7 +69,7 @@ def evaluate(
     name: str | None = None,
     checkpoint: str = "best",
     batch_size: int = 64,
-) -> "Evaluation":
+) -> Evaluation:
     """Measures a fine-tuned run on a file and writes the results.
 
     Args:
@@ -85,30 +82,36 @@ def evaluate(
     Raises:
       UserError: run or data are not as they should be.
     """
-    from trainers.finetuned_run import FinetunedRun
+    from trainers.finetuning.run import FinetunedRun
 
     run = FinetunedRun(run_dir)
     examples = run.read_examples(data)
     encoded = run.encode(examples)
     trained = run.load_task(checkpoint)
-    log_probabilities = predict(trained.task, encoded.columns, batch_size)
-    result = Evaluation.of(
-        run.labels, examples.labels, log_probabilities, trained.step
+    outputs = predict(
+        trained.task, encoded.columns, run.kind.outputs, batch_size
     )
-    _write(run.path, name or Path(data).stem, result, examples)
+    result = run.kind.evaluate(examples, encoded, outputs, trained.step)
+    _write(run.path, name or Path(data).stem, result, data)
     return result
 
 
-def predict(task, columns, batch_size: int) -> np.ndarray:
-    """The log-probability of each class for each example.
+def predict(
+    task,
+    columns: Mapping[str, np.ndarray],
+    names: Sequence[str],
+    batch_size: int,
+) -> dict[str, np.ndarray]:
+    """The outputs of a task for all rows.
 
     Args:
-      task: a ClassificationTask.
-      columns: of `Encoded`, [N, S] each.
+      task: a tfbert.tasks.Task.
+      columns: of `Encoded`, [R, ...] each.
+      names: the outputs that are wanted.
       batch_size: rows of a forward pass; changes only rounding.
 
     Returns:
-      float32 [N, C].
+      name -> [R, ...].
     """
     import tensorflow as tf
 
@@ -116,128 +119,18 @@ def predict(task, columns, batch_size: int) -> np.ndarray:
 
     @tf.function(autograph=False)
     def forward(batch):
-        logits = task(batch, training=False)["logits"]
-        return tf.nn.log_softmax(tf.cast(logits, tf.float32))
+        outputs = task(batch, training=False)
+        return {name: outputs[name] for name in names}
 
     size = len(columns["input_ids"])
     dataset, _ = batches.evaluation_batches(
         columns, global_batch_size=min(batch_size, size)
     )
-    return np.concatenate([forward(b).numpy() for b in dataset])[:size]
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """What was measured on one file.
-
-    Attributes:
-      labels: names of the C classes.
-      gold: class of each example, int [N].
-      log_probabilities: float32 [N, C].
-      step: the step that the weights are of.
-      accuracy: share of examples whose likeliest class is the right one.
-      loss: mean negative log-probability of the right class, in nats.
-      majority_label: the commonest class in this file.
-      majority_baseline: accuracy of always answering it.
-      macro_f1: unweighted mean of the classes' F1.
-      per_class: label -> precision, recall, f1, support. A class that was
-        never predicted has precision 0.
-    """
-
-    labels: list[str]
-    gold: np.ndarray
-    log_probabilities: np.ndarray
-    step: int
-    accuracy: float
-    loss: float
-    majority_label: str
-    majority_baseline: float
-    macro_f1: float
-    per_class: dict[str, dict[str, float]]
-
-    @classmethod
-    def of(
-        cls,
-        labels: Sequence[str],
-        gold_labels: Sequence[str],
-        log_probabilities: np.ndarray,
-        step: int,
-    ) -> "Evaluation":
-        """Computes all figures."""
-        from sklearn import metrics
-
-        place = {label: index for index, label in enumerate(labels)}
-        gold = np.array([place[label] for label in gold_labels])
-        predicted = log_probabilities.argmax(axis=1)
-        right = log_probabilities[np.arange(len(gold)), gold]
-        counts = np.bincount(gold, minlength=len(labels))
-        classes = np.arange(len(labels))
-        precision, recall, f1, support = (
-            metrics.precision_recall_fscore_support(
-                gold, predicted, labels=classes, zero_division=0
-            )
-        )
-        # A class that is neither in the file nor predicted says nothing.
-        seen = np.union1d(gold, predicted)
-        return cls(
-            labels=list(labels),
-            gold=gold,
-            log_probabilities=log_probabilities,
-            step=step,
-            accuracy=float((predicted == gold).mean()),
-            loss=float(-right.astype(np.float64).mean()),
-            majority_label=labels[counts.argmax()],
-            majority_baseline=float(counts.max() / len(gold)),
-            macro_f1=float(f1[seen].mean()),
-            per_class={
-                label: {
-                    "precision": float(precision[i]),
-                    "recall": float(recall[i]),
-                    "f1": float(f1[i]),
-                    "support": int(support[i]),
-                }
-                for i, label in enumerate(labels)
-            },
-        )
-
-    def to_dict(self) -> dict:
-        """The figures, for JSON."""
-        confusion = np.zeros([len(self.labels)] * 2, int)
-        np.add.at(
-            confusion, (self.gold, self.log_probabilities.argmax(axis=1)), 1
-        )
-        return {
-            "step": self.step,
-            "examples": len(self.gold),
-            "accuracy": self.accuracy,
-            "loss": self.loss,
-            "macro_f1": self.macro_f1,
-            "majority_label": self.majority_label,
-            "majority_baseline": self.majority_baseline,
-            "per_class": self.per_class,
-            # Row: the right class; column: the answer; order of "labels".
-            "labels": self.labels,
-            "confusion": confusion.tolist(),
-        }
-
-    def table(self, title: str, most: int = 30) -> rich.table.Table:
-        """Per-class figures; of many classes those with the lowest F1."""
-        shown = sorted(self.per_class.items(), key=lambda item: item[1]["f1"])
-        if len(shown) > most:
-            title += f" (the {most} lowest of {len(shown)} classes)"
-        else:
-            shown = list(self.per_class.items())
-        table = rich.table.Table(title=rich.text.Text(title))
-        table.add_column("class")
-        for name in ("precision", "recall", "F1", "examples"):
-            table.add_column(name, justify="right")
-        for label, row in shown[:most]:
-            table.add_row(
-                rich.text.Text(label),
-                *(f"{row[k]:.4f}" for k in ("precision", "recall", "f1")),
-                str(row["support"]),
-            )
-        return table
+    parts = [forward(batch) for batch in dataset]
+    return {
+        name: np.concatenate([part[name].numpy() for part in parts])[:size]
+        for name in names
+    }
 
 
 def predictions_path(run_dir: str | os.PathLike, name: str) -> Path:
@@ -250,26 +143,17 @@ def evaluation_path(run_dir: str | os.PathLike, name: str) -> Path:
     return Path(run_dir) / f"evaluation-{name}.json"
 
 
-def _write(run_dir: Path, name: str, result: Evaluation, examples) -> None:
-    data = Path(examples.path)
+def _write(
+    run_dir: Path, name: str, result: Evaluation, data: str | os.PathLike
+) -> None:
     figures = {
         "data": os.fspath(data),
-        "data_sha256": hashlib.sha256(data.read_bytes()).hexdigest(),
+        "data_sha256": file_sha256(data),
         **result.to_dict(),
     }
-    probabilities = np.exp(result.log_probabilities)
-    best = probabilities.argmax(axis=1)
-    rows = [
-        {
-            "line": examples.lines[i],
-            "text": list(texts),
-            "label": examples.labels[i],
-            "predicted": result.labels[best[i]],
-            "probabilities": [float(f"{p:.8g}") for p in probabilities[i]],
-        }
-        for i, texts in enumerate(examples.inputs())
-    ]
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    text = "".join(
+        json.dumps(row, ensure_ascii=False) + "\n" for row in result.rows()
+    )
     atomic.write_file(predictions_path(run_dir, name), text)
     # A line for each figure; a confusion matrix of 150 classes with indent
     # would be 22,500 lines.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tfbert.errors import UserError
 from trainers import command
+from trainers.finetuning.kinds import KINDS
 
 EXAMPLE = "tfbert export runs/reviews --output exports/reviews"
 
@@ -71,48 +72,41 @@ def write_export(
     export.check_output(Path(output))
     kind = RunFolder(run_dir).about.get("kind")
     dtype = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
-    if kind == "classification":
-        servable, card = _classifier(run_dir, checkpoint, dtype)
+    if kind in KINDS:
+        servable, card = _finetuned(run_dir, checkpoint, dtype)
     elif kind == "pretraining":
         servable, card = _embedder(run_dir, dtype)
     else:
         raise UserError(
-            f"{run_dir}: a pretraining or classification run was wanted, "
-            f"not kind {kind!r}"
+            f"{run_dir}: a run of kind pretraining, {', '.join(KINDS)} was "
+            f"wanted, not kind {kind!r}"
         )
     card |= {"run": str(Path(run_dir).absolute()), "precision": precision}
     return export.write_version(servable, output, card)
 
 
-def _classifier(run_dir, checkpoint: str, dtype: str):
-    from tfbert import export
-    from trainers.finetuned_run import FinetunedRun
+def _finetuned(run_dir, checkpoint: str, dtype: str):
+    from trainers.finetuning.run import FinetunedRun
 
     run = FinetunedRun(run_dir)
     trained = run.load_task(checkpoint, dtype)
-    servable = export.classifier(
-        trained.task, run.tokenizer, run.labels, run.max_length, run.pairs
-    )
+    servable, card = run.kind.servable(trained.task, run.tokenizer)
     return servable, {
-        "kind": "classification",
-        "inputs": ["text_a", "text_b"] if run.pairs else ["text"],
-        "text_columns": run.text_columns,
-        "labels": run.labels,
-        "max_length": run.max_length,
+        **card,
         "step": trained.step,
         "vocabulary_sha256": run.tokenizer.vocab_hash,
     }
 
 
 def _embedder(run_dir, dtype: str):
-    from tfbert import export
+    from tfbert.serving.embedding import embedder
     from tfbert.tokenization import Tokenizer
     from tfbert.weights import load_encoder
 
     encoder = load_encoder(run_dir, dtype=dtype)
     tokenizer = Tokenizer.from_folder(run_dir)
     max_length = encoder.config.max_position_embeddings
-    return export.embedder(encoder, tokenizer, max_length), {
+    return embedder(encoder, tokenizer, max_length), {
         "kind": "embedding",
         "inputs": ["text"],
         "max_length": max_length,

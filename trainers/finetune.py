@@ -1,4 +1,4 @@
-"""`tfbert finetune`: classification of sentences and pairs of sentences."""
+"""`tfbert finetune`: learns a task from labelled data."""
 
 import dataclasses
 import json
@@ -12,10 +12,11 @@ from tfbert import atomic
 from tfbert.errors import UserError
 from trainers import command
 from trainers.config import add_settings, parse_settings
-from trainers.distribution import Distribution, make_distribution
-from trainers.finetuning_settings import (
+from trainers.distribution import Distribution, distribution_of
+from trainers.finetuning.kinds import find_kind
+from trainers.finetuning.settings import (
     FinetuningSettings,
-    check_data_settings,
+    check_kind,
     resolve,
 )
 
@@ -26,9 +27,9 @@ def build_parser() -> command.Parser:
     """The parser of `tfbert finetune`."""
     parser = command.make_parser(
         "finetune",
-        "Fine-tunes a pretrained encoder (or one with random weights) to "
-        "classify sentences or pairs of sentences. The same command again "
-        "resumes from the newest checkpoint.",
+        "Fine-tunes a pretrained encoder (or one with random weights) for a "
+        "task: labels of sentences or pairs of sentences, and the others of "
+        "--task. The same command again resumes from the newest checkpoint.",
         "tfbert finetune --config trainers/configs/finetune_mr_polarity.yaml "
         "--model.init_from runs/mini --runtime.run_dir runs/reviews",
     )
@@ -41,14 +42,12 @@ def main(argv: list[str] | None = None) -> None:
     settings = parse_settings(build_parser(), FinetuningSettings, argv)
     if settings.seeds < 1:
         raise UserError(f"wanted seeds above 0, got {settings.seeds}")
-    runtime = settings.runtime
-    distribution = make_distribution(
-        runtime.strategy, runtime.tpu, runtime.devices
-    )
-    if settings.seeds == 1:
-        finetune(settings, distribution)
-    else:
-        repeat(settings, distribution)
+    find_kind(settings.task)
+    with distribution_of(settings) as distribution:
+        if settings.seeds == 1:
+            finetune(settings, distribution)
+        else:
+            repeat(settings, distribution)
 
 
 def finetune(
@@ -58,43 +57,40 @@ def finetune(
 
     Returns:
       dict with "step" (of the best weights), and where there are such files
-      "validation_accuracy", "validation_loss", "test_accuracy", "test_loss".
+      "validation_NAME" and "test_NAME" of each figure of the task.
 
     Raises:
       UserError: settings, data, run folder or weights do not fit together.
     """
     # Imported here: --help and a misspelt setting should not wait for the
     # model code and its TensorFlow start-up.
-    from tfbert.tasks.classification import ClassificationTask
     from trainers import training
-    from trainers.finetuned_run import KIND
-    from trainers.finetuning_data import load_data
+    from trainers.finetuning.data import load_data
+    from trainers.finetuning.model import JudgedModel
 
     data = load_data(settings)
     config = settings.model.encoder_config(data.tokenizer.vocab_size)
-    check_data_settings(settings.data, config)
+    check_kind(data.kind, settings.data, config)
     settings = resolve(settings, len(data.train))
     training.check_settings(settings, distribution)
-    run_dir = training.open_run(
-        settings, {"kind": KIND, **data.about(settings.data)}, distribution
-    )
+    run_dir = training.open_run(settings, data.about(), distribution)
     if distribution.is_chief:
         config.to_json(run_dir / "config.json")
         data.tokenizer.save(run_dir)
         _describe(settings, config, data, distribution)
     model = training.make_model(
-        lambda: ClassificationTask(
-            config,
-            num_classes=len(data.labels),
-            dtype=settings.runtime.dtype,
-            seed=settings.seed,
+        lambda: data.kind.make_task(
+            config, settings.runtime.dtype, settings.seed
         ),
         settings,
         distribution,
+        JudgedModel,
     )
+    _judge(model, data)
     training.initialise(
         model, settings.model.init_from, data.tokenizer.vocabulary
     )
+    metric = settings.data.metric or data.kind.best_metric
     reached = training.train(
         model,
         settings,
@@ -102,29 +98,43 @@ def finetune(
         lambda start: data.training_batches(settings, distribution, start),
         data.validation_batches(settings, distribution),
         title="fine-tuning",
-        callbacks=_keep_best(run_dir, distribution),
+        callbacks=_keep_best(run_dir, distribution, metric),
     )
     if not distribution.is_chief:
         return {"step": reached["step"]}
     return _report(settings, run_dir, reached["step"])
 
 
-def _keep_best(run_dir: Path, distribution: Distribution) -> list:
+def _judge(model, data) -> None:
+    """Lets the kind of task judge validation predictions as a whole."""
+    if data.validation is None:
+        return
+
+    def judge(outputs):
+        result = data.kind.evaluate(
+            data.validation_examples, data.validation, outputs, model.step
+        )
+        return result.figures
+
+    model.judge_by(data.kind.outputs, len(data.validation), judge)
+
+
+def _keep_best(run_dir: Path, distribution: Distribution, metric: str) -> list:
     from trainers.best import KeepBest
 
-    return [KeepBest(run_dir)] if distribution.is_chief else []
+    return [KeepBest(run_dir, metric)] if distribution.is_chief else []
 
 
 def _describe(settings, config, data, distribution) -> None:
     """Prints what will be done."""
     optimization = settings.optimization
     start = settings.model.init_from or "random weights"
-    parts = [f"{len(data.train):,} examples of {settings.data.train}"]
+    parts = [f"{data.num_examples:,} examples of {settings.data.train}"]
     if data.validation is not None:
-        parts.append(f"{len(data.validation):,} for validation")
+        parts.append(f"{len(data.validation_examples):,} for validation")
     command.console.print(
         f"Fine-tuning {config.num_hidden_layers} layers of "
-        f"{config.hidden_size} from {start}: {len(data.labels)} classes, "
+        f"{config.hidden_size} from {start}: {data.kind.describe()}, "
         f"{', '.join(parts)}, {data.train.sequence_length} tokens a row\n"
         + distribution.describe(
             optimization.batch_size, optimization.accumulation_steps
@@ -145,24 +155,18 @@ def _report(settings, run_dir: Path, last_step: int) -> dict[str, float]:
     reached = {"step": last_step}
     if (run_dir / BEST_FILE).exists():
         values = read_best(run_dir / BEST_FILE)
-        reached = {
-            "step": int(values["step"]),
-            "validation_accuracy": values["accuracy"],
-            "validation_loss": values["loss"],
-        }
+        reached = {"step": int(values.pop("step"))}
+        reached |= {f"validation_{name}": v for name, v in values.items()}
+        shown = ", ".join(f"{name} {v:.4f}" for name, v in values.items())
         command.console.print(
-            f"Best at step {reached['step']}: validation accuracy "
-            f"{values['accuracy']:.4f}, loss {values['loss']:.4f}"
+            f"Best at step {reached['step']}: validation {shown}"
         )
     if settings.data.test:
         result = evaluate.evaluate(run_dir, settings.data.test)
-        reached["test_accuracy"] = result.accuracy
-        reached["test_loss"] = result.loss
+        reached |= {f"test_{name}": v for name, v in result.figures.items()}
         command.console.print(
-            f"Test: accuracy {result.accuracy:.4f}, loss {result.loss:.4f} "
-            f"(majority class {result.majority_baseline:.4f}); "
-            f"`tfbert evaluate {run_dir} --data {settings.data.test}` shows "
-            "it by class"
+            f"Test: {result.summary()}; `tfbert evaluate {run_dir} --data "
+            f"{settings.data.test}` shows more"
         )
     command.console.print(f"Run folder: {run_dir}")
     return reached

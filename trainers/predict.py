@@ -9,38 +9,37 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import rich.table
 import rich.text
 
 from tfbert import export
 from tfbert.errors import UserError
 from tfrecords.finetuning import tables
-from trainers import command
+from trainers import answers, command
 
 EXAMPLE = "tfbert predict exports/reviews 'a warm and funny film'"
 
-# Texts of one call of the model, and of one table on the screen.
+# Texts of one call of the model.
 _BATCH = 64
-_SHOWN_CLASSES = 3
 
 
 def build_parser() -> command.Parser:
     """The options of `tfbert predict`."""
     parser = command.make_parser(
-        "predict", "Labels text with an exported model.", EXAMPLE
+        "predict", "Asks an exported model about text.", EXAMPLE
     )
     parser.add_argument("export", help="the export folder, or one version")
-    parser.add_argument("text", nargs="*", help="what to label")
+    parser.add_argument("text", nargs="*", help="what to ask about")
     parser.add_argument(
         "--text_b",
         action="append",
         default=[],
-        help="second sentence, for a model of pairs; once for each text",
+        help="second sentence or context, for a model of pairs; once for each "
+        "text",
     )
     parser.add_argument(
         "--file",
-        help="label the rows of a file too: .txt (a text on each line; for "
+        help="ask about the rows of a file too: .txt (a text on each line; for "
         "pairs, a tab between the two), .tsv, .csv or .jsonl",
     )
     parser.add_argument(
@@ -73,21 +72,22 @@ def main(argv: list[str] | None = None) -> None:
     if not inputs:
         raise UserError(f"no text was given.\nExample:  {EXAMPLE}")
     model.check(inputs)
-    answers = model.answer(inputs)
+    found = model.answer(inputs)
     if args.json:
-        for texts, answer in zip(inputs, answers, strict=True):
+        for texts, answer in zip(inputs, found, strict=True):
             row = dict(zip(model.inputs, texts, strict=True)) | answer
             print(json.dumps(row, ensure_ascii=False))
     else:
-        command.console.print(_table(model, inputs, list(answers)))
+        command.console.print(_table(model, inputs, list(found)))
 
 
 class Model:
     """A SavedModel with the signature `serving_default` on strings.
 
     Attributes:
-      inputs: names of its inputs: ["text"] or ["text_a", "text_b"].
-      labels: names of the classes; empty if the export does not tell.
+      inputs: names of its inputs: ["text"], ["text_a", "text_b"], or what
+        the export's card says.
+      form: how its answers are shown.
 
     Raises:
       UserError: the folder holds some other kind of SavedModel.
@@ -104,15 +104,21 @@ class Model:
             raise UserError(
                 f"{version}: cannot be loaded as a SavedModel: {error}"
             ) from error
+        self._card = export.read_card(version)
         self._answer = self._loaded.signatures.get("serving_default")
         wanted = self._answer and self._answer.structured_input_signature[1]
         self.inputs = sorted(wanted or {})
-        if self.inputs not in (["text"], ["text_a", "text_b"]):
+        known = self._card.get("inputs", [])
+        if sorted(known) == self.inputs:
+            self.inputs = known
+        elif self.inputs not in (["text"], ["text_a", "text_b"]):
             raise UserError(
                 f"{version}: an export with the inputs text, or text_a and "
                 f"text_b, was wanted, not with {', '.join(self.inputs) or 0}."
             )
-        self.labels: list[str] = export.read_card(version).get("labels", [])
+        self.form = answers.form_of(
+            self._card, sorted(self._answer.structured_outputs)
+        )
 
     def check(self, inputs: Sequence[tuple[str, ...]]) -> None:
         """Refuses sentences where pairs are wanted, and pairs elsewhere.
@@ -123,42 +129,29 @@ class Model:
         for texts in inputs:
             if len(texts) < len(self.inputs):
                 raise UserError(
-                    "this model labels pairs of sentences: give the second "
-                    "one with --text_b."
+                    f"this model reads pairs ({' and '.join(self.inputs)}): "
+                    "give the second one with --text_b."
                 )
             if len(texts) > len(self.inputs):
                 raise UserError(
-                    "this model labels single sentences: leave --text_b out."
+                    "this model reads single sentences: leave --text_b out."
                 )
 
     def answer(self, inputs: Sequence[tuple[str, ...]]) -> Iterator[dict]:
-        """Yields a dict for each of `inputs`.
-
-        It has "label" and "probabilities" ({label: probability}), or
-        "embedding".
-        """
+        """Yields a dict for each of `inputs`, in its kind's form."""
         for start in range(0, len(inputs), _BATCH):
             columns = zip(*inputs[start : start + _BATCH], strict=True)
             batch = {
                 name: self._tf.constant([_utf8(text) for text in column])
                 for name, column in zip(self.inputs, columns, strict=True)
             }
-            answers = {
+            outputs = {
                 name: value.numpy()
                 for name, value in self._answer(**batch).items()
             }
-            for row in range(len(next(iter(answers.values())))):
-                yield self._readable({k: v[row] for k, v in answers.items()})
-
-    def _readable(self, answer: dict[str, np.ndarray]) -> dict:
-        if "embedding" in answer:
-            return {"embedding": answer["embedding"].tolist()}
-        probabilities = answer["probabilities"].tolist()
-        names = self.labels or map(str, range(len(probabilities)))
-        return {
-            "label": answer["label"].decode("utf-8"),
-            "probabilities": dict(zip(names, probabilities, strict=True)),
-        }
+            for row in range(len(next(iter(outputs.values())))):
+                one = {name: value[row] for name, value in outputs.items()}
+                yield self.form.readable(one, self._card)
 
 
 def _options_last(argv: Sequence[str]) -> list[str]:
@@ -220,31 +213,16 @@ def _read_file(
 
 
 def _table(
-    model: Model, inputs: Sequence[tuple[str, ...]], answers: list[dict]
+    model: Model, inputs: Sequence[tuple[str, ...]], rows: list[dict]
 ) -> rich.table.Table:
     table = rich.table.Table()
     for name in model.inputs:
         table.add_column(name, overflow="fold")
-    if "embedding" in answers[0]:
-        table.add_column("embedding")
-        for texts, answer in zip(inputs, answers, strict=True):
-            first = ", ".join(f"{x:.3f}" for x in answer["embedding"][:4])
-            table.add_row(*map(_plain, texts), f"{first}, ...")
-        return table
-    table.add_column("label", style="bold")
-    table.add_column("probability", justify="right")
-    table.add_column("next")
-    for texts, answer in zip(inputs, answers, strict=True):
-        ranked = sorted(answer["probabilities"].items(), key=lambda x: -x[1])
-        others = ", ".join(
-            f"{name} {value:.3f}" for name, value in ranked[1:_SHOWN_CLASSES]
-        )
-        table.add_row(
-            *map(_plain, texts),
-            _plain(answer["label"]),
-            f"{ranked[0][1]:.4f}",
-            _plain(others),
-        )
+    for name in model.form.columns:
+        table.add_column(name, overflow="fold")
+    for texts, row in zip(inputs, rows, strict=True):
+        cells = model.form.cells(row)
+        table.add_row(*map(_plain, texts), *map(_plain, cells))
     return table
 
 

@@ -28,6 +28,7 @@ def make_model(
     make_task: Callable[[], Task],
     settings,
     distribution: Distribution,
+    model_class: type[TrainingModel] = TrainingModel,
 ) -> TrainingModel:
     """Builds a task and its optimizer under the strategy.
 
@@ -35,10 +36,11 @@ def make_model(
       make_task: called in the strategy's scope.
       settings: has sections optimization and runtime, and a seed.
       distribution: where it runs.
+      model_class: what trains it.
     """
     optimization, runtime = settings.optimization, settings.runtime
     with distribution.strategy.scope():
-        model = TrainingModel(
+        model = model_class(
             make_task(),
             seed=settings.seed,
             accumulation_steps=optimization.accumulation_steps,

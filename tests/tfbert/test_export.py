@@ -7,6 +7,8 @@ import tensorflow as tf
 from tfbert import export
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
+from tfbert.serving.classification import classifier
+from tfbert.serving.embedding import embedder
 from tfbert.tasks.classification import ClassificationTask
 from tfbert.tokenization import Tokenizer
 
@@ -39,7 +41,7 @@ def tokenizer():
 def single(task, tokenizer, tmp_path_factory):
     """The loaded export of a classifier of sentences."""
     folder = tmp_path_factory.mktemp("single") / "reviews"
-    servable = export.classifier(task, tokenizer, LABELS, 12)
+    servable = classifier(task, tokenizer, LABELS, 12)
     return tf.saved_model.load(
         str(export.write_version(servable, folder, CARD))
     )
@@ -49,7 +51,7 @@ def single(task, tokenizer, tmp_path_factory):
 def pairs(task, tokenizer, tmp_path_factory):
     """The loaded export of a classifier of pairs."""
     folder = tmp_path_factory.mktemp("pairs") / "reviews"
-    servable = export.classifier(task, tokenizer, LABELS, 12, pairs=True)
+    servable = classifier(task, tokenizer, LABELS, 12, pairs=True)
     card = CARD | {"inputs": ["text_a", "text_b"]}
     return tf.saved_model.load(
         str(export.write_version(servable, folder, card))
@@ -132,7 +134,7 @@ def test_embeddings_are_means_over_tokens(single, task, tokenizer, tmp_path):
     want /= np.linalg.norm(want, axis=1, keepdims=True)
     got = ask(single, texts, signature="embed")["embedding"]
     np.testing.assert_allclose(got, want, atol=1e-6)
-    servable = export.embedder(task.encoder, tokenizer, 12)
+    servable = embedder(task.encoder, tokenizer, 12)
     card = {"inputs": ["text"], "max_length": 12}
     path = export.write_version(servable, tmp_path / "embed", card)
     got = ask(tf.saved_model.load(str(path)), texts)["embedding"]

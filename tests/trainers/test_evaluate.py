@@ -6,7 +6,8 @@ import pytest
 
 from tfbert.errors import UserError
 from trainers import evaluate
-from trainers.finetuned_run import FinetunedRun
+from trainers.finetuning.classification import ClassificationEvaluation
+from trainers.finetuning.run import FinetunedRun
 
 # Predicted: a, b, a, b, c.
 PROBABILITIES = np.array(
@@ -24,7 +25,7 @@ PROBABILITIES = np.array(
 def result():
     with np.errstate(divide="ignore"):
         logs = np.log(PROBABILITIES)
-    return evaluate.Evaluation.of(
+    return ClassificationEvaluation.of(
         ["a", "b", "c", "unseen"], ["a", "b", "b", "b", "a"], logs, step=3
     )
 

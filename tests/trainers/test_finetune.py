@@ -10,7 +10,7 @@ from tfbert.errors import UserError
 from tfbert.tokenization import Tokenizer
 from tfbert.weights import read_tensors
 from trainers import evaluate, export, finetune, predict
-from trainers.finetuning_settings import (
+from trainers.finetuning.settings import (
     FinetuningModel,
     FinetuningOptimization,
     FinetuningRuntime,

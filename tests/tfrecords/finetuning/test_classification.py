@@ -3,6 +3,9 @@ import pytest
 
 from tfbert.errors import UserError
 from tfrecords.finetuning import classification as data
+from tfrecords.finetuning import encoded as arrays_of
+from tfrecords.finetuning import sentences
+from tfrecords.finetuning.overlap import Overlap, overlap
 
 
 def encode_words(text_a, text_b=None, *, max_length):
@@ -47,10 +50,10 @@ def write(tmp_path, text, name="d.tsv"):
 
 def test_reads_sentences_and_pairs(tmp_path):
     path = write(tmp_path, "a\tb\tlabel\nx\ty\t 1 \nz\tw\t0\n")
-    single = data.read_examples(path, ["b"], "label")
+    single = sentences.read_examples(path, ["b"], "label")
     assert single.inputs() == [("y",), ("w",)]
     assert single.labels == ["1", "0"]
-    pairs = data.read_examples(path, ["b", "a"], "label")
+    pairs = sentences.read_examples(path, ["b", "a"], "label")
     assert pairs.inputs() == [("y", "x"), ("w", "z")]
     assert pairs.lines == [2, 3]
 
@@ -66,12 +69,12 @@ def test_reads_sentences_and_pairs(tmp_path):
 )
 def test_refuses_columns_that_make_no_task(columns, label, message):
     with pytest.raises(UserError, match=message):
-        data.read_examples("d.tsv", columns, label)
+        sentences.read_examples("d.tsv", columns, label)
 
 
 def test_labels_are_sorted_by_value_when_they_are_numbers(tmp_path):
     table = "text\tlabel\n" + "".join(f"t\t{n}\n" for n in (10, 9, -1, 9))
-    numbers = data.read_examples(write(tmp_path, table), ["text"], "label")
+    numbers = sentences.read_examples(write(tmp_path, table), ["text"], "label")
     assert data.label_list(numbers) == ["-1", "9", "10"]
     assert data.label_list(examples(3)) == ["even", "odd"]
 
@@ -93,23 +96,20 @@ def test_many_known_labels_are_not_all_listed():
 
 
 def test_overlap_counts_duplicates_and_conflicts():
-    def made(texts, labels):
-        lines = list(range(len(texts)))
-        return data.Examples("d.tsv", lines, texts, None, labels)
-
-    train = made(["a", "b", " a", "a"], ["x", "x", "x", "y"])
-    validation = made(["b ", "c", "a"], ["x", "x", "x"])
-    assert data.overlap(train, validation) == data.Overlap(2, 2, 1)
-    assert data.overlap(train, None) == data.Overlap(0, 2, 1)
+    train = [("a",), ("b",), (" a",), ("a",)]
+    golds = ["x", "x", "x", "y"]
+    validation = [("b ",), ("c",), ("a",)]
+    assert overlap(train, golds, validation) == Overlap(2, 2, 1)
+    assert overlap(train, golds) == Overlap(0, 2, 1)
 
 
 def test_pairs_are_duplicates_only_as_pairs():
-    train = data.Examples("d.tsv", [1, 2], ["a", "a"], ["b", "c"], ["x", "y"])
-    assert data.overlap(train, None) == data.Overlap(0, 0, 0)
+    train = [("a", "b"), ("a", "c")]
+    assert overlap(train, ["x", "y"]) == Overlap(0, 0, 0)
 
 
 def test_encode_is_as_long_as_needed(monkeypatch):
-    monkeypatch.setattr(data, "_ENCODE_AT_ONCE", 3)
+    monkeypatch.setattr(arrays_of, "_ENCODE_AT_ONCE", 3)
     arrays = encoded(10, pairs=True)
     assert arrays.sequence_length == 8
     assert len(arrays) == 10

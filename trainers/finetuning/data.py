@@ -7,8 +7,11 @@ import tensorflow as tf
 
 from tfbert.errors import UserError
 from tfbert.tokenization import Tokenizer
-from tfrecords.finetuning import batches, classification
+from tfrecords.finetuning import batches
+from tfrecords.finetuning.overlap import Overlap, overlap
 from trainers.distribution import Distribution
+from trainers.finetuning.kind import Encoded, Examples, Kind
+from trainers.finetuning.kinds import find_kind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,30 +19,30 @@ class LoadedData:
     """What a run learns from.
 
     Attributes:
+      kind: the kind of task, with what the training file taught.
       tokenizer: text -> ids.
-      labels: names of the classes, in the order of the logits.
-      train: training examples.
-      validation: validation examples, of the same length; or None.
+      num_examples: training examples.
+      train: their rows.
+      validation_examples: validation examples, or None.
+      validation: their rows, of the same length; or None.
       overlap: how many texts occur twice.
-      max_length: longest sequence that was asked for.
     """
 
+    kind: Kind
     tokenizer: Tokenizer
-    labels: list[str]
-    train: classification.Encoded
-    validation: classification.Encoded | None
-    overlap: classification.Overlap
-    max_length: int
+    num_examples: int
+    train: Encoded
+    validation_examples: Examples | None
+    validation: Encoded | None
+    overlap: Overlap
 
-    def about(self, data) -> dict:
+    def about(self) -> dict:
         """What run.json says of the data, for those who read the run."""
         return {
-            "labels": self.labels,
-            "text_columns": data.text_columns,
-            "label_column": data.label_column,
-            "max_length": data.max_length,
-            "train_examples": len(self.train),
-            "validation_examples": len(self.validation or ()),
+            "kind": self.kind.name,
+            **self.kind.about(),
+            "train_examples": self.num_examples,
+            "validation_examples": len(self.validation_examples or ()),
             "truncated_or_full": self.train.full_rows,
             **dataclasses.asdict(self.overlap),
         }
@@ -48,10 +51,10 @@ class LoadedData:
         """What a user should know about the data, a line each."""
         overlap = self.overlap
         lines = []
-        if self.validation is not None:
+        if self.validation_examples is not None:
             lines.append(
                 f"validation: {overlap.validation_in_train:,} of "
-                f"{len(self.validation):,} texts are in train too"
+                f"{len(self.validation_examples):,} texts are in train too"
             )
         lines.append(
             f"train: {overlap.repeated_in_train:,} texts repeat an earlier "
@@ -59,9 +62,9 @@ class LoadedData:
         )
         if self.train.full_rows:
             lines.append(
-                f"train: {self.train.full_rows:,} of {len(self.train):,} "
-                f"texts fill data.max_length = {self.max_length} tokens or "
-                "were truncated to it"
+                f"train: {self.train.full_rows:,} of {self.num_examples:,} "
+                f"texts fill data.max_length = {self.kind.max_length} tokens "
+                "or were truncated to it"
             )
         return lines
 
@@ -111,43 +114,42 @@ def load_data(settings) -> LoadedData:
       UserError: a setting is missing, or a file is not as it should be.
     """
     data = settings.data
+    kind_class = find_kind(settings.task)
     if data.train is None:
-        raise UserError("wanted data.train, a .tsv, .csv or .jsonl file")
-    tokenizer = _tokenizer(data.tokenizer or settings.model.init_from)
-
-    def read(path: str | None) -> classification.Examples | None:
-        if path is None:
-            return None
-        return classification.read_examples(
-            path, data.text_columns, data.label_column
+        raise UserError(
+            "wanted data.train, a labelled file (.tsv, .csv, .jsonl or "
+            "another that the task reads)"
         )
-
-    train, validation, test = map(
-        read, (data.train, data.validation, data.test)
+    tokenizer = _tokenizer(data.tokenizer or settings.model.init_from)
+    train, validation, test = (
+        None if path is None else kind_class.read(path, data)
+        for path in (data.train, data.validation, data.test)
     )
-    labels = classification.label_list(train)
+    kind = kind_class.from_training(data, train)
     if test is not None:
         # After hours of training is too late to find an unknown label.
-        classification.label_ids(test, labels)
-    encoded = [
-        examples
-        and classification.encode(
-            examples, tokenizer.encode, labels, data.max_length
-        )
-        for examples in (train, validation)
-    ]
-    # One length for both: the step is compiled for one shape.
-    length = max(part.sequence_length for part in encoded if part)
-    train_ids, validation_ids = [
-        part and part.with_length(length) for part in encoded
-    ]
+        kind.check(test)
+    rows = kind.encode(train, tokenizer)
+    length = rows.sequence_length
+    validation_rows = None
+    if validation is not None:
+        kind.check(validation)
+        validation_rows = kind.encode(validation, tokenizer)
+        # One length for both: the step is compiled for one shape.
+        length = max(length, validation_rows.sequence_length)
+        validation_rows = validation_rows.with_length(length)
     return LoadedData(
+        kind,
         tokenizer,
-        labels,
-        train_ids,
-        validation_ids,
-        classification.overlap(train, validation),
-        data.max_length,
+        len(train),
+        rows.with_length(length),
+        validation,
+        validation_rows,
+        overlap(
+            train.inputs(),
+            kind.golds(train),
+            validation.inputs() if validation is not None else (),
+        ),
     )
 
 

@@ -8,6 +8,8 @@ from typing import Literal
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
 from trainers.config import ModelSettings, OptimizationSettings, RuntimeSettings
+from trainers.finetuning.kind import Kind
+from trainers.finetuning.kinds import KINDS
 
 # What may differ from the encoder that a run starts from: no weight's shape
 # depends on it.
@@ -71,7 +73,7 @@ class FinetuningModel(ModelSettings):
 
 @dataclasses.dataclass
 class FinetuningData:
-    """Labelled files, .tsv, .csv or .jsonl, with named columns.
+    """Labelled files, and how they are read.
 
     Args:
       train: file to learn from.
@@ -84,6 +86,8 @@ class FinetuningData:
       max_length: longest sequence in tokens; longer text is truncated.
       tokenizer: folder with vocab.txt and tokenizer_config.json (records or
         a run); null: that of model.init_from.
+      metric: figure of the validation that chooses the best weights, the
+        higher the better; null: the task's own (see docs/finetuning.md).
     """
 
     train: str | None = None
@@ -95,6 +99,7 @@ class FinetuningData:
     label_column: str = "label"
     max_length: int = 128
     tokenizer: str | None = None
+    metric: str | None = None
 
 
 @dataclasses.dataclass
@@ -155,6 +160,10 @@ class FinetuningSettings:
     data: FinetuningData
     optimization: FinetuningOptimization
     runtime: FinetuningRuntime
+    task: str = dataclasses.field(
+        default="classification",
+        metadata={"help": f"what is learnt: {', '.join(KINDS)}"},
+    )
     seed: int = dataclasses.field(
         default=0,
         metadata={"help": "of new weights, order and dropout"},
@@ -168,15 +177,23 @@ class FinetuningSettings:
     )
 
 
-def check_data_settings(data: FinetuningData, config: BertConfig) -> None:
-    """Raises UserError for lengths that the encoder cannot take."""
-    # [CLS] and a [SEP] for each text, and at least one token of each.
-    least = 1 + 2 * len(data.text_columns)
-    most = config.max_position_embeddings
+def check_kind(kind: Kind, data: FinetuningData, config: BertConfig) -> None:
+    """Refuses lengths and metrics that do not fit.
+
+    Raises:
+      UserError: the encoder cannot take sequences of data.max_length, or the
+        kind has no such data.metric.
+    """
+    least, most = kind.least_length(), config.max_position_embeddings
     if not least <= data.max_length <= most:
         raise UserError(
             f"wanted data.max_length from {least} to {most} (the encoder's "
             f"max_position_embeddings), got {data.max_length}"
+        )
+    if data.metric is not None and data.metric not in kind.metrics:
+        raise UserError(
+            f"wanted data.metric of {', '.join(kind.metrics)} for the task "
+            f"{kind.name}, got {data.metric!r}"
         )
 
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
-from tfbert.tasks.classification import ClassificationTask
+from tfbert.tasks.task import Task
 from tfbert.tokenization import Tokenizer
 from tfbert.weights import load_weights
-from tfrecords.finetuning import classification
 from trainers.best import BEST_FILE, read_best
-from trainers.checkpoints import FOLDER, MODEL_FILE, Checkpoints, read_verified
+from trainers.checkpoint_files import MODEL_FILE, read_verified
+from trainers.checkpoints import FOLDER, Checkpoints
+from trainers.finetuning.kind import Encoded, Examples, Kind
+from trainers.finetuning.kinds import KINDS, find_kind
 from trainers.run_folder import RunFolder
-
-KIND = "classification"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Trained:
       source: the file that they came from.
     """
 
-    task: ClassificationTask
+    task: Task
     step: int
     source: Path
 
@@ -37,10 +37,7 @@ class FinetunedRun:
 
     Attributes:
       path: the folder.
-      labels: names of the classes, in the order of the logits.
-      text_columns: one column name (sentences) or two (pairs).
-      label_column: name of the label's column.
-      max_length: longest sequence in tokens.
+      kind: the kind of task, with labels and the like.
       config: the encoder's shape.
       tokenizer: what the run was trained with.
 
@@ -51,16 +48,14 @@ class FinetunedRun:
     def __init__(self, path: str | os.PathLike):
         folder = RunFolder(path)
         about = folder.about
-        if about.get("kind") != KIND:
+        name = about.get("kind")
+        if name not in KINDS:
             raise UserError(
                 f"wanted a run of `tfbert finetune`, got {folder.path}, whose "
-                f"run.json says kind {about.get('kind')!r}"
+                f"run.json says kind {name!r}"
             )
         try:
-            self.labels = list(about["labels"])
-            self.text_columns = list(about["text_columns"])
-            self.label_column = str(about["label_column"])
-            self.max_length = int(about["max_length"])
+            self.kind: Kind = find_kind(name).from_about(about)
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{folder.path / 'run.json'} has no usable {error}; it was "
@@ -70,24 +65,19 @@ class FinetunedRun:
         self.config = BertConfig.from_json(folder.path / "config.json")
         self.tokenizer = Tokenizer.from_folder(folder.path)
 
-    @property
-    def pairs(self) -> bool:
-        """Whether the input is two sentences."""
-        return len(self.text_columns) == 2
+    def read_examples(self, data: str | os.PathLike) -> Examples:
+        """Reads a labelled file with the columns of the training data.
 
-    def read_examples(self, data: str | os.PathLike) -> classification.Examples:
-        """Reads a labelled file with the columns of the training data."""
-        return classification.read_examples(
-            data, self.text_columns, self.label_column
-        )
+        Raises:
+          UserError: it is not as it should be, or has unknown labels.
+        """
+        examples = self.kind.read(data, self.kind)
+        self.kind.check(examples)
+        return examples
 
-    def encode(
-        self, examples: classification.Examples
-    ) -> classification.Encoded:
+    def encode(self, examples: Examples) -> Encoded:
         """Tokenizes examples as in training."""
-        return classification.encode(
-            examples, self.tokenizer.encode, self.labels, self.max_length
-        )
+        return self.kind.encode(examples, self.tokenizer)
 
     def load_task(
         self, checkpoint: str = "best", dtype: str | None = None
@@ -102,9 +92,7 @@ class FinetunedRun:
         Raises:
           UserError: the run has no checkpoint yet, or it is damaged.
         """
-        task = ClassificationTask(
-            self.config, len(self.labels), dtype=dtype or "float32"
-        )
+        task = self.kind.make_task(self.config, dtype or "float32")
         best = self.path / BEST_FILE
         if checkpoint == "best" and best.exists():
             load_weights(task, best)

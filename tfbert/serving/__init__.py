@@ -1,0 +1,6 @@
+"""What is served: the graph from raw text to an answer; one file for each kind.
+
+Separation of concerns: `servable` has what all share (strings to token ids,
+signatures, saving); each kind's file puts an encoder, a head and an answer
+into signatures; `tfbert.export` writes versions, cards and how to ask.
+"""

@@ -1,0 +1,95 @@
+"""The training model whose evaluations judge all predictions together.
+
+F1, correlations and exact match are no means over batches. So an evaluation
+predicts the whole set under the strategy, brings the predictions of all
+replicas and workers together, each example once and in the file's order, and
+lets the kind of task judge them: the figures are exact on any number of
+replicas, and equal on all workers.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from trainers.fit import SUM, TrainingModel
+
+# Before the name of an output among what a step logs.
+_OUTPUT = "output:"
+
+Judge = Callable[[dict[str, np.ndarray]], dict[str, float]]
+
+
+class JudgedModel(TrainingModel):
+    """A TrainingModel whose `evaluate` gives a judge's figures too."""
+
+    # Nothing is judged until `judge_by` says how.
+    _outputs: Sequence[str] = ()
+    _predicted: Sequence[dict] = ()
+
+    def judge_by(self, outputs: Sequence[str], rows: int, judge: Judge) -> None:
+        """Says how evaluations are judged; call it before training.
+
+        Args:
+          outputs: names of the task's outputs, [B, ...] each.
+          rows: R, how many rows of the validation batches are examples; the
+            rest fills the last batch up.
+          judge: name -> [R, ...] gives figures by name.
+        """
+        self._outputs, self._rows, self._judge = tuple(outputs), rows, judge
+
+    def test_step(self, data):
+        """As TrainingModel's; the outputs of all replicas beside."""
+        outputs = self(data, training=False)
+        gathered = {f"{_OUTPUT}{n}": _gather(outputs[n]) for n in self._outputs}
+        return {**self.test_logs(data, outputs), **gathered}
+
+    def make_test_function(self, force: bool = False):
+        """Makes the function for `evaluate`; it lays the outputs aside."""
+        if self.test_function is not None and not force:
+            return self.test_function
+        step = super().make_test_function(force=True)
+
+        def function(iterator):
+            logs = step(iterator)
+            _, logged = self._steps_logged[-1]
+            self._predicted.append(
+                {n: logged.pop(f"{_OUTPUT}{n}") for n in self._outputs}
+            )
+            return {k: v for k, v in logs.items() if _OUTPUT not in k}
+
+        self.test_function = function
+        return function
+
+    def reset_metrics(self):
+        """Forgets sums and outputs of the steps so far."""
+        super().reset_metrics()
+        self._predicted = []
+
+    def get_metrics_result(self):
+        """The means over the steps; of an evaluation the figures too."""
+        logs = super().get_metrics_result()
+        if not self._outputs or not self._predicted:
+            return logs
+        whole = {
+            name: np.concatenate([step[name] for step in self._predicted])
+            for name in self._outputs
+        }
+        rows = {name: array[: self._rows] for name, array in whole.items()}
+        return {**logs, **self._judge(rows)}
+
+
+def _gather(output: tf.Tensor) -> tf.Tensor:
+    """[B, ...] of each replica -> [replicas * B, ...], in their order.
+
+    A sum of arrays that are zero but for one replica's place: the one
+    collective that all strategies have on all devices.
+    """
+    replica = tf.distribute.get_replica_context()
+    count = replica.num_replicas_in_sync
+    if count == 1:
+        return output
+    place = tf.reshape(replica.replica_id_in_sync_group, [1, 1])
+    spread = tf.scatter_nd(place, output[None], [count, *output.shape])
+    summed = replica.all_reduce(SUM, spread)
+    return tf.reshape(summed, [count * output.shape[0], *output.shape[1:]])
