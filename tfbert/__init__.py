@@ -5,6 +5,7 @@ Separation of concerns:
 - `config` says what a model is; `layers`, `encoder` and `tasks` build it.
 - `kernels` holds the few operations that have a faster form on a backend.
 - `optimizers` update it, `weights` reads and writes it.
+- `converters` read and write the weights of other libraries.
 - `tokenization` and `vocabulary` turn text into ids.
 
 Names are imported when they are first used, so that the encoder runs on any

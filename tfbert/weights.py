@@ -1,22 +1,18 @@
-"""Weights at rest: safetensors, with names that are the way to a variable."""
+"""Weights at rest: safetensors or HDF5; a name is the way to a variable."""
 
 import os
-import re
 from pathlib import Path
 
 import keras
 import numpy as np
-import safetensors
 import safetensors.numpy
 
 from tfbert import atomic
-from tfbert.config import BertConfig
+from tfbert.converters import hdf5_files, tensor_files
 from tfbert.encoder import BertEncoder
 from tfbert.errors import UserError
 
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
-_CHECKPOINT = re.compile(r"step-(\d+)")
+HDF5_SUFFIX = ".weights.h5"
 
 
 def named_variables(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
@@ -57,32 +53,30 @@ def save_weights(
 
     Args:
       layer: any Keras layer.
-      path: of the safetensors file.
+      path: of the file: HDF5 where it ends in ".weights.h5", otherwise
+        safetensors.
       prefix: put before every name, for example "encoder/".
     """
     tensors = {
         prefix + name: value
         for name, value in arrays_of(named_variables(layer)).items()
     }
-    atomic.write_file(path, safetensors.numpy.save(tensors))
+    if str(path).endswith(HDF5_SUFFIX):
+        data = hdf5_files.to_bytes(tensors)
+    else:
+        data = safetensors.numpy.save(tensors)
+    atomic.write_file(path, data)
 
 
 def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Reads all tensors of a safetensors file.
+    """Reads all tensors of a safetensors or .weights.h5 file.
 
     Raises:
-      UserError: the file is missing, cut short or not safetensors.
+      UserError: the file is missing, cut short or contradicts itself.
     """
-    try:
-        return safetensors.numpy.load_file(path)
-    except OSError as error:
-        raise UserError(
-            f"cannot read the weights {path}: {error.strerror or error}"
-        ) from error
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise UserError(
-            f"{path} is not a whole safetensors file ({error}); copy it again"
-        ) from error
+    if str(path).endswith(HDF5_SUFFIX):
+        return hdf5_files.read(Path(path))
+    return tensor_files.read_file(path)
 
 
 def load_weights(
@@ -92,7 +86,7 @@ def load_weights(
 
     Args:
       layer: any Keras layer.
-      path: of the safetensors file.
+      path: of a safetensors or .weights.h5 file.
       prefix: only tensors whose names start with it are looked at; it is cut
         off. "encoder/" reads the encoder out of a task's file.
 
@@ -161,53 +155,21 @@ def _is_whole(dtype) -> bool:
     return str(dtype).lstrip("u").startswith("int")
 
 
-def load_encoder(path: str | os.PathLike, dtype=None) -> BertEncoder:
-    """Loads an encoder from a folder.
+def load_encoder(source: str | os.PathLike, dtype=None) -> BertEncoder:
+    """Loads an encoder from any source of weights.
 
     Args:
-      path: a run (config.json and checkpoints/step-NNNNNNNN; the newest is
-        read) or a folder with config.json and model.safetensors.
+      source: a run or converted folder of ours, a Hugging Face or
+        sentence-transformers folder, a keras-hub preset (folder or name), a
+        checkpoint of google-research/bert or of Model Garden (folder or
+        prefix). `tfbert.converters.sources.detect` says which it is.
       dtype: Keras dtype or policy of the encoder.
 
     Raises:
-      UserError: the folder holds no encoder, or its weights do not fit its
+      UserError: the source holds no encoder, or its weights do not fit its
         config.
     """
-    folder = Path(path)
-    if not folder.is_dir():
-        raise UserError(
-            f"no folder {folder}; wanted a run of `tfbert pretrain` or a "
-            f"folder with {CONFIG_FILE} and {WEIGHTS_FILE}"
-        )
-    if not (folder / CONFIG_FILE).is_file():
-        raise UserError(
-            f"{folder} has no {CONFIG_FILE}; wanted a run of `tfbert pretrain` "
-            f"or a folder with {CONFIG_FILE} and {WEIGHTS_FILE}"
-        )
-    weights = newest_weights(folder)
-    config = BertConfig.from_json(folder / CONFIG_FILE)
-    encoder = BertEncoder(config, dtype=dtype)
-    load_weights(encoder, weights, prefix="encoder/")
-    return encoder
+    # Imported here: converters build on this module.
+    from tfbert.converters import building, sources
 
-
-def newest_weights(folder: Path) -> Path:
-    """The weights file of a run's newest checkpoint, or of a folder.
-
-    Raises:
-      UserError: there is none.
-    """
-    steps = {
-        int(match[1]): entry / WEIGHTS_FILE
-        for entry in (folder / "checkpoints").glob("step-*")
-        if (match := _CHECKPOINT.fullmatch(entry.name))
-        and (entry / WEIGHTS_FILE).is_file()
-    }
-    if steps:
-        return steps[max(steps)]
-    if (folder / WEIGHTS_FILE).is_file():
-        return folder / WEIGHTS_FILE
-    raise UserError(
-        f"{folder} holds no weights: neither checkpoints/step-*/{WEIGHTS_FILE} "
-        f"nor {WEIGHTS_FILE}"
-    )
+    return building.make_encoder(sources.read(source), dtype)

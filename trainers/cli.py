@@ -16,6 +16,7 @@ VERBS = {
     "finetune": ("trainers.finetune", "fine-tune on labelled data"),
     "evaluate": ("trainers.evaluate", "measure a fine-tuned run on a file"),
     "export": ("trainers.export", "write a SavedModel that takes raw text"),
+    "convert": ("trainers.convert", "weights from and for other libraries"),
     "predict": ("trainers.predict", "label text with an export"),
     "report": ("trainers.report", "write a run's HTML report"),
     "demo": ("trainers.demo", "the whole way on the shipped sample"),

@@ -6,12 +6,9 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tfbert.errors import UserError
+from tfbert.converters import building, resizing, sources
 from tfbert.optimizers import OPTIMIZERS, SCHEDULES
 from tfbert.tasks.task import Task
-from tfbert.tokenization import VOCABULARY_FILE
-from tfbert.vocabulary import read_vocabulary
-from tfbert.weights import load_weights, newest_weights
 from trainers.callbacks import MetricsLog, ProgressBar, TensorBoardLog
 from trainers.command import console
 from trainers.distribution import Distribution
@@ -40,13 +37,17 @@ def make_model(
     """
     optimization, runtime = settings.optimization, settings.runtime
     with distribution.strategy.scope():
+        task = make_task()
+        task.encoder.recompute = runtime.recompute
         model = model_class(
-            make_task(),
+            task,
             seed=settings.seed,
             accumulation_steps=optimization.accumulation_steps,
             clip_norm=optimization.clip_norm,
             layer_decay=optimization.layer_decay,
             xla=runtime.xla,
+            average_decay=optimization.average_decay,
+            all_reduce_dtype=runtime.all_reduce_dtype,
             log_gradient_norms=runtime.log_gradient_norms,
         )
         model.compile(
@@ -75,12 +76,15 @@ def _make_optimizer(optimization) -> keras.optimizers.Optimizer:
 def initialise(
     model: TrainingModel, init_from: str | None, vocabulary: list[str]
 ) -> None:
-    """Sets the encoder's weights from another run, if one is named.
+    """Sets weights from another run or a foreign source, if one is named.
 
     Args:
-      model: its task's encoder is set.
-      init_from: folder of the run; None leaves the weights as they are.
-      vocabulary: the tokens that ids stand for from now on.
+      model: its task's encoder is set, and those pretraining heads that both
+        have.
+      init_from: any source of `tfbert.load_encoder`; None leaves the weights
+        as they are.
+      vocabulary: the tokens that ids stand for from now on. It may be longer
+        than that of the weights: new rows are made for the tokens behind it.
 
     Raises:
       UserError: there are no weights, they are of another shape, or their
@@ -88,17 +92,16 @@ def initialise(
     """
     if init_from is None:
         return
-    weights = newest_weights(Path(init_from))
-    path = Path(init_from) / VOCABULARY_FILE
-    if path.exists() and (theirs := read_vocabulary(path)) != vocabulary:
-        raise UserError(
-            f"wanted weights for the vocabulary of the data "
-            f"({len(vocabulary)} tokens), got {init_from}, whose vocab.txt "
-            f"({len(theirs)} tokens) is another; build the data with "
-            f"--vocab {path}"
-        )
-    load_weights(model.task.encoder, weights, prefix="encoder/")
-    console.print(f"Encoder weights from {weights}")
+    source = sources.read(init_from)
+    fitted = resizing.fit(source, model.task.config, vocabulary)
+    done = building.set_task(model.task, fitted)
+    console.print(
+        f"Weights from {init_from} ({sources.DESCRIPTIONS[source.kind]}): "
+        + ", ".join(name.replace("_", " ") for name in done),
+        markup=False,
+    )
+    for note in fitted.notes:
+        console.print(f"  {note}", markup=False)
 
 
 def train(

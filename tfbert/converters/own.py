@@ -1,0 +1,205 @@
+"""Our own folders: runs, and what `tfbert convert --to tfbert` writes."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+
+from tfbert.config import BertConfig
+from tfbert.converters import tensor_files
+from tfbert.converters.model import (
+    TASKS,
+    Pooling,
+    PortableModel,
+    Vocabulary,
+    check,
+)
+from tfbert.converters.names import Entry, entry, expand, pack, unpack
+from tfbert.converters.tokenizer_files import (
+    SETTINGS_FILE,
+    VOCABULARY_FILE,
+    as_json,
+    read_json,
+)
+from tfbert.errors import UserError
+from tfbert.vocabulary import read_vocabulary
+
+KIND = "tfbert"
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+BEST_FILE = "best.safetensors"
+RUN_FILE = "run.json"
+POOLING_FILE = "pooling.json"
+_CHECKPOINT = re.compile(r"step-(\d+)")
+
+
+def newest_weights(folder: Path) -> Path:
+    """The weights file of a run's newest checkpoint, or of a folder.
+
+    Raises:
+      UserError: there is none.
+    """
+    steps = {
+        int(match[1]): path / WEIGHTS_FILE
+        for path in (folder / "checkpoints").glob("step-*")
+        if (match := _CHECKPOINT.fullmatch(path.name))
+        and (path / WEIGHTS_FILE).is_file()
+    }
+    if steps:
+        return steps[max(steps)]
+    if (folder / WEIGHTS_FILE).is_file():
+        return folder / WEIGHTS_FILE
+    raise UserError(
+        f"{folder} holds no weights: neither checkpoints/step-*/{WEIGHTS_FILE} "
+        f"nor {WEIGHTS_FILE}"
+    )
+
+
+def table(config: BertConfig) -> list[Entry]:
+    """Our names under our names."""
+    names = [
+        "encoder/embeddings/token_embeddings",
+        "encoder/embeddings/segment_embeddings",
+    ]
+    if config.position_embedding_type == "learned":
+        names.append("encoder/embeddings/position_embeddings")
+    norm = [
+        "encoder/block_{i}/attention_layer_norm",
+        "encoder/block_{i}/feed_forward_layer_norm",
+        "masked_lm/layer_norm",
+    ]
+    if config.norm_position == "post":
+        norm.append("encoder/embeddings/layer_norm")
+    else:
+        norm.append("encoder/final_layer_norm")
+    dense = [
+        "encoder/block_{i}/attention/query_key_value",
+        "encoder/block_{i}/attention/output",
+        "encoder/block_{i}/feed_forward/intermediate",
+        "encoder/block_{i}/feed_forward/output",
+        "encoder/pooler",
+        "masked_lm/transform",
+        "next_sentence/dense",
+        "classifier",
+    ]
+    names += [f"{name}/{leaf}" for name in norm for leaf in ("gamma", "beta")]
+    names += [f"{name}/{leaf}" for name in dense for leaf in ("kernel", "bias")]
+    names.append("masked_lm/output_bias")
+    return expand([entry(name, name) for name in names], config)
+
+
+def read(path: Path) -> PortableModel:
+    """Reads a run, or a folder with config.json and model.safetensors.
+
+    Of a fine-tuned run the best weights are taken where there are some.
+
+    Raises:
+      UserError: a file is missing, broken, or contradicts another.
+    """
+    config = BertConfig.from_json(path / CONFIG_FILE)
+    best = path / BEST_FILE
+    weights = best if best.is_file() else newest_weights(path)
+    theirs, notes = tensor_files.read_file(weights), []
+    about = {}
+    if (path / RUN_FILE).is_file():
+        about = read_json(path / RUN_FILE)
+    task = about.get("kind", "encoder")
+    if task not in TASKS:
+        notes.append(f"the head of a run of kind {task!r} is left out")
+        theirs = {n: x for n, x in theirs.items() if n.startswith("encoder/")}
+        task = "encoder"
+    ours, rows = unpack(table(config), theirs, config, weights)
+    if task in ("encoder", "pretraining"):
+        has_words = "masked_lm/output_bias" in ours
+        task = "pretraining" if has_words else "encoder"
+    labels = about.get("labels") if task != "encoder" else None
+    return check(
+        PortableModel(
+            kind=KIND,
+            source=path,
+            config=config,
+            tensors=ours,
+            task=task,
+            vocabulary=_vocabulary(path),
+            labels=tuple(map(str, labels)) if labels else None,
+            pooling=_pooling(path),
+            rows=rows,
+            notes=(f"weights of {weights}", *notes),
+        )
+    )
+
+
+def _vocabulary(path: Path) -> Vocabulary | None:
+    if not (path / VOCABULARY_FILE).is_file():
+        return None
+    settings = read_json(path / SETTINGS_FILE)
+    if type(settings.get("do_lower_case")) is not bool:
+        raise UserError(
+            f"{path / SETTINGS_FILE}: wanted do_lower_case true or false"
+        )
+    return Vocabulary(
+        tuple(read_vocabulary(path / VOCABULARY_FILE)),
+        settings["do_lower_case"],
+    )
+
+
+def _pooling(path: Path) -> Pooling | None:
+    if not (path / POOLING_FILE).is_file():
+        return None
+    try:
+        return Pooling(**read_json(path / POOLING_FILE))
+    except TypeError as error:
+        raise UserError(f"{path / POOLING_FILE}: {error}") from error
+
+
+def write(model: PortableModel, folder: Path) -> PortableModel:
+    """Writes a folder that reads like a run; returns it with its map.
+
+    Args:
+      model: what is written; without a pooler it gets one of initial weights.
+      folder: an empty folder.
+    """
+    model = with_pooler(model)
+    tensors, rows = pack(table(model.config), model.tensors, model.config)
+    data = safetensors.numpy.save(tensors)
+    (folder / WEIGHTS_FILE).write_bytes(data)
+    model.config.to_json(folder / CONFIG_FILE)
+    about = {"kind": model.task, "converted_from": str(model.source)}
+    if model.task == "encoder":
+        about["kind"] = "pretraining"
+    if model.labels:
+        about["labels"] = list(model.labels)
+    (folder / RUN_FILE).write_text(as_json(about), "utf-8")
+    if model.vocabulary is not None:
+        text = "".join(token + "\n" for token in model.vocabulary.tokens)
+        (folder / VOCABULARY_FILE).write_text(text, "utf-8")
+        settings = {"do_lower_case": model.vocabulary.lowercase}
+        (folder / SETTINGS_FILE).write_text(as_json(settings), "utf-8")
+    if model.pooling is not None:
+        about = as_json(dataclasses.asdict(model.pooling))
+        (folder / POOLING_FILE).write_text(about, "utf-8")
+    return dataclasses.replace(model, rows=rows)
+
+
+def with_pooler(model: PortableModel) -> PortableModel:
+    """Adds a pooler with the weights that a new encoder has, if it lacks one.
+
+    MaskedLM, token labels and answers need none, so other formats leave it
+    out; our encoder always has one.
+    """
+    if "pooler" in model.parts:
+        return model
+    # Layers are Keras'; everything else here does without it.
+    from tfbert.layers.initializers import TruncatedNormal
+
+    width = model.config.hidden_size
+    draw = TruncatedNormal(
+        model.config.initializer_range, 0, "encoder/pooler/kernel"
+    )
+    added = {
+        "encoder/pooler/kernel": np.asarray(draw((width, width), "float32")),
+        "encoder/pooler/bias": np.zeros(width, np.float32),
+    }
+    return dataclasses.replace(model, tensors={**model.tensors, **added})

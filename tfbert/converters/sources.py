@@ -1,0 +1,186 @@
+"""Every source of weights: which format it is, read it, write it."""
+
+import dataclasses
+import importlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from tfbert import atomic
+from tfbert.converters.model import PortableModel
+from tfbert.converters.names import PARTS, part_of
+from tfbert.converters.tensor_files import INDEX_SUFFIX, read_header
+from tfbert.converters.tokenizer_files import read_json
+from tfbert.errors import UserError
+
+# Format -> module with read(path); those that are written have
+# write(model, folder) as well.
+READERS = {
+    "tfbert": "tfbert.converters.own",
+    "huggingface": "tfbert.converters.huggingface",
+    "google": "tfbert.converters.google",
+    "keras_hub": "tfbert.converters.keras_hub",
+    "model_garden": "tfbert.converters.model_garden",
+}
+WRITERS = ("huggingface", "keras_hub", "google", "tfbert")
+DESCRIPTIONS = {
+    "tfbert": "a run or folder of tfbert",
+    "huggingface": "a Hugging Face folder",
+    "google": "a checkpoint of google-research/bert",
+    "keras_hub": "a keras-hub preset",
+    "model_garden": "a checkpoint of TensorFlow Model Garden",
+}
+
+
+def detect(source: str | os.PathLike) -> str:
+    """Returns which format (key of READERS) a folder or checkpoint is.
+
+    Raises:
+      UserError: it is not there, or is none of them.
+    """
+    path = Path(source)
+    if not path.is_dir():
+        if path.with_name(path.name + ".index").is_file():
+            return _kind_of_checkpoint(str(path))
+        if path.exists():
+            return _refuse_file(path)
+        if os.sep not in str(source) and _is_preset_name(str(source)):
+            return "keras_hub"
+        raise UserError(
+            f"no folder {path} to read weights from; wanted "
+            + ", ".join(DESCRIPTIONS.values())
+        )
+    if any((path / name).is_file() for name in ("run.json", "settings.yaml")):
+        return "tfbert"
+    if (path / "config.json").is_file():
+        return _kind_of_config(path)
+    checkpoints = checkpoint_prefixes(path)
+    if checkpoints:
+        return _kind_of_checkpoint(checkpoints[0])
+    raise UserError(
+        f"{path} has no config.json and no checkpoint (*.index); wanted "
+        + ", ".join(DESCRIPTIONS.values())
+    )
+
+
+def _refuse_file(path: Path) -> str:
+    if path.suffix in (".bin", ".pt", ".pth", ".pkl", ".pickle"):
+        raise UserError(
+            f"{path} is a pickle, which may run any code when it is read; "
+            "give a folder with model.safetensors"
+        )
+    raise UserError(
+        f"{path} is a file; give the folder that it is in, or the prefix of a "
+        "TensorFlow checkpoint (bert_model.ckpt)"
+    )
+
+
+def _is_preset_name(name: str) -> bool:
+    from tfbert.converters import keras_hub
+
+    return keras_hub.is_preset_name(name)
+
+
+def _kind_of_config(path: Path) -> str:
+    if {"registered_name", "class_name"} & set(read_json(path / "config.json")):
+        return "keras_hub"
+    weights = path / "model.safetensors"
+    if (path / "checkpoints").is_dir():
+        return "tfbert"
+    if weights.is_file():
+        names = read_header(weights)[0]
+        ours = any(name.startswith("encoder/") for name in names)
+        return "tfbert" if ours else "huggingface"
+    foreign = (weights.name + INDEX_SUFFIX, "pytorch_model.bin")
+    if any((path / name).is_file() for name in foreign):
+        return "huggingface"
+    if list(path.glob("pytorch_model*.bin*")):
+        return "huggingface"
+    raise UserError(
+        f"{path} holds no weights: it has a config.json, and neither "
+        "model.safetensors nor checkpoints/step-*/model.safetensors"
+    )
+
+
+def checkpoint_prefixes(folder: Path) -> list[str]:
+    """The TensorFlow checkpoints in a folder, as prefixes, sorted."""
+    return sorted(
+        str(path).removesuffix(".index") for path in folder.glob("*.index")
+    )
+
+
+def _kind_of_checkpoint(prefix: str) -> str:
+    from tfbert.converters import checkpoint_files
+
+    names = checkpoint_files.list_names(prefix)
+    objects = any(name.endswith("/VARIABLE_VALUE") for name in names)
+    return "model_garden" if objects else "google"
+
+
+def _module(kind: str) -> ModuleType:
+    return importlib.import_module(READERS[kind])
+
+
+def read(source: str | os.PathLike) -> PortableModel:
+    """Reads weights, config and tokenizer from any source.
+
+    Raises:
+      UserError: the source is none of the formats, or is broken.
+    """
+    return read_as(detect(source), Path(source))
+
+
+def read_as(kind: str, path: Path) -> PortableModel:
+    """Reads a source whose format is known."""
+    return _module(kind).read(path)
+
+
+def write(
+    model: PortableModel,
+    kind: str,
+    folder: str | os.PathLike,
+    finish: Callable[[Path, PortableModel], None] | None = None,
+) -> PortableModel:
+    """Writes a model; the folder appears whole or not at all.
+
+    Args:
+      model: what is written.
+      kind: one of WRITERS.
+      folder: may not exist yet.
+      finish: called with the folder, still under a temporary name, and the
+        model as written; what it raises leaves nothing behind.
+
+    Returns:
+      The model with the map of names that was used.
+
+    Raises:
+      UserError: the folder exists, or the format cannot hold the model.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise UserError(f"{folder} exists already; give a new folder")
+    if kind not in WRITERS:
+        raise UserError(
+            f"wanted a format of {', '.join(WRITERS)} to write, got {kind!r}"
+        )
+    with atomic.folder(folder) as temporary:
+        written = _module(kind).write(model, temporary)
+        if finish is not None:
+            finish(temporary, written)
+    return written
+
+
+def encoder_only(model: PortableModel) -> PortableModel:
+    """The model without its heads."""
+    heads = set(PARTS) - {"pooler"}
+    return dataclasses.replace(
+        model,
+        task="encoder",
+        labels=None,
+        tensors={
+            name: value
+            for name, value in model.tensors.items()
+            if part_of(name) not in heads
+        },
+    )

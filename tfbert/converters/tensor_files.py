@@ -1,0 +1,199 @@
+"""Safetensors from anybody: one file, or shards with an index.
+
+The header is read and checked by ourselves before a tensor is: its length,
+every range of bytes, and that ranges neither overlap nor end behind the file
+(the format, https://github.com/huggingface/safetensors#format).
+"""
+
+import json
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+
+from tfbert.errors import UserError
+
+INDEX_SUFFIX = ".index.json"
+# What the format itself allows.
+_MAX_HEADER = 100_000_000
+_DTYPES = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    # NumPy has no such type; see _values.
+    "BF16": np.dtype("<u2"),
+    "I64": np.dtype("<i8"),
+    "I32": np.dtype("<i4"),
+    "I16": np.dtype("<i2"),
+    "I8": np.dtype("i1"),
+    "U8": np.dtype("u1"),
+    "BOOL": np.dtype("?"),
+}
+
+
+def read_header(path: Path) -> tuple[dict, int]:
+    """The header of a safetensors file, and where its data begin.
+
+    Raises:
+      UserError: the file is cut short, or its header claims what is not so.
+    """
+    try:
+        size = path.stat().st_size
+        with open(path, "rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if size < 8 or length > min(_MAX_HEADER, size - 8):
+                raise UserError(
+                    f"{path} is not a whole safetensors file: it has {size} "
+                    f"bytes and claims a header of {length}"
+                )
+            header = json.loads(stream.read(length))
+    except OSError as error:
+        raise UserError(
+            f"cannot read the weights {path}: {error.strerror}"
+        ) from error
+    except ValueError as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"{path}: the header of the safetensors file is not JSON "
+            f"({error}); copy the file again"
+        ) from error
+    if not isinstance(header, dict):
+        raise UserError(f"{path}: the header is no JSON object")
+    header.pop("__metadata__", None)
+    _check_header(path, header, size - 8 - length)
+    return header, 8 + length
+
+
+def _check_header(path: Path, header: dict, num_bytes: int) -> None:
+    ranges = []
+    for name, about in header.items():
+        try:
+            dtype, shape = about["dtype"], about["shape"]
+            start, end = about["data_offsets"]
+            whole = [start, end, *shape]
+            sound = all(type(n) is int and n >= 0 for n in whole)
+        except (KeyError, TypeError, ValueError):
+            sound = False
+        if not sound:
+            raise UserError(f"{path}: the header's entry {name!r} is broken")
+        if dtype not in _DTYPES:
+            raise UserError(
+                f"{path}: {name} is of the kind {dtype}, which BERT does not "
+                "use; save the weights as F32"
+            )
+        if end - start != math.prod(shape) * _DTYPES[dtype].itemsize:
+            raise UserError(
+                f"{path}: {name} claims shape {shape} of {dtype} in "
+                f"{end - start} bytes; the file was tampered with"
+            )
+        ranges.append((start, end, name))
+    ranges.sort()
+    place = 0
+    for start, end, name in ranges:
+        if start != place:
+            raise UserError(
+                f"{path}: {name} begins at byte {start} where the one before "
+                f"ends at {place}; the file was tampered with"
+            )
+        place = end
+    if place != num_bytes:
+        raise UserError(
+            f"{path} is not a whole safetensors file: the header claims "
+            f"{place} bytes of tensors, the file has {num_bytes}"
+        )
+
+
+def read_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """All tensors of a safetensors file; bfloat16 becomes float32.
+
+    Raises:
+      UserError: the file is missing, cut short, or contradicts itself.
+    """
+    path = Path(path)
+    header, start = read_header(path)
+    if not header:
+        raise UserError(f"{path} holds no tensors")
+    data = np.fromfile(path, np.uint8, offset=start)
+    return {name: _values(data, about) for name, about in header.items()}
+
+
+def _values(data: np.ndarray, about: dict) -> np.ndarray:
+    begin, end = about["data_offsets"]
+    value = data[begin:end].view(_DTYPES[about["dtype"]])
+    if about["dtype"] == "BF16":
+        # Bfloat16 is the upper half of a float32.
+        value = (value.astype(np.uint32) << 16).view(np.float32)
+    return value.reshape(about["shape"])
+
+
+def read_sharded(index: str | os.PathLike) -> dict[str, np.ndarray]:
+    """The tensors of several files, by an index of who has what.
+
+    Raises:
+      UserError: the index is broken, leads out of its folder, or names
+        tensors that the files do not have.
+    """
+    index = Path(index)
+    try:
+        weight_map = json.loads(index.read_text("utf-8"))["weight_map"]
+        files = sorted(set(weight_map.values()))
+    except OSError as error:
+        raise UserError(f"cannot read {index}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{index}: wanted a JSON object with a weight_map of tensor names "
+            f"to file names; reading it failed with {error!r}"
+        ) from error
+    tensors = {}
+    for file in files:
+        path = _beside(index, file)
+        for name, value in read_file(path).items():
+            if weight_map.get(name) != file:
+                raise UserError(
+                    f"{path} has {name}, which {index.name} does not expect "
+                    "there"
+                )
+            tensors[name] = value
+    missing = sorted(set(weight_map) - set(tensors))
+    if missing:
+        raise UserError(
+            f"{index} names tensors that its files do not have: "
+            + ", ".join(missing)
+        )
+    return tensors
+
+
+def _beside(index: Path, file) -> Path:
+    """The path of a shard.
+
+    Raises:
+      UserError: it is not a plain name of a file in the index's folder.
+    """
+    folder = index.parent.resolve()
+    if (
+        not isinstance(file, str)
+        or Path(file).name != file
+        or "\\" in file
+        or not file.endswith(".safetensors")
+        or (folder / file).resolve().parent != folder
+        and not _is_hub_cache(folder / file)
+    ):
+        raise UserError(
+            f"{index} leads to {file!r}: shards have to be .safetensors files "
+            "in the same folder"
+        )
+    return folder / file
+
+
+def _is_hub_cache(path: Path) -> bool:
+    """Whether a link leads where Hugging Face's cache keeps its files.
+
+    There snapshots/REVISION/NAME links to ../../blobs/HASH.
+    """
+    blobs = path.parent.parent.parent / "blobs"
+    return (
+        path.parent.parent.name == "snapshots"
+        and path.resolve().parent == blobs.resolve()
+    )

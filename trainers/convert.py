@@ -1,0 +1,239 @@
+"""`tfbert convert SOURCE --output DIR --to KIND`: weights in and out."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from tfbert.errors import UserError
+from trainers import command
+
+EXAMPLE = "tfbert convert runs/mini --output hf/mini --to huggingface"
+REPORT_FILE = "convert.json"
+README_FILE = "README.md"
+# Largest difference between our code and the neighbour's, relative to the
+# largest output: float32 rounding through 24 layers stays below it.
+TOLERANCE = 1e-4
+_FORMATS = ("huggingface", "keras_hub", "google", "tfbert")
+
+
+def build_parser() -> command.Parser:
+    """The options of `tfbert convert`."""
+    parser = command.make_parser(
+        "convert",
+        "Reads weights, config and tokenizer of a run of tfbert, a Hugging "
+        "Face or sentence-transformers folder, a keras-hub preset, or a "
+        "checkpoint of google-research/bert or Model Garden, and writes them "
+        "in another format, heads and label names included. Prints the map of "
+        "names, and runs both sides where their packages are installed.",
+        EXAMPLE,
+    )
+    add = parser.add_argument
+    add("source", help="folder, checkpoint prefix or keras-hub preset name")
+    add("--output", required=True, help="folder that is made")
+    add("--to", choices=_FORMATS, default="tfbert", help="format to write")
+    add(
+        "--encoder_only",
+        action="store_true",
+        help="leave heads out, for formats that have no place for them",
+    )
+    add(
+        "--case",
+        choices=("as_source", "uncased", "cased"),
+        default="as_source",
+        help="say it where the source does not (Google's checkpoints)",
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the verb."""
+    args = build_parser().parse_args(argv)
+    report = convert(
+        args.source, args.output, args.to, args.encoder_only, args.case
+    )
+    console = command.console
+    for line in _map(report):
+        console.print(line, markup=False)
+    for note in report["notes"]:
+        console.print(f"note: {note}", markup=False)
+    for check in report["checks"]:
+        console.print(_check_line(check), markup=False)
+    console.print(
+        f"written: {args.output} ({report['to']}); report in "
+        f"{Path(args.output) / REPORT_FILE}",
+        markup=False,
+    )
+
+
+def convert(
+    source: str,
+    output: str,
+    to: str,
+    encoder_only: bool = False,
+    case: str = "as_source",
+) -> dict:
+    """Converts; returns the report that is in the folder as convert.json.
+
+    Args:
+      source: folder, prefix of a checkpoint, or name of a preset.
+      output: folder that is made, whole or not at all.
+      to: format to write.
+      encoder_only: whether heads are left out.
+      case: "uncased" or "cased" replaces what the source says or seems.
+
+    Raises:
+      UserError: the source is broken, the format cannot hold the model, or
+        the neighbour's code computes something else from what was written.
+    """
+    from tfbert.converters import sources
+
+    if Path(output).exists():
+        raise UserError(f"{output} exists already; give a new folder")
+    model = sources.read(source)
+    command.console.print(
+        f"{source}: {sources.DESCRIPTIONS[model.kind]}, {model.task}",
+        markup=False,
+    )
+    if encoder_only:
+        model = sources.encoder_only(model)
+    if case != "as_source" and model.vocabulary is not None:
+        vocabulary = dataclasses.replace(
+            model.vocabulary, lowercase=case == "uncased"
+        )
+        model = dataclasses.replace(model, vocabulary=vocabulary)
+    report = {}
+
+    def finish(folder: Path, written) -> None:
+        report.update(_report(model, written, to))
+        report["checks"] = _checks(source, model, written, to, folder)
+        text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+        (folder / REPORT_FILE).write_text(text, "utf-8")
+        (folder / README_FILE).write_text(_readme(report), "utf-8")
+
+    sources.write(model, to, output, finish)
+    return report
+
+
+def _report(model, written, to: str) -> dict:
+    return {
+        "source": str(model.source),
+        "from": model.kind,
+        "to": to,
+        "task": model.task,
+        "config": written.config.to_dict(),
+        "labels": list(model.labels) if model.labels else None,
+        "notes": list(written.notes),
+        "names": _names(model, written),
+    }
+
+
+def _names(model, written) -> list[dict]:
+    """The map: names at the source, ours, and at the target."""
+    read = {row.ours: row for row in model.rows}
+    rows = []
+    for row in written.rows:
+        came = read.get(row.ours)
+        rows.append(
+            {
+                "source": list(came.theirs) if came else [],
+                "ours": row.ours,
+                "target": list(row.theirs),
+                "read": came.form if came else "new",
+                "written": row.form,
+                "shape": list(row.shape),
+            }
+        )
+    return rows
+
+
+def _checks(source, model, written, to: str, folder: Path) -> list[dict]:
+    """Runs both sides on one batch.
+
+    Raises:
+      UserError: what was written computes something else.
+    """
+    from tfbert.converters import peers, sources
+
+    batch = peers.example_batch(model)
+    ours = ("tfbert", peers.our_outputs(written, batch))
+    again = sources.read_as(to, folder)
+    comparisons = [
+        peers.compare(
+            ("tfbert, read back", peers.our_outputs(again, batch)), ours, batch
+        )
+    ]
+    theirs = peers.peer_outputs(to, folder, written, batch)
+    if theirs is not None:
+        name = f"{peers.version(to)}, target"
+        comparisons.append(peers.compare((name, theirs), ours, batch))
+    for comparison in comparisons:
+        if comparison.relative > TOLERANCE:
+            raise UserError(
+                f"{comparison.first} computes something else than tfbert from "
+                f"what was written: {comparison.differences}; nothing was "
+                "kept. This is a fault; please report it"
+            )
+    theirs = peers.peer_outputs(model.kind, Path(source), model, batch)
+    if theirs is not None:
+        name = f"{peers.version(model.kind)}, source"
+        comparisons.append(peers.compare(ours, (name, theirs), batch))
+    checks = [dataclasses.asdict(item) for item in comparisons]
+    if to in peers.PACKAGES and len(comparisons) == 1:
+        checks.append(
+            {"skipped": f"{peers.PACKAGES[to]} is not installed (or torch)"}
+        )
+    return checks
+
+
+def _check_line(check: dict) -> str:
+    if "skipped" in check:
+        return f"check skipped: {check['skipped']}"
+    worst = max(check["differences"].values(), default=0.0)
+    names = ", ".join(check["differences"])
+    return (
+        f"check: {check['first']} against {check['second']}: largest "
+        f"difference {worst:.2g} ({names})"
+    )
+
+
+def _block(name: str) -> int | None:
+    """The number of the block that a tensor of ours is in."""
+    part = name.split("/")[1]
+    return int(part[6:]) if part.startswith("block_") else None
+
+
+def _map(report: dict) -> list[str]:
+    """The map of names, a line each; block 0 stands for all blocks."""
+    blocks = report["config"]["num_hidden_layers"]
+    lines = [
+        f"{report['from']} -> ours -> {report['to']}, "
+        f"{len(report['names'])} tensors (block 0 stands for all {blocks}; "
+        f"{REPORT_FILE} has each):"
+    ]
+    for name in report["names"]:
+        if _block(name["ours"]):
+            continue
+        shape = "x".join(map(str, name["shape"]))
+        source = " + ".join(name["source"]) or "(new)"
+        target = " + ".join(name["target"])
+        lines.append(f"  {source} -> {name['ours']} [{shape}] -> {target}")
+    return lines
+
+
+def _readme(report: dict) -> str:
+    lines = [
+        "# Converted weights",
+        "",
+        f"From `{report['source']}` ({report['from']}) to {report['to']} by "
+        f"`tfbert convert`. Task: {report['task']}.",
+        "",
+    ]
+    lines += [f"- {note}" for note in report["notes"]]
+    lines += [f"- {_check_line(check)}" for check in report["checks"]]
+    lines += ["", f"Every name and shape is in `{REPORT_FILE}`.", ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))
