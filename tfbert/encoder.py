@@ -1,8 +1,11 @@
 """BertEncoder: embeddings, blocks, pooler."""
 
+import functools
+
 import keras
 from keras import ops
 
+from tfbert import kernels
 from tfbert.config import BertConfig
 from tfbert.layers.bert_layer import BertLayer
 from tfbert.layers.dense import Dense
@@ -31,6 +34,12 @@ class BertEncoder(BertLayer):
       dtype: Keras dtype or policy, for example "mixed_bfloat16".
       seed: of the initial weights.
       name: first part of every variable's name.
+
+    Attributes:
+      recompute: keep only each block's input for the backward pass and
+        compute what is inside of the block again (Chen et al. 2016,
+        "Training deep nets with sublinear memory cost", section 3). Dropout
+        is a function of its seed, so that the gradient is the same.
     """
 
     def __init__(
@@ -41,6 +50,7 @@ class BertEncoder(BertLayer):
         name: str = "encoder",
     ):
         super().__init__(config, seed=seed, dtype=dtype, name=name)
+        self.recompute = False
         policy = self.dtype_policy
         self.embeddings = Embeddings(config, seed=seed, dtype=policy)
         self.blocks = [
@@ -105,7 +115,10 @@ class BertEncoder(BertLayer):
         )  # [B, S, H]
         bias = self._attention_bias(inputs)  # [B, 1, 1 or S, S]
         for block in self.blocks:
-            x = block(x, bias, **draw)
+            run = functools.partial(block, **draw)
+            if self.recompute and training:
+                run = kernels.recompute(run)
+            x = run(x, bias)
         if self.final_layer_norm is not None:
             x = self.final_layer_norm(x)
         pooled = ops.tanh(self.pooler(x[:, 0]))

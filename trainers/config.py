@@ -80,9 +80,12 @@ class OptimizationSettings:
       steps: updates in all.
       learning_rate: peak, reached at the end of warm-up.
       warmup_steps: steps of linear warm-up.
+      warmup_share: warm-up as a share of all steps, in the place of
+        warmup_steps.
       schedule: how the rate falls after warm-up, to reach its end at `steps`:
-        linear, cosine, polynomial (square) or inverse_sqrt.
-      optimizer: adamw, or lamb for very large batches.
+        linear, cosine, polynomial (square), inverse_sqrt or one_cycle.
+      optimizer: adamw; for very large batches lamb, or nvlamb, which divides
+        the gradient by its norm in the place of clipping.
       layer_decay: factor between the learning rates of a layer and of the
         layer below it; 1: the same rate for all.
       weight_decay: decoupled decay; biases and layer norms are excluded.
@@ -90,6 +93,8 @@ class OptimizationSettings:
       beta_2: decay of the second moment.
       epsilon: added to the square root of the second moment.
       clip_norm: largest global norm of the gradient; null: no limit.
+      average_decay: of a moving average of the weights, such as 0.999, which
+        is then evaluated, exported and fine-tuned; null: none.
     """
 
     batch_size: int = 256
@@ -97,16 +102,18 @@ class OptimizationSettings:
     steps: int = 1000
     learning_rate: float = 1e-4
     warmup_steps: int = 100
-    schedule: Literal["linear", "cosine", "polynomial", "inverse_sqrt"] = (
-        "linear"
-    )
-    optimizer: Literal["adamw", "lamb"] = "adamw"
+    warmup_share: float | None = None
+    schedule: Literal[
+        "linear", "cosine", "polynomial", "inverse_sqrt", "one_cycle"
+    ] = "linear"
+    optimizer: Literal["adamw", "lamb", "nvlamb"] = "adamw"
     layer_decay: float = 1.0
     weight_decay: float = 0.01
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-6
     clip_norm: float | None = 1.0
+    average_decay: float | None = None
 
 
 @dataclasses.dataclass
@@ -143,8 +150,12 @@ class RuntimeSettings:
       stall_timeout: seconds without a sign of life, or in one step, after
         which a worker counts as stalled and the run ends; at least ten times
         the median step.
-      precision: float32, or bfloat16 for mixed precision.
+      precision: float32, or for mixed precision bfloat16, or float16 with a
+        loss scale that adapts.
       xla: compile forward and backward pass with XLA.
+      recompute: keep one activation for each encoder block and compute the
+        others again in the backward pass; less memory, a third more time.
+      all_reduce_dtype: in which gradients travel between replicas.
       steps_per_loop: steps between two looks of Python (progress, signals).
       evaluate_every: steps between evaluations on held-out data.
       checkpoint_every: steps between checkpoints.
@@ -175,8 +186,10 @@ class RuntimeSettings:
     devices: int | None = None
     start_timeout: float = 600.0
     stall_timeout: float = 45.0
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
     xla: bool = False
+    recompute: bool = False
+    all_reduce_dtype: Literal["float32", "bfloat16"] = "float32"
     steps_per_loop: int = 1
     evaluate_every: int = 1000
     checkpoint_every: int = 1000
@@ -194,9 +207,9 @@ class RuntimeSettings:
     @property
     def dtype(self) -> str:
         """The Keras dtype policy of the precision."""
-        return {"float32": "float32", "bfloat16": "mixed_bfloat16"}[
-            self.precision
-        ]
+        if self.precision == "float32":
+            return "float32"
+        return f"mixed_{self.precision}"
 
 
 def check_positive(settings, section: str, *names: str) -> None:
@@ -222,6 +235,12 @@ def add_settings(parser: Parser, settings_class: type) -> None:
     for field in dataclasses.fields(settings_class):
         if dataclasses.is_dataclass(field.type):
             parser.add_class_arguments(field.type, field.name)
+        elif field.type is bool:
+            parser.add_argument(
+                f"--{field.name}",
+                action="store_true",
+                help=field.metadata.get("help", ""),
+            )
         else:
             parser.add_argument(
                 f"--{field.name}",

@@ -125,16 +125,25 @@ class Guard(keras.callbacks.Callback):
         values = {name: float(value) for name, value in logs.items()}
         first = step - self._runtime.steps_per_loop + 1
         if values.get("skipped"):
-            self._on_skipped(first, step)
+            self._on_skipped(first, step, values.get("loss_scale"))
             return
         self._skipped = 0
+        if values.get("overflow"):
+            # A loss scale that comes down says nothing of the data.
+            return
         if self._runtime.spike.action != "off":
             self._on_values(first, step, values)
 
-    def _on_skipped(self, first: int, last: int) -> None:
+    def _on_skipped(
+        self, first: int, last: int, loss_scale: float | None
+    ) -> None:
         self._skipped += 1
         action, limit = self._runtime.on_nan, self._runtime.max_skipped
         reason = "the gradient is not finite"
+        cure = "lower optimization.learning_rate"
+        if loss_scale is not None:
+            reason += f" at the smallest loss scale, {loss_scale:g}"
+            cure = "give runtime.precision bfloat16 or float32, " + cure
         if self._skipped == 1:
             self._tell(
                 "skipped",
@@ -152,9 +161,8 @@ class Guard(keras.callbacks.Callback):
                 "runtime.max_skipped"
             )
             raise Diverged(
-                f"step {last}: the gradient was not finite ({row}); lower "
-                "optimization.learning_rate, or look at the data with "
-                "`tfbert preview`"
+                f"step {last}: {reason} ({row}); {cure}, or look at the data "
+                "with `tfbert preview`"
             )
 
     def _on_values(self, first: int, last: int, values: dict) -> None:

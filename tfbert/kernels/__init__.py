@@ -14,6 +14,7 @@ if keras.backend.backend() == "tensorflow":
         dense,
         dropout,
         gelu,
+        recompute,
         take_rows,
         vocabulary_losses,
     )
@@ -23,6 +24,7 @@ else:
         dense,
         dropout,
         gelu,
+        recompute,
         take_rows,
         vocabulary_losses,
     )
@@ -32,6 +34,7 @@ __all__ = [
     "dense",
     "dropout",
     "gelu",
+    "recompute",
     "take_rows",
     "vocabulary_losses",
 ]

@@ -87,6 +87,17 @@ def gelu(x):
     return ops.gelu(x, approximate=False)
 
 
+def recompute(function):
+    """Returns `function`, with its gradient from its inputs alone.
+
+    What is inside is computed again in the backward pass and not kept.
+
+    Args:
+      function: tensors -> tensor, the same each time; it may use variables.
+    """
+    return keras.remat(function)
+
+
 def adam_step(variable, first, second, gradient, rate, options):
     """Adam's update of one variable and its moments, in place.
 

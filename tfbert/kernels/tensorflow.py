@@ -138,6 +138,9 @@ def vocabulary_losses(hidden, table, bias, labels):
     return tf.reshape(losses, shape), tf.reshape(answers, shape)
 
 
+recompute = tf.recompute_grad
+
+
 def dense(gradient):
     """IndexedSlices are made dense: rows of one index are summed."""
     return tf.convert_to_tensor(gradient)
