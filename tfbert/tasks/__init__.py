@@ -2,12 +2,14 @@
 
 from tfbert.tasks.classification import ClassificationTask
 from tfbert.tasks.pretraining import PretrainingTask
+from tfbert.tasks.question_answering import QuestionAnsweringTask
 from tfbert.tasks.task import Task
 from tfbert.tasks.token_labelling import TokenLabellingTask
 
 __all__ = [
     "ClassificationTask",
     "PretrainingTask",
+    "QuestionAnsweringTask",
     "Task",
     "TokenLabellingTask",
 ]

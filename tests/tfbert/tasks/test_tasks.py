@@ -9,6 +9,7 @@ from tfbert.optimizers import AdamW
 from tfbert.tasks import (
     ClassificationTask,
     PretrainingTask,
+    QuestionAnsweringTask,
     Task,
     TokenLabellingTask,
 )
@@ -22,6 +23,8 @@ def make_task(kind, dtype=None):
         return ClassificationTask(CONFIG, 3, dtype=dtype)
     if kind == "token_labelling":
         return TokenLabellingTask(CONFIG, 3, dtype=dtype)
+    if kind == "question_answering":
+        return QuestionAnsweringTask(CONFIG, dtype=dtype)
     return PretrainingTask(CONFIG, kind == "next_sentence", dtype=dtype)
 
 
@@ -33,10 +36,19 @@ def make_batch(task, rows=4, seed=0, **lengths):
         value = rng.integers(0, high, spec.shape)
         batch[name] = tf.constant(value, spec.dtype)
     batch["input_mask"] = tf.ones_like(batch["input_ids"])
+    if "start_positions" in batch:
+        # Answers stand in the second text.
+        batch["segment_ids"] = tf.ones_like(batch["input_ids"])
     return batch
 
 
-KINDS = ("pretraining", "next_sentence", "classification", "token_labelling")
+KINDS = (
+    "pretraining",
+    "next_sentence",
+    "classification",
+    "question_answering",
+    "token_labelling",
+)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
