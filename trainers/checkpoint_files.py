@@ -113,7 +113,9 @@ def read_verified(path: Path) -> dict[str, dict[str, np.ndarray]]:
     except (OSError, KeyError, ValueError, TypeError, SafetensorError) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(f"{path} cannot be read: {error!r}") from error
+        raise UserError(
+            f"{path} cannot be read: {type(error).__name__}: {error}"
+        ) from error
 
 
 def read_state(path: Path) -> dict:
@@ -128,7 +130,9 @@ def read_state(path: Path) -> dict:
             raise TypeError(f"wanted an object, got {type(state).__name__}")
         return state
     except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{path} cannot be read: {error!r}") from error
+        raise UserError(
+            f"{path} cannot be read: {type(error).__name__}: {error}"
+        ) from error
 
 
 def describe_file(path: Path) -> dict:

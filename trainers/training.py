@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfbert.converters import building, resizing, sources
 from tfbert.optimizers import OPTIMIZERS, SCHEDULES
 from tfbert.tasks.task import Task
+from trainers import limits
 from trainers.callbacks import MetricsLog, ProgressBar, TensorBoardLog
 from trainers.command import console
 from trainers.distribution import Distribution
@@ -155,7 +156,8 @@ def train(
         run_facts(settings, about),
         row_ids,
     )
-    return run.run()
+    with limits.explained():
+        return run.run()
 
 
 def _watchers(run_dir, runtime, total, title, distribution, vitals) -> list:
