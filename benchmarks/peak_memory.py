@@ -38,7 +38,8 @@ def main() -> None:
     table = rich.table.Table(
         title=f"Peak memory of pretraining: batch {arguments.batch_size}, "
         f"sequence {arguments.sequence_length}, {arguments.precision}, "
-        f"{arguments.steps} steps, {os.cpu_count()} cores"
+        + ("recompute, " if arguments.recompute else "")
+        + f"{arguments.steps} steps, {os.cpu_count()} cores"
     )
     table.add_column("model")
     for name in ("parameters", "peak GB", "16 bytes each GB", "seconds"):
@@ -64,6 +65,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument(
         "--precision", choices=("float32", "bfloat16"), default="float32"
+    )
+    parser.add_argument(
+        "--recompute",
+        action="store_true",
+        help="compute activations again in the backward pass",
     )
     return parser.parse_args()
 
@@ -98,6 +104,7 @@ def measure(size: str, records: Path, folder: Path, arguments) -> list[str]:
         ("--optimization.steps", arguments.steps),
         ("--optimization.warmup_steps", 1),
         ("--runtime.precision", arguments.precision),
+        ("--runtime.recompute", str(arguments.recompute).lower()),
         ("--runtime.strategy", "one_device", "--runtime.run_dir", run_dir),
     )
     parameters = RunFolder(run_dir).num_parameters
