@@ -44,12 +44,15 @@ class TextWords(NamedTuple):
       pieces: int32 [B, None, None], the pieces of each word.
       words: string, as in the text.
       starts, ends: int64, half-open spans in characters (code points).
+      byte_starts, byte_ends: int64, the same spans in bytes.
     """
 
     pieces: tf.RaggedTensor
     words: tf.RaggedTensor
     starts: tf.RaggedTensor
     ends: tf.RaggedTensor
+    byte_starts: tf.RaggedTensor
+    byte_ends: tf.RaggedTensor
 
 
 class SentenceTokenizer(tf.Module):
@@ -122,6 +125,8 @@ class SentenceTokenizer(tf.Module):
             by_text(words),
             by_text(tf.gather(tokens.character_starts.values, first)),
             by_text(tf.gather(tokens.character_ends.values, last)),
+            by_text(starts),
+            by_text(ends),
         )
 
     def windows(

@@ -83,9 +83,9 @@ class RoleExamples:
 
 def read_roles(
     path: str | os.PathLike,
-    token_column: int = 3,
-    predicate_column: int = 5,
-    first_role_column: int = 7,
+    token_column: int = 0,
+    predicate_column: int = 1,
+    first_role_column: int = 2,
 ) -> RoleExamples:
     """Reads a file of tab columns, or of JSON Lines (.jsonl).
 

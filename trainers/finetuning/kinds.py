@@ -8,6 +8,8 @@ from trainers.finetuning.kind import Kind
 
 KINDS = {
     "classification": "trainers.finetuning.classification:Classification",
+    "token_labelling": "trainers.finetuning.token_labelling:TokenLabelling",
+    "role_labelling": "trainers.finetuning.role_labelling:RoleLabelling",
 }
 
 

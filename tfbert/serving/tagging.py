@@ -1,0 +1,179 @@
+"""Words -> tags and spans inside a graph: what labels and roles share.
+
+Legend: B sentences, R rows (windows), S sequence, W words, N spans, C tags.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfbert.sentence_windows import SentenceTokenizer
+from tfbert.tag_decoding import decode
+
+# Of a text no more is read: an answer for every word takes memory for every
+# word.
+MAX_TEXT_BYTES = 32768
+
+# Words of a request, padded with "".
+WORDS = tf.TensorSpec([None, None], tf.string)
+
+# Windows that one forward pass computes: enough to keep the processor busy,
+# few enough that a long text does not exhaust the memory.
+_ROWS_AT_ONCE = 64
+
+
+class Tagged(NamedTuple):
+    """Tags of words, RaggedTensors [B, None].
+
+    Attributes:
+      tags: int32, legal where the tags are BIO.
+      scores: float32, the probability of each tag on its own.
+    """
+
+    tags: tf.RaggedTensor
+    scores: tf.RaggedTensor
+
+
+class Spans(NamedTuple):
+    """Spans of words, RaggedTensors [B, None].
+
+    Attributes:
+      tags: int32, the tag that begins each span.
+      firsts, lasts: int64, its first and last word.
+      scores: float32, mean score of its words.
+    """
+
+    tags: tf.RaggedTensor
+    firsts: tf.RaggedTensor
+    lasts: tf.RaggedTensor
+    scores: tf.RaggedTensor
+
+
+class Tagger(tf.Module):
+    """Gives each word of a sentence its tag.
+
+    Args:
+      task: a TokenLabellingTask.
+      tokenizer: the Tokenizer that it was trained with.
+      opener: of `tag_decoding.openers`, int32 [C].
+      max_length: longest row in tokens; longer sentences take several.
+    """
+
+    def __init__(self, task, tokenizer, opener: np.ndarray, max_length: int):
+        super().__init__(name="tagger")
+        self._task = task
+        self.sentences = SentenceTokenizer(tokenizer)
+        self._opener = opener
+        self._max_length = max_length
+
+    def logits(
+        self, pieces: tf.RaggedTensor, marked: tf.Tensor | None = None
+    ) -> tf.RaggedTensor:
+        """The logits of each word's tags.
+
+        Args:
+          pieces: int32 [B, None, None], of sentences, words, pieces.
+          marked: integers [B], a word that is marked in each sentence.
+
+        Returns:
+          float32 [B, None, C].
+        """
+        windows = self.sentences.windows(pieces, self._max_length, marked)
+        logits = self._forward(windows.batch)  # [R, S, C]
+        places = tf.stack([windows.rows.values, windows.columns.values], 1)
+        return windows.rows.with_values(tf.gather_nd(logits, places))
+
+    def tag(self, logits: tf.RaggedTensor) -> Tagged:
+        """The best legal tags for logits float32 [B, None, C]."""
+        lengths = logits.row_lengths()
+        dense = logits.to_tensor()  # [B, W, C]
+        tags = decode(dense, lengths, self._opener)
+        flat = tf.boolean_mask(tags, tf.sequence_mask(lengths))  # [W]
+        probabilities = tf.nn.softmax(logits.values)
+        return Tagged(
+            logits.with_values(flat),
+            logits.with_values(tf.gather(probabilities, flat, batch_dims=1)),
+        )
+
+    def spans(self, tagged: Tagged) -> Spans:
+        """The spans of legal BIO tags, in the order of the text."""
+        tags = tagged.tags.values  # [W]
+        inside = tf.gather(tf.constant(self._opener >= 0), tags)
+        # Tag 0 is O.
+        begins = (tags > 0) & ~inside
+        first = tf.where(begins)[:, 0]  # [N]
+        number = tf.maximum(tf.cumsum(tf.cast(begins, tf.int32)) - 1, 0)
+        size = tf.size(first)
+
+        def total(values):
+            values = tf.where(tags > 0, values, 0)
+            return tf.math.unsorted_segment_sum(values, number, size)
+
+        lengths = total(tf.ones_like(tags))
+        scores = total(tagged.scores.values) / tf.cast(lengths, tf.float32)
+        sentence = tf.gather(tagged.tags.value_rowids(), first)
+        place = first - tf.gather(tagged.tags.row_splits, sentence)
+        parts = (
+            tf.gather(tags, first),
+            place,
+            place + tf.cast(lengths, tf.int64) - 1,
+            scores,
+        )
+        return Spans(
+            *(
+                tf.RaggedTensor.from_value_rowids(
+                    part, sentence, tagged.tags.nrows(), validate=False
+                )
+                for part in parts
+            )
+        )
+
+    def _forward(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Logits [R, S, C], some rows at a time."""
+        rows = tf.shape(batch["input_ids"])[0]
+        # One part at least: of no rows too the logits have the right shape.
+        parts = tf.maximum(-(-rows // _ROWS_AT_ONCE), 1)
+        shape = [None, None, len(self._opener)]
+        array = tf.TensorArray(
+            tf.float32, parts, infer_shape=False, element_shape=shape
+        )
+
+        def body(part, array):
+            first = part * _ROWS_AT_ONCE
+            some = {
+                name: value[first : first + _ROWS_AT_ONCE]
+                for name, value in batch.items()
+            }
+            logits = self._task(some, training=False)["logits"]
+            return part + 1, array.write(part, logits)
+
+        _, array = tf.while_loop(lambda part, _: part < parts, body, (0, array))
+        logits = array.concat()
+        logits.set_shape(shape)
+        return logits
+
+
+def words_of(words: tf.Tensor) -> tf.RaggedTensor:
+    """Words [B, W], padded with "" at the end, as a RaggedTensor [B, None].
+
+    An empty word before the last is a word.
+    """
+    place = tf.range(1, tf.shape(words)[1] + 1)[None]
+    lengths = tf.reduce_max(tf.where(words == "", 0, place), axis=1)
+    # Of no words the maximum is the smallest integer.
+    lengths = tf.maximum(lengths, 0)
+    return tf.RaggedTensor.from_tensor(words, lengths=lengths)
+
+
+def padded(values: tf.RaggedTensor, filler) -> tf.Tensor:
+    """A dense tensor; integers become int32."""
+    if values.dtype == tf.int64:
+        values = tf.cast(values, tf.int32)
+    return values.to_tensor(filler)
+
+
+def pick(values: tf.RaggedTensor, places: tf.RaggedTensor) -> tf.RaggedTensor:
+    """`values[b, places[b, i]]` for all places [B, None]."""
+    starts = tf.gather(values.row_splits, places.value_rowids())
+    return places.with_values(tf.gather(values.values, starts + places.values))

@@ -1,0 +1,163 @@
+"""Graphs that label the words of a text, or words that are apart already.
+
+Legend: B texts, W words, N spans.
+"""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from tfbert.sentence_windows import TextWords
+from tfbert.serving.embedding import embed_function
+from tfbert.serving.servable import Servable, on_text
+from tfbert.serving.tagging import (
+    MAX_TEXT_BYTES,
+    WORDS,
+    Spans,
+    Tagged,
+    Tagger,
+    padded,
+    pick,
+    words_of,
+)
+from tfbert.tag_decoding import openers
+
+
+class TokenLabeller(tf.Module):
+    """The functions behind the signatures of a token labelling model.
+
+    `text` maps `text`, string [B], to
+
+    - `words`, string [B, W], the words that BERT's basic tokenizer finds;
+      `starts` and `ends`, int32 [B, W], their characters (code points), end
+      exclusive; `labels`, string [B, W], and `scores`, float32 [B, W].
+    - of BIO labels, which are always legal, the spans too: `span_labels` and
+      `span_texts`, string [B, N]; `span_starts` and `span_ends`, int32
+      [B, N], in characters; `span_scores`, float32 [B, N], means over words.
+
+    `words` maps `words`, string [B, W] padded with "", to `labels`, `scores`,
+    `span_labels`, `span_scores`, `span_starts` and `span_ends`; the last two
+    count words.
+
+    Rows are filled up with "", -1 and 0. Of a text 32,768 bytes are read.
+
+    Args:
+      task: a TokenLabellingTask.
+      tokenizer: the Tokenizer that it was trained with.
+      labels: names of the tags; with spans, those of `bio_tags`.
+      max_length: longest row in tokens; longer texts take several.
+      has_spans: whether the tags are BIO.
+    """
+
+    def __init__(
+        self,
+        task,
+        tokenizer,
+        labels: Sequence[str],
+        max_length: int,
+        has_spans: bool = True,
+    ):
+        super().__init__(name="token_labeller")
+        self._names = list(labels)
+        self._has_spans = has_spans
+        opener = openers(labels, has_spans)
+        self._tagger = Tagger(task, tokenizer, opener, max_length)
+
+    def text(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Labels the words of texts."""
+        text = tf.strings.substr(text, 0, MAX_TEXT_BYTES)
+        split = self._tagger.sentences.split(text)
+        tagged = self._tagger.tag(self._tagger.logits(split.pieces))
+        answer = {
+            "words": padded(split.words, ""),
+            "starts": padded(split.starts, -1),
+            "ends": padded(split.ends, -1),
+            **self._labels(tagged),
+        }
+        if self._has_spans:
+            spans = self._tagger.spans(tagged)
+            answer.update(self._span_labels(spans))
+            answer.update(span_texts(text, split, spans.firsts, spans.lasts))
+        return answer
+
+    def words(self, words: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Labels words [B, W] that are apart already."""
+        pieces = self._tagger.sentences.pieces(words_of(words))
+        tagged = self._tagger.tag(self._tagger.logits(pieces))
+        answer = self._labels(tagged)
+        if self._has_spans:
+            spans = self._tagger.spans(tagged)
+            answer.update(self._span_labels(spans))
+            answer["span_starts"] = padded(spans.firsts, -1)
+            answer["span_ends"] = padded(spans.lasts + 1, -1)
+        return answer
+
+    def _labels(self, tagged: Tagged) -> dict[str, tf.Tensor]:
+        names = tf.gather(tf.constant(self._names), tagged.tags)
+        return {
+            "labels": padded(names, ""),
+            "scores": padded(tagged.scores, 0),
+        }
+
+    def _span_labels(self, spans: Spans) -> dict[str, tf.Tensor]:
+        # B-X is the tag of a span of X.
+        types = tf.constant([name[2:] for name in self._names])
+        return {
+            "span_labels": padded(tf.gather(types, spans.tags), ""),
+            "span_scores": padded(spans.scores, 0),
+        }
+
+
+def span_texts(
+    text: tf.Tensor,
+    split: TextWords,
+    firsts: tf.RaggedTensor,
+    lasts: tf.RaggedTensor,
+    name: str = "span",
+) -> dict[str, tf.Tensor]:
+    """Text and characters of spans of words, dense.
+
+    Args:
+      text: string [B].
+      split: its words.
+      firsts, lasts: int64 [B, None], first and last word of each span.
+      name: of the outputs.
+
+    Returns:
+      NAME_texts, string, and NAME_starts and NAME_ends, int32, [B, N].
+    """
+    rows = firsts.value_rowids()
+    starts = pick(split.byte_starts, firsts).values
+    length = pick(split.byte_ends, lasts).values - starts
+    texts = tf.strings.substr(tf.gather(text, rows), starts, length)
+    return {
+        f"{name}_texts": padded(firsts.with_values(texts), ""),
+        f"{name}_starts": padded(pick(split.starts, firsts), -1),
+        f"{name}_ends": padded(pick(split.ends, lasts), -1),
+    }
+
+
+def token_labeller(
+    task,
+    tokenizer,
+    labels: Sequence[str],
+    max_length: int,
+    has_spans: bool = True,
+) -> Servable:
+    """A servable with the signatures `serving_default`, `words` and `embed`.
+
+    See TokenLabeller; `serving_default` is its `text`, and `embed` is
+    `embedder`'s.
+    """
+    labeller = TokenLabeller(task, tokenizer, labels, max_length, has_spans)
+
+    @tf.function(input_signature=[WORDS])
+    def of_words(words):
+        return labeller.words(words)
+
+    signatures = {
+        "serving_default": on_text(labeller.text),
+        "words": of_words,
+        "embed": on_text(embed_function(task.encoder, tokenizer, max_length)),
+    }
+    return Servable(task, labeller, signatures)

@@ -1,0 +1,272 @@
+"""A tag for each word of a sentence: named entities, parts of speech."""
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import rich.table
+
+from tfbert.errors import UserError
+from tfbert.tag_decoding import bio_tags, openers
+from tfrecords.finetuning.tables import nearest_first
+from tfrecords.finetuning.token_labelling import (
+    TaggedSentences,
+    read_sentences,
+)
+from tfrecords.finetuning.word_rows import (
+    EncodedWords,
+    TaggedWords,
+    encode,
+    split_further,
+)
+from trainers.finetuning.kind import Evaluation, Kind
+from trainers.metrics.spans import SpanScore, bio_spans, score
+from trainers.metrics.tags import Answers, decode_words, span_table
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenLabelling(Kind):
+    """Softmax over the tags of each word's first piece, decoded legally.
+
+    Attributes:
+      labels: names of the tags, in the order of the logits; with spans those
+        of `bio_tags`.
+      has_spans: whether the tags are BIO.
+      token_column, tag_column, separator, tag_scheme: how files are read.
+      split_words: whether words are split further, as raw text is.
+      max_length: longest row in tokens.
+    """
+
+    name: ClassVar = "token_labelling"
+    metrics: ClassVar = ("f1", "accuracy", "precision", "recall", "macro_f1")
+
+    labels: list[str]
+    has_spans: bool
+    token_column: int | str
+    tag_column: int | str
+    separator: str
+    tag_scheme: str | None
+    split_words: bool
+    max_length: int
+
+    @classmethod
+    def read(cls, path: str | os.PathLike, data: Any) -> TaggedSentences:
+        return read_sentences(
+            path,
+            data.token_column,
+            data.tag_column,
+            data.separator,
+            data.tag_scheme,
+        )
+
+    @classmethod
+    def from_training(cls, data: Any, train: TaggedSentences) -> Self:
+        found = {tag for tags in train.tags for tag in tags}
+        if train.has_spans:
+            types = {tag[2:] for tag in found if tag != "O"}
+            if not types:
+                raise UserError(
+                    f"{train.path}: every tag is O; at least one type of span "
+                    "is needed. Check data.tag_column."
+                )
+            labels = bio_tags(types)
+        else:
+            labels = sorted(found)
+        return cls(
+            labels=labels,
+            has_spans=train.has_spans,
+            token_column=data.token_column,
+            tag_column=data.tag_column,
+            separator=data.separator,
+            tag_scheme=data.tag_scheme,
+            split_words=data.split_words,
+            max_length=data.max_length,
+        )
+
+    @property
+    def best_metric(self) -> str:
+        return "f1" if self.has_spans else "accuracy"
+
+    def check(self, examples: TaggedSentences) -> None:
+        known = set(self.labels)
+        for sentence, tags in enumerate(examples.tags):
+            for word, tag in enumerate(tags):
+                if tag not in known:
+                    near = nearest_first(tag, self.labels)
+                    shown = ", ".join(near[:20]) + ", ..." * (len(near) > 20)
+                    raise UserError(
+                        f"{examples.where(sentence, word)}: unknown tag "
+                        f"{tag!r} (as BIO). The model knows {len(near)} tags, "
+                        f"the nearest first: {shown}. Mend the tag, or train "
+                        "with it."
+                    )
+
+    def golds(self, examples: TaggedSentences) -> list:
+        return [tuple(tags) for tags in examples.tags]
+
+    def describe(self) -> str:
+        if not self.has_spans:
+            return f"{len(self.labels)} tags"
+        types = [label[2:] for label in self.labels if label[:2] == "B-"]
+        return f"spans of {len(types)} types"
+
+    def encode(self, examples: TaggedSentences, tokenizer) -> EncodedWords:
+        sentences = TaggedWords(
+            examples.words, examples.tags, [-1] * len(examples)
+        )
+        if self.split_words:
+            sentences = split_further(sentences, tokenizer)
+        return encode(sentences, tokenizer, self.labels, self.max_length)
+
+    def make_task(self, config, dtype=None, seed=0):
+        from tfbert.tasks.token_labelling import TokenLabellingTask
+
+        return TokenLabellingTask(
+            config, len(self.labels), dtype=dtype, seed=seed
+        )
+
+    def evaluate(
+        self,
+        examples: TaggedSentences,
+        encoded: EncodedWords,
+        outputs: Mapping[str, np.ndarray],
+        step: int,
+    ) -> "TokenEvaluation":
+        answers = decode_words(
+            encoded.word_values(outputs["logits"]),
+            self.labels,
+            openers(self.labels, self.has_spans),
+        )
+        return TokenEvaluation.of(
+            self.has_spans, encoded.sentences, answers, step, examples.lines
+        )
+
+    def servable(self, task, tokenizer):
+        from tfbert.serving.token_labelling import token_labeller
+
+        served = token_labeller(
+            task, tokenizer, self.labels, self.max_length, self.has_spans
+        )
+        return served, {
+            "kind": self.name,
+            "inputs": ["text"],
+            "labels": self.labels,
+            "has_spans": self.has_spans,
+            "split_words": self.split_words,
+            "max_length": self.max_length,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenEvaluation(Evaluation):
+    """What was measured on one file.
+
+    Attributes:
+      step: the step that the weights are of.
+      has_spans: whether the tags are BIO.
+      sentences: words and right tags.
+      answers: the tags given.
+      lines: the line of each sentence.
+      accuracy: share of words whose tag is right.
+      majority_baseline: accuracy of always giving the commonest tag.
+      overall: precision, recall and F1 of spans; of plain tags, of words.
+      by_type: the same for each type of span, or plain tag.
+    """
+
+    step: int
+    has_spans: bool
+    sentences: TaggedWords
+    answers: Answers
+    lines: list[int]
+    accuracy: float
+    majority_baseline: float
+    overall: SpanScore
+    by_type: dict[str, SpanScore]
+
+    @classmethod
+    def of(
+        cls,
+        has_spans: bool,
+        sentences: TaggedWords,
+        answers: Answers,
+        step: int,
+        lines: list[int],
+    ) -> Self:
+        """Computes all figures."""
+        spans = bio_spans if has_spans else _words_as_spans
+        overall, by_type = score(
+            map(spans, sentences.tags), map(spans, answers.tags)
+        )
+        gold = np.array([tag for tags in sentences.tags for tag in tags])
+        got = np.array([tag for tags in answers.tags for tag in tags])
+        _, counts = np.unique(gold, return_counts=True)
+        return cls(
+            step,
+            has_spans,
+            sentences,
+            answers,
+            lines,
+            float((gold == got).mean()),
+            float(counts.max() / len(gold)),
+            overall,
+            by_type,
+        )
+
+    @property
+    def macro_f1(self) -> float:
+        """The unweighted mean of the types' F1."""
+        return float(np.mean([s.f1 for s in self.by_type.values()] or [0.0]))
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """f1, precision and recall of spans, and accuracy; macro_f1."""
+        figures = {"accuracy": self.accuracy, "macro_f1": self.macro_f1}
+        if not self.has_spans:
+            return figures
+        return {
+            "f1": self.overall.f1,
+            "precision": self.overall.precision,
+            "recall": self.overall.recall,
+            **figures,
+        }
+
+    def to_dict(self) -> dict:
+        return {
+            "step": self.step,
+            "examples": len(self.lines),
+            "words": sum(map(len, self.sentences.words)),
+            **self.figures,
+            "majority_baseline": self.majority_baseline,
+            "per_class": {n: s._asdict() for n, s in self.by_type.items()},
+        }
+
+    def rows(self) -> Iterable[dict]:
+        """Each sentence's words, right tags, answers and their scores."""
+        for i, line in enumerate(self.lines):
+            yield {
+                "line": line,
+                "words": self.sentences.words[i],
+                "label": self.sentences.tags[i],
+                "predicted": self.answers.tags[i],
+                "scores": [round(float(s), 8) for s in self.answers.scores[i]],
+            }
+
+    def summary(self) -> str:
+        baseline = f"always one tag: {self.majority_baseline:.4f}"
+        if not self.has_spans:
+            return f"accuracy {self.accuracy:.4f} ({baseline})"
+        return (
+            f"span F1 {self.overall.f1:.4f} (precision "
+            f"{self.overall.precision:.4f}, recall {self.overall.recall:.4f}),"
+            f" token accuracy {self.accuracy:.4f} ({baseline})"
+        )
+
+    def table(self, title: str) -> rich.table.Table:
+        overall = {"all": self.overall} if self.has_spans else {}
+        return span_table(title, {**self.by_type, **overall})
+
+
+def _words_as_spans(tags: list[str]) -> list[tuple]:
+    return [(tag, place) for place, tag in enumerate(tags)]
