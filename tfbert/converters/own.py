@@ -32,6 +32,8 @@ WEIGHTS_FILE = "model.safetensors"
 BEST_FILE = "best.safetensors"
 RUN_FILE = "run.json"
 POOLING_FILE = "pooling.json"
+# Task -> name of its head, where it is not "classifier".
+_HEADS = {"question_answering": "span"}
 _CHECKPOINT = re.compile(r"step-(\d+)")
 
 
@@ -57,8 +59,8 @@ def newest_weights(folder: Path) -> Path:
     )
 
 
-def table(config: BertConfig) -> list[Entry]:
-    """Our names under our names."""
+def table(config: BertConfig, task: str) -> list[Entry]:
+    """Our names under our names; a task calls its head as it likes."""
     names = [
         "encoder/embeddings/token_embeddings",
         "encoder/embeddings/segment_embeddings",
@@ -82,12 +84,19 @@ def table(config: BertConfig) -> list[Entry]:
         "encoder/pooler",
         "masked_lm/transform",
         "next_sentence/dense",
-        "classifier",
     ]
     names += [f"{name}/{leaf}" for name in norm for leaf in ("gamma", "beta")]
     names += [f"{name}/{leaf}" for name in dense for leaf in ("kernel", "bias")]
     names.append("masked_lm/output_bias")
-    return expand([entry(name, name) for name in names], config)
+    head = _HEADS.get(task, "classifier")
+    return expand(
+        [
+            *(entry(name, name) for name in names),
+            entry("classifier/kernel", f"{head}/kernel"),
+            entry("classifier/bias", f"{head}/bias"),
+        ],
+        config,
+    )
 
 
 def read(path: Path) -> PortableModel:
@@ -110,7 +119,7 @@ def read(path: Path) -> PortableModel:
         notes.append(f"the head of a run of kind {task!r} is left out")
         theirs = {n: x for n, x in theirs.items() if n.startswith("encoder/")}
         task = "encoder"
-    ours, rows = unpack(table(config), theirs, config, weights)
+    ours, rows = unpack(table(config, task), theirs, config, weights)
     if task in ("encoder", "pretraining"):
         has_words = "masked_lm/output_bias" in ours
         task = "pretraining" if has_words else "encoder"
@@ -162,15 +171,12 @@ def write(model: PortableModel, folder: Path) -> PortableModel:
       folder: an empty folder.
     """
     model = with_pooler(model)
-    tensors, rows = pack(table(model.config), model.tensors, model.config)
+    names = table(model.config, model.task)
+    tensors, rows = pack(names, model.tensors, model.config)
     data = safetensors.numpy.save(tensors)
     (folder / WEIGHTS_FILE).write_bytes(data)
     model.config.to_json(folder / CONFIG_FILE)
-    about = {"kind": model.task, "converted_from": str(model.source)}
-    if model.task == "encoder":
-        about["kind"] = "pretraining"
-    if model.labels:
-        about["labels"] = list(model.labels)
+    about = {"converted_from": str(model.source), **_about(model)}
     (folder / RUN_FILE).write_text(as_json(about), "utf-8")
     if model.vocabulary is not None:
         text = "".join(token + "\n" for token in model.vocabulary.tokens)
@@ -181,6 +187,42 @@ def write(model: PortableModel, folder: Path) -> PortableModel:
         about = as_json(dataclasses.asdict(model.pooling))
         (folder / POOLING_FILE).write_text(about, "utf-8")
     return dataclasses.replace(model, rows=rows)
+
+
+def _about(model: PortableModel) -> dict:
+    """What run.json says, so that a folder evaluates and exports as a run.
+
+    Columns are the defaults of `tfbert finetune`; where the labelled files
+    have others, run.json is the place to say so.
+    """
+    longest = model.config.max_position_embeddings
+    if model.task in ("encoder", "pretraining"):
+        return {"kind": "pretraining"}
+    if model.task == "question_answering":
+        longest = min(longest, 384)
+        return {
+            "kind": model.task,
+            "max_length": longest,
+            "window_stride": max(1, longest // 3),
+            "max_question_length": max(1, longest // 6),
+            "max_answer_length": 30,
+            "answer_unit": "word",
+            "skip_misplaced_answers": False,
+            "no_answer": False,
+        }
+    names = model.labels or map(str, range(model.outputs))
+    about = {"kind": model.task, "labels": list(names), "max_length": longest}
+    if model.task == "token_labelling":
+        spans = any(name.startswith("B-") for name in about["labels"])
+        return about | {
+            "has_spans": spans,
+            "token_column": 0,
+            "tag_column": -1,
+            "separator": "whitespace",
+            "tag_scheme": "bio" if spans else None,
+            "split_words": False,
+        }
+    return about | {"text_columns": ["text"], "label_column": "label"}
 
 
 def with_pooler(model: PortableModel) -> PortableModel:

@@ -23,6 +23,30 @@ FREE = (
 )
 
 
+def changed_config(
+    config: BertConfig, changes: dict, source: object
+) -> BertConfig:
+    """The config of a model that starts from other weights.
+
+    Args:
+      config: that of the weights.
+      changes: fields that a user set; only those in RESIZED and FREE may
+        differ.
+      source: the weights, for the message.
+
+    Raises:
+      UserError: a field is set that the weights decide.
+    """
+    for name, value in changes.items():
+        there = getattr(config, name)
+        if name not in (*RESIZED, *FREE) and value != there:
+            raise UserError(
+                f"model.{name} is {value!r}, but the encoder in {source} has "
+                f"{there!r}, another shape; leave it out"
+            )
+    return dataclasses.replace(config, **changes)
+
+
 def fit(
     model: PortableModel, config: BertConfig, tokens: Sequence[str]
 ) -> PortableModel:

@@ -6,13 +6,18 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from tfbert import atomic
+from tfbert.config import BertConfig
 from tfbert.converters.model import PortableModel
 from tfbert.converters.names import PARTS, part_of
 from tfbert.converters.tensor_files import INDEX_SUFFIX, read_header
 from tfbert.converters.tokenizer_files import read_json
 from tfbert.errors import UserError
+
+if TYPE_CHECKING:
+    from tfbert.tokenization import Tokenizer
 
 # Format -> module with read(path); those that are written have
 # write(model, folder) as well.
@@ -129,6 +134,36 @@ def read(source: str | os.PathLike) -> PortableModel:
       UserError: the source is none of the formats, or is broken.
     """
     return read_as(detect(source), Path(source))
+
+
+def read_config(source: str | os.PathLike) -> BertConfig:
+    """The shape of the encoder in any source.
+
+    Raises:
+      UserError: as `read`.
+    """
+    if detect(source) == "tfbert":
+        return BertConfig.from_json(Path(source) / "config.json")
+    return read(source).config
+
+
+def read_tokenizer(source: str | os.PathLike) -> "Tokenizer":
+    """The tokenizer of any source.
+
+    Raises:
+      UserError: as `read`; or it has none.
+    """
+    from tfbert.tokenization import Tokenizer
+
+    if detect(source) == "tfbert":
+        return Tokenizer.from_folder(source)
+    vocabulary = read(source).vocabulary
+    if vocabulary is None:
+        raise UserError(
+            f"{source} has weights and no tokenizer; put its vocab.txt and "
+            "tokenizer_config.json beside them"
+        )
+    return Tokenizer(vocabulary.tokens, lowercase=vocabulary.lowercase)
 
 
 def read_as(kind: str, path: Path) -> PortableModel:

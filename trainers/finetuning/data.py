@@ -5,6 +5,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from tfbert.converters import sources
 from tfbert.errors import UserError
 from tfbert.tokenization import Tokenizer
 from tfrecords.finetuning import batches
@@ -26,6 +27,7 @@ class LoadedData:
       validation_examples: validation examples, or None.
       validation: their rows, of the same length; or None.
       overlap: how many texts occur twice.
+      remarks: what the kind has to say of the files.
     """
 
     kind: Kind
@@ -35,6 +37,7 @@ class LoadedData:
     validation_examples: Examples | None
     validation: Encoded | None
     overlap: Overlap
+    remarks: list[str]
 
     def about(self) -> dict:
         """What run.json says of the data, for those who read the run."""
@@ -60,13 +63,7 @@ class LoadedData:
             f"train: {overlap.repeated_in_train:,} texts repeat an earlier "
             f"one, {overlap.conflicting_in_train:,} of them with another label"
         )
-        if self.train.full_rows:
-            lines.append(
-                f"train: {self.train.full_rows:,} of {self.num_examples:,} "
-                f"texts fill data.max_length = {self.kind.max_length} tokens "
-                "or were truncated to it"
-            )
-        return lines
+        return [*lines, *self.remarks]
 
     def training_batches(
         self, settings, distribution: Distribution, start_step: int
@@ -120,7 +117,7 @@ def load_data(settings) -> LoadedData:
             "wanted data.train, a labelled file (.tsv, .csv, .jsonl or "
             "another that the task reads)"
         )
-    tokenizer = _tokenizer(data.tokenizer or settings.model.init_from)
+    tokenizer = _tokenizer(data.tokenizer, settings.model.init_from)
     train, validation, test = (
         None if path is None else kind_class.read(path, data)
         for path in (data.train, data.validation, data.test)
@@ -131,10 +128,12 @@ def load_data(settings) -> LoadedData:
         kind.check(test)
     rows = kind.encode(train, tokenizer)
     length = rows.sequence_length
+    remarks = kind.remarks(train, rows)
     validation_rows = None
     if validation is not None:
         kind.check(validation)
         validation_rows = kind.encode(validation, tokenizer)
+        remarks += kind.remarks(validation, validation_rows)
         # One length for both: the step is compiled for one shape.
         length = max(length, validation_rows.sequence_length)
         validation_rows = validation_rows.with_length(length)
@@ -150,15 +149,18 @@ def load_data(settings) -> LoadedData:
             kind.golds(train),
             validation.inputs() if validation is not None else (),
         ),
+        remarks,
     )
 
 
-def _tokenizer(folder: str | None) -> Tokenizer:
-    if folder is None:
+def _tokenizer(folder: str | None, init_from: str | None) -> Tokenizer:
+    if folder is None and init_from is None:
         raise UserError(
             "wanted model.init_from (a pretraining run) or data.tokenizer (a "
             "folder with vocab.txt: records or a run)"
         )
+    if folder is None:
+        return sources.read_tokenizer(init_from)
     if not Path(folder).is_dir():
         raise UserError(f"there is no folder {folder} to take vocab.txt from")
     return Tokenizer.from_folder(folder)

@@ -61,6 +61,9 @@ class FinetunedRun:
                 f"{folder.path / 'run.json'} has no usable {error}; it was "
                 "changed, or is of another version"
             ) from error
+        best = folder.path / BEST_FILE
+        figures = read_best(best) if best.exists() else {}
+        self.kind = self.kind.with_validation(figures)
         self.path = folder.path
         self.config = BertConfig.from_json(folder.path / "config.json")
         self.tokenizer = Tokenizer.from_folder(folder.path)
@@ -99,6 +102,11 @@ class FinetunedRun:
             return Trained(task, int(read_best(best)["step"]), best)
         checkpoints = Checkpoints(self.path)
         steps = checkpoints.steps()
+        converted = self.path / MODEL_FILE
+        if not steps and converted.exists():
+            # Written by `tfbert convert`: nobody trained here.
+            load_weights(task, converted)
+            return Trained(task, 0, converted)
         if not steps:
             raise UserError(
                 f"{self.path / FOLDER} holds no checkpoint; let `tfbert "

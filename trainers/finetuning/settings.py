@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from pathlib import Path
 from typing import Literal
 
 from tfbert.config import BertConfig
@@ -11,9 +10,6 @@ from trainers.config import ModelSettings, OptimizationSettings, RuntimeSettings
 from trainers.finetuning.kind import Kind
 from trainers.finetuning.kinds import KINDS
 
-# What may differ from the encoder that a run starts from: no weight's shape
-# depends on it.
-_FREE_FIELDS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 _WARMUP_SHARE = 0.1
 
 
@@ -23,8 +19,9 @@ class FinetuningModel(ModelSettings):
 
     Args:
       preset: tiny, mini, small, medium, base or large, for random weights.
-      init_from: a pretraining run or a folder with config.json and
-        model.safetensors, for its weights and its shape.
+      init_from: a pretraining run, or a Hugging Face folder, keras-hub
+        preset, or checkpoint of google-research/bert or Model Garden, for
+        its weights, its shape and its vocabulary.
       hidden_dropout_prob: dropout of embeddings and block outputs, and
         before the classifier.
       attention_probs_dropout_prob: dropout of attention probabilities.
@@ -49,26 +46,24 @@ class FinetuningModel(ModelSettings):
             )
         if self.init_from is None:
             return self.bert_config(vocab_size)
-        config = BertConfig.from_json(Path(self.init_from) / "config.json")
+        # Imported here: a parser needs no converters.
+        from tfbert.converters import resizing, sources
+
         changes = {
             name: value
             for name, value in dataclasses.asdict(self).items()
             if value is not None and name not in ("preset", "init_from")
         }
-        for name, value in changes.items():
-            there = getattr(config, name)
-            if name not in _FREE_FIELDS and value != there:
-                raise UserError(
-                    f"model.{name} is {value!r}, but the encoder in "
-                    f"{self.init_from} has {there!r}; leave it out"
-                )
+        config = resizing.changed_config(
+            sources.read_config(self.init_from), changes, self.init_from
+        )
         if config.vocab_size != vocab_size:
             raise UserError(
                 f"the encoder in {self.init_from} knows {config.vocab_size} "
                 f"tokens, the tokenizer {vocab_size}; leave data.tokenizer "
                 "out to take the one of model.init_from"
             )
-        return dataclasses.replace(config, **changes)
+        return config
 
 
 @dataclasses.dataclass
@@ -88,6 +83,28 @@ class FinetuningData:
         a run); null: that of model.init_from.
       metric: figure of the validation that chooses the best weights, the
         higher the better; null: the task's own (see docs/finetuning.md).
+      window_stride: question answering: tokens between the starts of two
+        windows over a context; null: a third of max_length.
+      max_question_length: question answering: most tokens of a question.
+      max_answer_length: question answering: most tokens of an answer.
+      answer_unit: question answering: what F1 counts, word or (for Chinese)
+        character.
+      skip_misplaced_answers: question answering: leave answers out, and count
+        them, that are not in their context at their offset.
+      token_column: token and role labelling: the word's column, from 0; in
+        .jsonl files the key of the words (tokens, if a number is given).
+      tag_column: token labelling: the tag's column; negative: from the last;
+        in .jsonl files the key of the tags (tags, if a number is given).
+      separator: token labelling: what is between columns, whitespace or tab.
+      tag_scheme: token labelling: IO, IOB1, IOB2 (BIO), BIOES, or plain (no
+        spans); null: what the tags look like.
+      predicate_column: role labelling: the column that is "-" where a word
+        is no predicate.
+      first_role_column: role labelling: the first predicate's column of
+        bracketed spans; one follows for each further predicate.
+      find_predicates: role labelling: also learn to find predicates.
+      split_words: token and role labelling: split words further, at
+        punctuation and between ideographs, as raw text is when it is served.
     """
 
     train: str | None = None
@@ -100,6 +117,19 @@ class FinetuningData:
     max_length: int = 128
     tokenizer: str | None = None
     metric: str | None = None
+    window_stride: int | None = None
+    max_question_length: int = 64
+    max_answer_length: int = 30
+    answer_unit: Literal["word", "character"] = "word"
+    skip_misplaced_answers: bool = False
+    token_column: int | str = 0
+    tag_column: int | str = -1
+    separator: str = "whitespace"
+    tag_scheme: str | None = None
+    predicate_column: int = 1
+    first_role_column: int = 2
+    find_predicates: bool = True
+    split_words: bool = False
 
 
 @dataclasses.dataclass
