@@ -19,6 +19,8 @@ VERBS = {
     "convert": ("trainers.convert", "weights from and for other libraries"),
     "predict": ("trainers.predict", "label text with an export"),
     "report": ("trainers.report", "write a run's HTML report"),
+    "launch": ("trainers.launch", "run a training as workers on this host"),
+    "doctor": ("trainers.doctor", "check machine, data and settings first"),
     "demo": ("trainers.demo", "the whole way on the shipped sample"),
 }
 

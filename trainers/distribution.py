@@ -53,6 +53,10 @@ class Distribution:
         if isinstance(error, tf.errors.OpError):
             # A collective fails when another worker is gone: the monitor
             # knows which one, and ends this process with its own status.
+            console.print(
+                f"worker {self.worker}: {type(error).__name__} from "
+                "TensorFlow; finding out whether a worker is lost"
+            )
             self.monitor.wait_for_verdict()
         self.monitor.close(*_status_of(error))
 

@@ -234,6 +234,12 @@ class Monitor:
         for name, value in self.pulse.facts().items():
             setattr(me, name, value)
         members[self._cluster.index] = me
+        # Pulses of short steps are old news: a worker that went silent was in
+        # the step in which the others wait for it.
+        if me.step is not None:
+            for member in members.values():
+                if member.silent > 2 * PULSE_SECONDS and member.status is None:
+                    member.step = max(member.step or 0, me.step)
         return [members[index] for index in sorted(members)]
 
     def _decide(self, now: float) -> None:
