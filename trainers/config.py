@@ -26,8 +26,11 @@ class ModelSettings:
     """The encoder: a preset, and fields of bert_config.json that replace it.
 
     Args:
-      preset: tiny, mini, small, medium, base or large.
-      init_from: weights to start from, a run folder; none: random weights.
+      preset: tiny, mini, small, medium, base or large; null: base, or the
+        shape of init_from.
+      init_from: weights to start from: a run, a Hugging Face folder, a
+        keras-hub preset, or a checkpoint of google-research/bert or Model
+        Garden; null: random weights.
       hidden_size: width of a token's vector.
       num_hidden_layers: encoder blocks.
       num_attention_heads: heads of each block.
@@ -43,7 +46,9 @@ class ModelSettings:
       norm_position: post (as in the paper) or pre.
     """
 
-    preset: Literal["tiny", "mini", "small", "medium", "base", "large"] = "base"
+    preset: (
+        Literal["tiny", "mini", "small", "medium", "base", "large"] | None
+    ) = None
     init_from: str | None = None
     hidden_size: int | None = None
     num_hidden_layers: int | None = None
@@ -60,13 +65,31 @@ class ModelSettings:
     norm_position: Literal["post", "pre"] | None = None
 
     def bert_config(self, vocab_size: int) -> BertConfig:
-        """The encoder's configuration for a vocabulary of `vocab_size`."""
+        """The encoder's configuration for a vocabulary of `vocab_size`.
+
+        Raises:
+          UserError: init_from has no encoder, or one of another shape.
+        """
         changes = {
             name: value
             for name, value in dataclasses.asdict(self).items()
             if value is not None and name not in ("preset", "init_from")
         }
-        return BertConfig.preset(self.preset, vocab_size=vocab_size, **changes)
+        if self.init_from is None:
+            preset = self.preset or "base"
+            return BertConfig.preset(preset, vocab_size=vocab_size, **changes)
+        # Imported here: a parser needs no converters.
+        from tfbert.converters import resizing, sources
+
+        if self.preset is not None:
+            named = BertConfig.preset(self.preset).to_dict()
+            sizes = ("hidden_size", "num_hidden_layers", "intermediate_size")
+            changes = {name: named[name] for name in sizes} | changes
+        return resizing.changed_config(
+            sources.read_config(self.init_from),
+            {**changes, "vocab_size": vocab_size},
+            self.init_from,
+        )
 
 
 @dataclasses.dataclass

@@ -204,7 +204,7 @@ def _about(model: PortableModel) -> dict:
             "kind": model.task,
             "max_length": longest,
             "window_stride": max(1, longest // 3),
-            "max_question_length": max(1, longest // 6),
+            "max_question_length": min(64, longest // 3),
             "max_answer_length": 30,
             "answer_unit": "word",
             "skip_misplaced_answers": False,
@@ -219,7 +219,7 @@ def _about(model: PortableModel) -> dict:
             "token_column": 0,
             "tag_column": -1,
             "separator": "whitespace",
-            "tag_scheme": "bio" if spans else None,
+            "tag_scheme": "IOB2" if spans else None,
             "split_words": False,
         }
     return about | {"text_columns": ["text"], "label_column": "label"}
