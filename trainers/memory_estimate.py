@@ -73,3 +73,23 @@ def activation_bytes(
     # Logits of the masked tokens, and their gradient.
     head = 2 * rows * predictions * config.vocab_size * element_bytes
     return blocks + head
+
+
+def num_parameters(config: BertConfig) -> int:
+    """Parameters of the encoder and the masked-LM head.
+
+    The head's output matrix is the table of token embeddings.
+    """
+    hidden, inner = config.hidden_size, config.intermediate_size
+    norm = 2 * hidden
+    positions = config.max_position_embeddings
+    if config.position_embedding_type != "learned":
+        positions = 0
+    embeddings = (
+        config.vocab_size + config.type_vocab_size + positions
+    ) * hidden + norm
+    block = 4 * (hidden + 1) * hidden + 2 * norm
+    block += (hidden + 1) * inner + (inner + 1) * hidden
+    dense = (hidden + 1) * hidden
+    pooler, head = dense, dense + norm + config.vocab_size
+    return embeddings + config.num_hidden_layers * block + pooler + head

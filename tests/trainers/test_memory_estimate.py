@@ -1,7 +1,11 @@
 import pytest
 
 from tfbert.config import BertConfig
-from trainers.memory_estimate import MemoryEstimate, activation_bytes
+from trainers.memory_estimate import (
+    MemoryEstimate,
+    activation_bytes,
+    num_parameters,
+)
 
 CONFIG = BertConfig.preset("base")
 
@@ -30,3 +34,15 @@ def test_predictions_keep_logits():
 
 def test_the_total_is_the_sum():
     assert MemoryEstimate(1, 2, 3, 4, 5).total == 15
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"norm_position": "pre", "position_embedding_type": "sinusoidal"}],
+)
+def test_the_count_of_parameters_is_that_of_the_model(changes):
+    from tfbert.tasks import PretrainingTask
+
+    config = BertConfig.preset("tiny", vocab_size=50, **changes)
+    counted = PretrainingTask(config).count_params()
+    assert num_parameters(config) == counted

@@ -1,0 +1,147 @@
+"""`tfbert doctor`: looks at machine, cluster, data and settings first."""
+
+import sys
+
+import yaml
+
+from tfbert.errors import UserError
+from trainers import command
+from trainers.checks.findings import Finding, Findings
+from trainers.config import parse_settings
+
+# Documented in docs/architecture.md: a mistake in settings or files.
+STATUS_MISTAKES = 2
+# A config with any of these is one of fine-tuning.
+FINETUNING_DATA = ("train", "validation", "test", "label_column", "tokenizer")
+
+
+def build_parser() -> command.Parser:
+    """The parser of `tfbert doctor`."""
+    parser = command.make_parser(
+        "doctor",
+        "Checks versions, devices, cluster, ports, disk and memory, and with "
+        "a config file its settings, data, vocabulary, weights and run "
+        "folder. Trains and writes nothing. The exit status is 0 if nothing "
+        "is wrong and 2 if mistakes were found.",
+        "tfbert doctor --config trainers/configs/pretrain_mini_cpu.yaml",
+    )
+    parser.add_argument(
+        "--config",
+        type=str | None,
+        default=None,
+        help="YAML file of a pretraining or fine-tuning run",
+    )
+    parser.add_argument(
+        "settings",
+        nargs="*",
+        help="NAME=VALUE, settings in the place of those of the file, such "
+        "as optimization.batch_size=64",
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the verb.
+
+    Raises:
+      SystemExit: with status 2, if mistakes were found.
+    """
+    options = build_parser().parse_args(argv)
+    findings = examine(options.config, options.settings, _show)
+    count = len(findings.mistakes)
+    if count:
+        plural = "" if count == 1 else "s"
+        command.console.print(f"{count} mistake{plural} found.")
+        raise SystemExit(STATUS_MISTAKES)
+    command.console.print("No mistakes found.")
+
+
+def examine(
+    config: str | None = None, changes: list[str] = (), report=lambda _: None
+) -> Findings:
+    """Looks at the machine and, if there is one, at a config.
+
+    Args:
+      config: path of a YAML file.
+      changes: settings that replace the file's, "NAME=VALUE".
+      report: called with each Finding as it is made.
+
+    Returns:
+      all findings.
+    """
+    # Imported here: --help should not wait for TensorFlow.
+    from trainers.checks import machine
+
+    findings = Findings(report)
+    machine.check_versions(findings)
+    settings = None
+    if config is not None or changes:
+        settings = findings.attempt("settings", read, config, changes)
+    runtime = getattr(settings, "runtime", None)
+    machine.check_devices(findings, runtime)
+    cluster = machine.check_cluster(findings, runtime)
+    if settings is None:
+        return findings
+    if hasattr(settings.data, "records"):
+        from trainers.checks.pretraining import check_pretraining as check
+    else:
+        from trainers.checks.finetuning import check_finetuning as check
+    check(findings, settings, cluster)
+    return findings
+
+
+def read(config: str | None, changes: list[str] = ()):
+    """The settings of a run: PretrainingSettings or FinetuningSettings.
+
+    Args:
+      config: path of a YAML file.
+      changes: settings that replace the file's, "NAME=VALUE".
+
+    Raises:
+      UserError: the file cannot be read, or a setting is wrong.
+    """
+    argv = ["--config", config] if config else []
+    for change in changes:
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise UserError(
+                f"wanted NAME=VALUE, such as optimization.steps=100, got "
+                f"{change!r}"
+            )
+        argv += [f"--{name}", value]
+    if _is_finetuning(config):
+        from trainers import finetune as verb
+        from trainers.finetuning.settings import FinetuningSettings as Settings
+    else:
+        from trainers import pretrain as verb
+        from trainers.pretrain import PretrainingSettings as Settings
+    return parse_settings(verb.build_parser(), Settings, argv)
+
+
+def _is_finetuning(config: str | None) -> bool:
+    if config is None:
+        return False
+    try:
+        with open(config, encoding="utf-8") as stream:
+            content = yaml.safe_load(stream)
+    except OSError as error:
+        raise UserError(
+            f"wanted a config file, got {config}: {error.strerror}"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{config} is not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise UserError(
+            f"wanted sections model, data, optimization and runtime in "
+            f"{config}, got {type(content).__name__}"
+        )
+    data = content.get("data") or {}
+    return "task" in content or any(name in data for name in FINETUNING_DATA)
+
+
+def _show(finding: Finding) -> None:
+    command.console.print(str(finding), markup=False)
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))
