@@ -15,6 +15,7 @@ import yaml
 from tfbert import atomic
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
+from trainers.batch_plan import BatchPlan
 from trainers.command import Parser
 
 SETTINGS_FILE = "settings.yaml"
@@ -138,6 +139,11 @@ class OptimizationSettings:
     clip_norm: float | None = 1.0
     average_decay: float | None = None
 
+    @property
+    def batch_plan(self) -> BatchPlan:
+        """The size of each batch."""
+        return BatchPlan(self.batch_size)
+
 
 @dataclasses.dataclass
 class SpikeSettings:
@@ -233,6 +239,12 @@ class RuntimeSettings:
         if self.precision == "float32":
             return "float32"
         return f"mixed_{self.precision}"
+
+
+def dry_run_setting() -> bool:
+    """The field `dry_run` of all settings of a run."""
+    help = "show variables, memory, disk and predicted time; write nothing"
+    return dataclasses.field(default=False, metadata={"help": help})
 
 
 def check_positive(settings, section: str, *names: str) -> None:

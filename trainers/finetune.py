@@ -1,6 +1,7 @@
 """`tfbert finetune`: learns a task from labelled data."""
 
 import dataclasses
+import functools
 import json
 import statistics
 import sys
@@ -44,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
         raise UserError(f"wanted seeds above 0, got {settings.seeds}")
     find_kind(settings.task)
     with distribution_of(settings) as distribution:
-        if settings.seeds == 1:
+        if settings.seeds == 1 or settings.dry_run:
             finetune(settings, distribution)
         else:
             repeat(settings, distribution)
@@ -73,10 +74,9 @@ def finetune(
     check_kind(data.kind, settings.data, config)
     settings = resolve(settings, len(data.train))
     training.check_settings(settings, distribution)
-    run_dir = training.open_run(settings, data.about(), distribution)
+    if not settings.dry_run:
+        _open_run(settings, config, data, distribution)
     if distribution.is_chief:
-        config.to_json(run_dir / "config.json")
-        data.tokenizer.save(run_dir)
         _describe(settings, config, data, distribution)
     model = training.make_model(
         lambda: data.kind.make_task(
@@ -90,19 +90,36 @@ def finetune(
     training.initialise(
         model, settings.model.init_from, data.tokenizer.vocabulary
     )
+    batches = functools.partial(data.training_batches, settings, distribution)
+    validation = data.validation_batches(settings, distribution)
+    if settings.dry_run:
+        from trainers import dry_run
+
+        return dry_run.show(model, settings, distribution, batches, validation)
+    run_dir = Path(settings.runtime.run_dir)
     metric = settings.data.metric or data.kind.best_metric
     reached = training.train(
         model,
         settings,
         distribution,
-        lambda start: data.training_batches(settings, distribution, start),
-        data.validation_batches(settings, distribution),
+        batches,
+        validation,
         title="fine-tuning",
         callbacks=_keep_best(run_dir, distribution, metric),
     )
     if not distribution.is_chief:
         return {"step": reached["step"]}
     return _report(settings, run_dir, reached["step"])
+
+
+def _open_run(settings, config, data, distribution: Distribution) -> None:
+    """Makes or re-opens the run's folder with all that describes the run."""
+    from trainers import training
+
+    run_dir = training.open_run(settings, data.about(), distribution)
+    if distribution.is_chief:
+        config.to_json(run_dir / "config.json")
+        data.tokenizer.save(run_dir)
 
 
 def _judge(model, data) -> None:

@@ -10,14 +10,16 @@ from tfrecords.batches import AnyRecords
 from trainers import command, pretraining_data
 from trainers.config import (
     ModelSettings,
-    OptimizationSettings,
     RuntimeSettings,
     add_settings,
     check_positive,
+    dry_run_setting,
     parse_settings,
 )
 from trainers.distribution import Distribution, distribution_of
 from trainers.pretraining_data import PretrainingData
+from trainers.pretraining_optimization import PretrainingOptimization
+from trainers.warmup import with_warmup_steps
 
 
 @dataclasses.dataclass
@@ -26,19 +28,20 @@ class PretrainingSettings:
 
     model: ModelSettings
     data: PretrainingData
-    optimization: OptimizationSettings
+    optimization: PretrainingOptimization
     runtime: RuntimeSettings
     seed: int = dataclasses.field(
         default=0,
         metadata={"help": "of weights, order, masks and dropout (default: 0)"},
     )
-    dry_run: bool = dataclasses.field(
-        default=False,
+    budget: str | None = dataclasses.field(
+        default=None,
         metadata={
-            "help": "show variables, memory, disk and predicted time; write "
-            "nothing"
+            "help": "time for the whole run, such as 30m or 2h: steps are "
+            "timed, and optimization.steps chosen to fit"
         },
     )
+    dry_run: bool = dry_run_setting()
 
 
 def build_parser() -> command.Parser:
@@ -72,33 +75,23 @@ def pretrain(
     """
     # Imported here: --help and a misspelt setting should not wait for the
     # model code and its TensorFlow start-up.
-    from tfbert.tasks.pretraining import PretrainingTask
     from trainers import training
 
-    training.check_settings(settings, distribution)
     check_positive(settings.data, "data", "evaluation_rows")
     records = pretraining_data.open_training(settings.data)
     held_out = pretraining_data.open_held_out(settings.data, records)
     config = settings.model.bert_config(vocab_size=len(records.vocabulary))
     check_sizes(settings, records, config)
+
+    def build(settings):
+        return _build(settings, config, records, held_out, distribution)
+
+    settings = _with_steps(settings, records, distribution, build)
     if not settings.dry_run:
         _open_run(settings, records, config, distribution)
     if distribution.is_chief:
         _describe(settings, config, records, held_out, distribution)
-    model = training.make_model(
-        lambda: PretrainingTask(
-            config,
-            next_sentence=records.has_labels,
-            dtype=settings.runtime.dtype,
-            seed=settings.seed,
-        ),
-        settings,
-        distribution,
-    )
-    training.initialise(model, settings.model.init_from, records.vocabulary)
-    make_batches, validation = pretraining_data.make_batches(
-        settings, records, held_out, distribution
-    )
+    model, make_batches, validation = build(settings)
     if settings.dry_run:
         from trainers import dry_run
 
@@ -119,6 +112,48 @@ def pretrain(
     if distribution.is_chief:
         _tell_end(Path(settings.runtime.run_dir), records, held_out)
     return result
+
+
+def _with_steps(settings, records, distribution, build):
+    """Settings with numbers of steps for budget and warm-up, all checked."""
+    from trainers import training
+
+    if settings.budget is not None:
+        from trainers.budget import with_budget
+
+        settings = with_budget(settings, distribution, build)
+    optimization = with_warmup_steps(
+        settings.optimization, records.sequence_length
+    )
+    settings = dataclasses.replace(settings, optimization=optimization)
+    training.check_settings(settings, distribution)
+    return settings
+
+
+def _build(settings, config, records, held_out, distribution) -> tuple:
+    """The model with its first weights, and what it reads.
+
+    Returns:
+      (model, make_batches, validation)
+    """
+    from tfbert.tasks.pretraining import PretrainingTask
+    from trainers import training
+
+    model = training.make_model(
+        lambda: PretrainingTask(
+            config,
+            next_sentence=records.has_labels,
+            dtype=settings.runtime.dtype,
+            seed=settings.seed,
+        ),
+        settings,
+        distribution,
+    )
+    training.initialise(model, settings.model.init_from, records.vocabulary)
+    batches, validation = pretraining_data.make_batches(
+        settings, records, held_out, distribution
+    )
+    return model, batches, validation
 
 
 def about_run(records: AnyRecords) -> dict:
@@ -178,7 +213,8 @@ def check_sizes(settings, records: AnyRecords, config) -> None:
 def _describe(settings, config, records, held_out, distribution) -> None:
     """Prints what will be done."""
     optimization, runtime = settings.optimization, settings.runtime
-    epochs = optimization.steps * optimization.batch_size / records.num_rows
+    rows = optimization.batch_plan.first_row(optimization.steps)
+    epochs = rows / records.num_rows
     command.console.print(
         f"Pretraining {config.num_hidden_layers} layers of "
         f"{config.hidden_size} (vocabulary {config.vocab_size}, "

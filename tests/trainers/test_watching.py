@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from trainers import pretrain
+from trainers import finetune, pretrain
 from trainers.dry_run import Timing, decay_of, predicted_seconds
 
 STEPS = 6
@@ -99,6 +99,23 @@ def test_a_dry_run_tells_what_a_run_needs_and_writes_nothing(
     assert "parameters" in out and "activations" in out
     assert "Disk:" in out and "free at" in out
     assert "ms a step (median of 5" in out and "tokens/s, MFU" in out
+    assert "nothing was written" in out
+
+
+def test_a_dry_run_of_fine_tuning(small_corpus, single_data, tmp_path, capsys):
+    run_dir = tmp_path / "run"
+    finetune.main(
+        [
+            *("--model.preset", "tiny", "--dry_run"),
+            *("--data.train", str(single_data), "--data.max_length", "16"),
+            *("--data.tokenizer", str(small_corpus / "records")),
+            *("--optimization.batch_size", "2"),
+            *("--runtime.run_dir", str(run_dir)),
+        ]
+    )
+    out = " ".join(capsys.readouterr().out.split())
+    assert not run_dir.exists()
+    assert "classifier/kernel 128 x 3 384 0.01 heads x 1" in out
     assert "nothing was written" in out
 
 

@@ -33,9 +33,7 @@ def check_finetuning(
     if config is None:
         return
     findings.attempt("model", check_kind, data.kind, settings.data, config)
-    settings = findings.attempt(
-        "settings", resolve, settings, data.num_examples
-    )
+    settings = findings.attempt("settings", resolve, settings, len(data.train))
     if settings is None:
         return
     distribution = machine.planned_distribution(settings.runtime, cluster)

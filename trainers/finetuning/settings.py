@@ -6,7 +6,12 @@ from typing import Literal
 
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
-from trainers.config import ModelSettings, OptimizationSettings, RuntimeSettings
+from trainers.config import (
+    ModelSettings,
+    OptimizationSettings,
+    RuntimeSettings,
+    dry_run_setting,
+)
 from trainers.finetuning.kind import Kind
 from trainers.finetuning.kinds import KINDS
 
@@ -77,7 +82,12 @@ class FinetuningData:
       test: file that the best weights are measured on after training; null:
         none (`tfbert evaluate` can do it later).
       text_columns: the column of the sentence, or the two columns of a pair.
-      label_column: the column of the label.
+      label_column: the column of the label; multiple_choice: the right
+        choice, a number from 0 or a letter from A.
+      label_separator: multi_label: what stands between a cell's labels.
+      question_column: multiple_choice: the column of the question.
+      choice_columns: multiple_choice: the column of a JSON list of choices,
+        or one column for each choice.
       max_length: longest sequence in tokens; longer text is truncated.
       tokenizer: folder with vocab.txt and tokenizer_config.json (records or
         a run); null: that of model.init_from.
@@ -114,6 +124,11 @@ class FinetuningData:
         default_factory=lambda: ["text"]
     )
     label_column: str = "label"
+    label_separator: str = ","
+    question_column: str = "question"
+    choice_columns: list[str] = dataclasses.field(
+        default_factory=lambda: ["choices"]
+    )
     max_length: int = 128
     tokenizer: str | None = None
     metric: str | None = None
@@ -205,6 +220,7 @@ class FinetuningSettings:
             "RUN_DIR/seed-N, and print mean and spread"
         },
     )
+    dry_run: bool = dry_run_setting()
 
 
 def check_kind(kind: Kind, data: FinetuningData, config: BertConfig) -> None:
