@@ -1,6 +1,7 @@
 # make demo    the main job: raw text -> vocabulary -> records -> pretraining
 #              -> fine-tuning -> SavedModel -> predictions, on the shipped sample
 # make test    the tests
+# make faults  the whole battery of faults: kills, signals, full disks, NaN
 # make lint    ruff
 # Each sets up what it needs in .venv and does nothing twice.
 #
@@ -17,7 +18,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 	$$name -c '$(FITS)' >/dev/null 2>&1 && echo $$name && break; done)
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint install clean
+.PHONY: help demo test faults lint install clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -27,6 +28,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+faults: $(VENV)/.installed-test
+	$(BIN)/python -m pytest tests/faults -m "faults or not faults" $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -80,6 +80,10 @@ class StopOnSignal(keras.callbacks.Callback):
             # Whoever asks us to stop does not want to wait for that.
             self.model.skip_evaluation = True
 
+    def on_epoch_end(self, epoch, logs=None):
+        """Stops `fit` for a signal that came during the evaluation."""
+        self.on_train_batch_end(None)
+
 
 def _make_agreement(strategy):
     """Compiles: how many workers were told to stop, by reason."""
