@@ -148,6 +148,15 @@ class Kind(abc.ABC):
         """The facts for run.json."""
         return dataclasses.asdict(self)
 
+    def with_validation(self, figures: Mapping[str, float]) -> Self:
+        """The kind with what validation chose, such as a threshold.
+
+        Args:
+          figures: validation figures of the best weights; none where there
+            was no validation.
+        """
+        return self
+
     @property
     def best_metric(self) -> str:
         """The figure that chooses the best weights by default."""
@@ -168,6 +177,16 @@ class Kind(abc.ABC):
     @abc.abstractmethod
     def describe(self) -> str:
         """What is learnt, in a few words: "3 classes"."""
+
+    def remarks(self, examples: Examples, encoded: Encoded) -> list[str]:
+        """What a user should know about a file, a line each."""
+        if not encoded.full_rows:
+            return []
+        return [
+            f"{examples.path}: {encoded.full_rows:,} of {len(examples):,} "
+            f"texts fill data.max_length = {self.max_length} tokens or were "
+            "truncated to it"
+        ]
 
     @abc.abstractmethod
     def encode(self, examples: Examples, tokenizer: "Tokenizer") -> Encoded:

@@ -8,6 +8,12 @@ from trainers.finetuning.kind import Kind
 
 KINDS = {
     "classification": "trainers.finetuning.classification:Classification",
+    "multi_label": "trainers.finetuning.multi_label:MultiLabel",
+    "regression": "trainers.finetuning.regression:Regression",
+    "multiple_choice": "trainers.finetuning.multiple_choice:MultipleChoice",
+    "question_answering": (
+        "trainers.finetuning.question_answering:QuestionAnswering"
+    ),
     "token_labelling": "trainers.finetuning.token_labelling:TokenLabelling",
     "role_labelling": "trainers.finetuning.role_labelling:RoleLabelling",
 }

@@ -101,9 +101,11 @@ def best_threshold(
     ends = np.append(margins[1:] != margins[:-1], True)
     totals[1:][~ends] = -np.inf
     best = int(np.argmax(totals))
-    below = margins[best - 1] if best else margins[0] - 2.0
+    if best == 0:
+        return float(margins[0] - 1.0)
+    below = margins[best - 1]
     above = margins[best] if best < len(margins) else np.inf
-    return float((below + min(above, below + 2.0)) / 2)
+    return float((below + above) / 2 if np.isfinite(above) else below + 1.0)
 
 
 @functools.cache
