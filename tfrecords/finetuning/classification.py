@@ -3,7 +3,7 @@
 Legend: N examples.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -25,6 +25,11 @@ def label_list(examples: Examples) -> list[str]:
             f"{examples.path}: every label is {found.pop()!r}; at least two "
             "classes are needed."
         )
+    return sorted_labels(found)
+
+
+def sorted_labels(found: Collection[str]) -> list[str]:
+    """Sorted, by value if all are whole numbers."""
     try:
         return sorted(found, key=lambda label: (int(label), label))
     except ValueError:

@@ -5,12 +5,13 @@ Legend: S sequence, N examples.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-# A tokenizer's `encode`: (text_a, text_b or None, max_length=) -> dict.
-Encode = Callable[..., dict[str, tf.Tensor]]
+# A tokenizer's `encode`: (text_a, text_b or None, max_length=) -> dict of
+# tensors.
+Encode = Callable[..., dict[str, Any]]
 
 TOKEN_KEYS = ("input_ids", "input_mask", "segment_ids")
 

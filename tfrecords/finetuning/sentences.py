@@ -41,8 +41,15 @@ def read_examples(
     path: str | os.PathLike,
     text_columns: Sequence[str],
     label_column: str,
+    many_labels: bool = False,
 ) -> Examples:
     """Reads sentences (one text column) or pairs (two) and their labels.
+
+    Args:
+      path: the file.
+      text_columns: one column name or two.
+      label_column: name of the label's column.
+      many_labels: whether its cells may be empty, and lists in .jsonl files.
 
     Raises:
       UserError: as `tables.read_table`; or not one or two text columns, or
@@ -60,7 +67,8 @@ def read_examples(
             "text and label should come from different columns, not "
             f"{', '.join(columns)}."
         )
-    table = tables.read_table(path, columns)
+    special = [label_column] if many_labels else []
+    table = tables.read_table(path, columns, special, special)
     pairs = len(text_columns) == 2
     return Examples(
         table.path,

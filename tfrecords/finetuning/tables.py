@@ -44,7 +44,12 @@ class Table:
         return f"{self.path}:{self.lines[row]}"
 
 
-def read_table(path: str | os.PathLike, columns: Sequence[str]) -> Table:
+def read_table(
+    path: str | os.PathLike,
+    columns: Sequence[str],
+    lists: Sequence[str] = (),
+    optional: Sequence[str] = (),
+) -> Table:
     """Reads the named columns of a .tsv, .csv or .jsonl file.
 
     .tsv has a header line, cells apart by tabs, and no quoting: a quotation
@@ -52,6 +57,13 @@ def read_table(path: str | os.PathLike, columns: Sequence[str]) -> Table:
     4180). .jsonl has one object a line; numbers and booleans become their
     JSON text. All are UTF-8, with or without a byte order mark. Empty lines
     are skipped.
+
+    Args:
+      path: the file.
+      columns: their names.
+      lists: those of them that may hold lists in .jsonl files; they become
+        JSON text.
+      optional: those of them whose cells may be empty.
 
     Raises:
       UserError: no such file, not a known format, not UTF-8, no header, no
@@ -66,12 +78,12 @@ def read_table(path: str | os.PathLike, columns: Sequence[str]) -> Table:
         )
     text = read_text(path)
     if path.suffix == ".jsonl":
-        rows = _json_rows(path, text, columns)
+        rows = _json_rows(path, text, columns, lists)
     elif path.suffix == ".csv":
         rows = _delimited_rows(path, _csv_cells(path, text), columns)
     else:
         rows = _delimited_rows(path, _tsv_cells(text), columns)
-    return _collect(path, rows, columns)
+    return _collect(path, rows, columns, optional)
 
 
 def read_text(path: Path) -> str:
@@ -155,7 +167,9 @@ def _delimited_rows(
         )
 
 
-def _json_rows(path: Path, text: str, columns: Sequence[str]) -> Iterator[_Row]:
+def _json_rows(
+    path: Path, text: str, columns: Sequence[str], lists: Sequence[str]
+) -> Iterator[_Row]:
     for line, source in enumerate(text.split("\n"), start=1):
         if not source.strip():
             continue
@@ -170,10 +184,13 @@ def _json_rows(path: Path, text: str, columns: Sequence[str]) -> Iterator[_Row]:
                 f"{', '.join(columns)} was wanted, not {source[:40]!r}."
             )
         _check_columns(where, columns, list(row))
-        yield line, {n: _json_cell(where, n, row[n]) for n in columns}
+        yield (
+            line,
+            {n: _json_cell(where, n, row[n], n in lists) for n in columns},
+        )
 
 
-def _json_cell(where: str, name: str, value: object) -> str:
+def _json_cell(where: str, name: str, value: object, may_be_list: bool) -> str:
     if isinstance(value, str):
         try:
             value.encode("utf-8")
@@ -183,6 +200,8 @@ def _json_cell(where: str, name: str, value: object) -> str:
                 "(such as \\ud83d alone), which no UTF-8 text can."
             ) from None
         return value
+    if may_be_list and isinstance(value, list):
+        return json.dumps(value)
     if isinstance(value, (bool, int, float)):
         return json.dumps(value)
     raise UserError(
@@ -214,12 +233,17 @@ def nearest_first(name: str, names: Sequence[str]) -> list[str]:
     return sorted(names, key=distance)
 
 
-def _collect(path: Path, rows: Iterator[_Row], columns: Sequence[str]) -> Table:
+def _collect(
+    path: Path,
+    rows: Iterator[_Row],
+    columns: Sequence[str],
+    optional: Sequence[str],
+) -> Table:
     lines: list[int] = []
     cells: dict[str, list[str]] = {name: [] for name in columns}
     for line, row in rows:
         for name, value in row.items():
-            if not value.strip():
+            if not value.strip() and name not in optional:
                 raise UserError(
                     f"{path}:{line}: the cell of column {name!r} is empty. "
                     "Fill it or remove the row."

@@ -4,7 +4,6 @@ Legend: N examples, C classes.
 """
 
 import dataclasses
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -13,52 +12,29 @@ import rich.table
 import rich.text
 
 from tfrecords.finetuning import classification, sentences
-from trainers.finetuning.kind import Encoded, Evaluation, Kind
+from trainers.finetuning.kind import Encoded, Evaluation
+from trainers.finetuning.sentence_kind import SentenceKind, rounded
 from trainers.metrics import classification as measures
 
 
 @dataclasses.dataclass(frozen=True)
-class Classification(Kind):
+class Classification(SentenceKind):
     """Softmax classification.
 
     Attributes:
       labels: names of the classes, in the order of the logits.
-      text_columns: one column name (sentences) or two (pairs).
-      label_column: name of the label's column.
-      max_length: longest sequence in tokens.
+      text_columns, label_column, max_length: see SentenceKind.
     """
 
     name: ClassVar = "classification"
     metrics: ClassVar = ("accuracy", "macro_f1", "matthews", "f1")
 
     labels: list[str]
-    text_columns: list[str]
-    label_column: str
-    max_length: int
-
-    @classmethod
-    def read(cls, path: str | os.PathLike, data: Any) -> sentences.Examples:
-        return sentences.read_examples(
-            path, data.text_columns, data.label_column
-        )
 
     @classmethod
     def from_training(cls, data: Any, train: sentences.Examples) -> Self:
-        return cls(
-            labels=classification.label_list(train),
-            text_columns=list(data.text_columns),
-            label_column=data.label_column,
-            max_length=data.max_length,
-        )
-
-    @property
-    def pairs(self) -> bool:
-        """Whether the input is two sentences."""
-        return len(self.text_columns) == 2
-
-    def least_length(self) -> int:
-        # [CLS] and a [SEP] for each text, and at least one token of each.
-        return 1 + 2 * len(self.text_columns)
+        labels = classification.label_list(train)
+        return cls(labels=labels, **cls.settings_of(data))
 
     def check(self, examples: sentences.Examples) -> None:
         classification.label_ids(examples, self.labels)
@@ -99,13 +75,7 @@ class Classification(Kind):
         served = classifier(
             task, tokenizer, self.labels, self.max_length, self.pairs
         )
-        return served, {
-            "kind": self.name,
-            "inputs": ["text_a", "text_b"] if self.pairs else ["text"],
-            "text_columns": self.text_columns,
-            "labels": self.labels,
-            "max_length": self.max_length,
-        }
+        return served, {**self.card(), "labels": self.labels}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,7 +188,7 @@ class ClassificationEvaluation(Evaluation):
                 "text": list(texts),
                 "label": self.labels[self.gold[i]],
                 "predicted": self.labels[best[i]],
-                "probabilities": [float(f"{p:.8g}") for p in probabilities[i]],
+                "probabilities": rounded(probabilities[i]),
             }
 
     def summary(self) -> str:

@@ -1,0 +1,227 @@
+"""Each kind of task from its file to the answers of its export."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+import yaml
+
+from tfbert.errors import UserError
+from tfbert.tokenization import Tokenizer
+from trainers import evaluate, export, finetune, predict
+from trainers.finetuning.kinds import KINDS, find_kind
+
+FILLERS = ["the", "film", "was", "very", "it", "is"]
+SETTINGS = {
+    "model": {
+        "preset": "tiny",
+        "num_hidden_layers": 1,
+        "hidden_size": 32,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "max_position_embeddings": 24,
+    },
+    "data": {"max_length": 16},
+    "optimization": {
+        "batch_size": 16,
+        "epochs": 4,
+        "learning_rate": 0.01,
+    },
+}
+
+
+def write_lines(path, rows):
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    path.write_text(text, encoding="utf-8")
+
+
+def regression_rows(draw, count):
+    """The score is the number of good words less that of bad ones."""
+    for _ in range(count):
+        good, bad = draw.randrange(4), draw.randrange(4)
+        words = ["good"] * good + ["dull"] * bad + ["film"]
+        draw.shuffle(words)
+        yield {"text": " ".join(words), "label": 10.0 * (good - bad)}
+
+
+def multi_label_rows(draw, count):
+    """A label for each of three words that may be there."""
+    names = {"good": "praise", "dull": "blame", "story": "plot"}
+    for number in range(count):
+        found = draw.sample(sorted(names), draw.randrange(4))
+        words = found + draw.choices(FILLERS, k=3)
+        draw.shuffle(words)
+        labels = [names[word] for word in found]
+        # A list, or text with the separator.
+        row = {"text": " ".join(words), "label": labels}
+        yield row if number % 2 else row | {"label": ",".join(labels)}
+
+
+def choice_rows(draw, count):
+    """The right choice is the one with the word "good"."""
+    for number in range(count):
+        choices = draw.choices(FILLERS, k=2 + number % 2)
+        label = draw.randrange(len(choices))
+        choices[label] += " good"
+        yield {
+            "question": " ".join(draw.choices(FILLERS, k=3)),
+            "choices": choices,
+            "label": label if number % 3 else "ABC"[label],
+        }
+
+
+ROWS = {
+    "regression": (regression_rows, "pearson", 0.9),
+    "multi_label": (multi_label_rows, "micro_f1", 0.75),
+    "multiple_choice": (choice_rows, "accuracy", 0.9),
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, vocabulary):
+    """Returns a function: kind -> (its run, test file); trained once."""
+    folder = tmp_path_factory.mktemp("kinds")
+    Tokenizer(vocabulary).save(folder / "tokenizer")
+    done = {}
+
+    def train(kind):
+        if kind not in done:
+            make = ROWS[kind][0]
+            paths = {}
+            for seed, (name, count) in enumerate(
+                {"train": 203, "validation": 51, "test": 37}.items()
+            ):
+                paths[name] = folder / f"{kind}-data" / f"{name}.jsonl"
+                paths[name].parent.mkdir(exist_ok=True)
+                write_lines(paths[name], make(random.Random(seed), count))
+            config = folder / f"{kind}.yaml"
+            settings = {"task": kind, **SETTINGS}
+            settings["data"] = {
+                **SETTINGS["data"],
+                "tokenizer": str(folder / "tokenizer"),
+                **{name: str(path) for name, path in paths.items()},
+            }
+            config.write_text(yaml.safe_dump(settings))
+            run = folder / kind
+            run_dir = ["--runtime.run_dir", str(run)]
+            finetune.main(["--config", str(config), *run_dir])
+            done[kind] = run, paths["test"]
+        return done[kind]
+
+    return train
+
+
+def read_lines(path):
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_it_learns(trained, kind):
+    run, _ = trained(kind)
+    figures = json.loads((run / "evaluation-test.json").read_text("utf-8"))
+    _, name, least = ROWS[kind]
+    assert figures[name] > least
+    assert figures["examples"] == 37
+    about = json.loads((run / "run.json").read_text("utf-8"))
+    assert about["kind"] == kind
+    assert find_kind(kind).from_about(about).about().items() <= about.items()
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_validation_and_evaluation_agree(trained, kind, capsys):
+    # 51 examples in batches of 16: the last batch has 13 rows of padding.
+    run, _ = trained(kind)
+    data = run.parent / f"{kind}-data" / "validation.jsonl"
+    evaluate.main([str(run), "--data", str(data), "--checkpoint", "last"])
+    name = ROWS[kind][1]
+    assert "step 51" in capsys.readouterr().out
+    figures = json.loads((run / "evaluation-validation.json").read_text())
+    logged = [
+        row
+        for row in read_lines(run / "metrics.jsonl")
+        if row["split"] == "validation"
+    ]
+    assert logged[-1]["step"] == 51
+    assert logged[-1][name] == pytest.approx(figures[name], abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_the_export_gives_the_evaluators_answers(
+    trained, kind, tmp_path, capsys
+):
+    run, data = trained(kind)
+    offline = read_lines(run / "predictions-test.jsonl")
+    export.main([str(run), "--output", str(tmp_path / "out")])
+    capsys.readouterr()
+    ask = [str(tmp_path / "out"), "--file", str(data)]
+    predict.main([*ask, "--json"])
+    answers = [json.loads(x) for x in capsys.readouterr().out.splitlines()]
+    assert len(answers) == len(offline) == 37
+    for answer, row in zip(answers, offline, strict=True):
+        if kind == "regression":
+            assert answer["score"] == pytest.approx(row["predicted"], abs=1e-4)
+            continue
+        wanted = row["probabilities"]
+        found = answer["probabilities"]
+        if kind == "multi_label":
+            assert sorted(answer["labels"]) == sorted(row["predicted"])
+            found = list(found.values())
+        else:
+            assert answer["choice"] == row["predicted"]
+            assert answer["answer"] == row["choices"][row["predicted"]]
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
+    predict.main(ask)
+    assert "film" in capsys.readouterr().out
+
+
+def test_choices_on_the_command_line(trained, tmp_path, capsys):
+    run, _ = trained("multiple_choice")
+    export.main([str(run), "--output", str(tmp_path / "out")])
+    ask = [str(tmp_path / "out"), "it was"]
+    capsys.readouterr()
+    predict.main([*ask, "--choice", "film", "--choice", "very good", "--json"])
+    assert json.loads(capsys.readouterr().out)["choice"] == 1
+    with pytest.raises(UserError, match="two or more choices with --choice"):
+        predict.main(ask)
+    with pytest.raises(UserError, match="--text_b or --choice, not both"):
+        predict.main([*ask, "--choice", "a", "--text_b", "b"])
+    with pytest.raises(UserError, match="a question and choices; name their"):
+        predict.main([*ask, "--file", "a.tsv", "--text_column", "q"])
+    import tensorflow as tf
+
+    model = tf.saved_model.load(str(tmp_path / "out" / "1"))
+    choose = model.signatures["serving_default"]
+    for shape in ((0, 2), (0, 0), (2, 0)):
+        answer = choose(
+            question=tf.zeros(shape[:1], tf.string),
+            choices=tf.zeros(shape, tf.string),
+        )
+        assert answer["answer"].shape == shape[:1]
+
+
+def test_mistakes_are_named(trained, tmp_path):
+    run, _ = trained("multi_label")
+    config = ["--config", str(run.parent / "multi_label.yaml")]
+    config += ["--runtime.run_dir", str(tmp_path / "run")]
+    with pytest.raises(UserError, match="no task 'multi'.*nearest is multi_la"):
+        finetune.main([*config, "--task", "multi"])
+    with pytest.raises(UserError, match="data.metric of micro_f1, .*'f2'"):
+        finetune.main([*config, "--data.metric", "f2"])
+    with pytest.raises(UserError, match="wanted data.label_separator"):
+        finetune.main([*config, "--data.label_separator", ""])
+    words = tmp_path / "words.tsv"
+    words.write_text("text\tlabel\nfun\t1.5\nfun\tnan\n", encoding="utf-8")
+    train = ["--data.train", str(words)]
+    with pytest.raises(UserError, match="tsv:3: 'nan' is no number; regress"):
+        finetune.main([*config, *train, "--task", "regression"])
+    with pytest.raises(UserError, match="jsonl:1: there is no column 'choi"):
+        finetune.main([*config, "--task", "multiple_choice"])
+    assert not (tmp_path / "run").exists()
+
+
+def test_all_kinds_are_there():
+    for name in KINDS:
+        kind = find_kind(name)
+        assert kind.name == name
+        assert kind.metrics and kind.outputs

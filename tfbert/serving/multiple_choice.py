@@ -1,0 +1,52 @@
+"""A question and its choices to the one that fits.
+
+Legend: B batch, K choices, S sequence.
+"""
+
+import tensorflow as tf
+
+from tfbert.serving.embedding import embed_function
+from tfbert.serving.servable import STRINGS, Servable, encode, on_text
+
+_CHOICES = tf.TensorSpec([None, None], tf.string)
+
+
+def chooser(task, tokenizer, max_length: int) -> Servable:
+    """A servable that chooses.
+
+    Its signature `serving_default` maps `question`, string [B], and
+    `choices`, string [B, K], to `choice`, int32 [B], the place of the
+    likeliest, `answer`, string [B], its text, and `probabilities`, float32
+    [B, K]. An empty string is no choice: it fills questions up that have
+    fewer than others; its probability is 0. `embed` is `embedder`'s.
+
+    Args:
+      task: a MultipleChoiceTask.
+      tokenizer: the Tokenizer that it was trained with.
+      max_length: longest sequence of a question and a choice in tokens;
+        longer text is truncated.
+    """
+
+    @tf.function(input_signature=[STRINGS, _CHOICES])
+    def choose(question, choices):
+        # Without any choice the answer is the empty one.
+        missing = tf.maximum(1 - tf.shape(choices)[1], 0)
+        choices = tf.pad(choices, [[0, 0], [0, missing]], constant_values="")
+        shape = tf.shape(choices)  # B, K
+        asked = tf.repeat(question, shape[1])  # [B K]
+        answers = tf.reshape(choices, [-1])
+        batch = encode(tokenizer, max_length, asked, answers)
+        tokens = tf.concat([shape, tf.shape(batch["input_ids"])[1:]], axis=0)
+        batch = {n: tf.reshape(v, tokens) for n, v in batch.items()}
+        batch["choice_mask"] = tf.cast(tf.not_equal(choices, ""), tf.int32)
+        outputs = task(batch, training=False)
+        best = tf.argmax(outputs["logits"], axis=-1, output_type=tf.int32)
+        return {
+            "choice": best,
+            "answer": tf.gather(choices, best, batch_dims=1),
+            "probabilities": outputs["probabilities"],
+        }
+
+    embed = embed_function(task.encoder, tokenizer, max_length)
+    signatures = {"serving_default": choose, "embed": on_text(embed)}
+    return Servable(task, tokenizer, signatures)

@@ -1,0 +1,108 @@
+"""Which of several continuations, or answers, fits?"""
+
+import keras
+from keras import ops
+
+from tfbert.config import BertConfig
+from tfbert.layers.dense import Dense
+from tfbert.layers.dropout import Dropout
+from tfbert.tasks.task import (
+    Batch,
+    Outputs,
+    Task,
+    accuracy_sums,
+    example_weights,
+    sparse_cross_entropy,
+)
+
+# Logit of a choice that an example does not have.
+NEVER = -1e9
+
+
+class MultipleChoiceTask(Task):
+    """A score for each pair of question and choice, softmax over the choices.
+
+    As BERT is fine-tuned for SWAG (Devlin et al., 4.4). Tokens have the shape
+    [B, K, S] for K choices; `choice_mask` [B, K] is 0 for those that an
+    example does not have.
+
+    Objective "loss" (weight: real examples), metric "accuracy".
+
+    Args:
+      config: the encoder's shape.
+      dtype: Keras dtype or policy.
+      seed: of the initial weights.
+    """
+
+    def __init__(
+        self,
+        config: BertConfig,
+        dtype=None,
+        seed: int = 0,
+        name: str = "multiple_choice",
+    ):
+        super().__init__(config, dtype=dtype, seed=seed, name=name)
+        self.dropout = Dropout(
+            config.hidden_dropout_prob, "scorer", dtype=self.dtype_policy
+        )
+        self.scorer = Dense(
+            config,
+            config.hidden_size,
+            1,
+            seed=seed,
+            dtype=self.dtype_policy,
+            name="scorer",
+        )
+        self.scorer.build()
+        self.build()
+
+    def call(
+        self, batch: Batch, training: bool = False, dropout_seed=None
+    ) -> Outputs:
+        """Returns logits and probabilities, both float32 [B, K]."""
+        draw = {"training": training, "dropout_seed": dropout_seed}
+        names = ("input_ids", "input_mask", "segment_ids")
+        length = ops.shape(batch["input_ids"])[-1]
+        rows = {n: ops.reshape(batch[n], (-1, length)) for n in names}
+        pooled = self.encoder(rows, **draw)["pooled_output"]  # [B K, H]
+        scores = self.scorer(self.dropout(pooled, **draw))  # [B K, 1]
+        shape = ops.shape(batch["choice_mask"])
+        logits = ops.reshape(ops.cast(scores, "float32"), shape)  # [B, K]
+        there = ops.cast(batch["choice_mask"], "bool")
+        logits = ops.where(there, logits, NEVER)
+        return {
+            "logits": logits,
+            "probabilities": ops.softmax(logits, axis=-1),
+        }
+
+    def loss_sums(
+        self, batch: Batch, outputs: Outputs
+    ) -> dict[str, keras.KerasTensor]:
+        losses = sparse_cross_entropy(outputs["logits"], batch["label_ids"])
+        return {"loss": ops.sum(losses * example_weights(batch))}
+
+    def metric_sums(
+        self, batch: Batch, outputs: Outputs
+    ) -> dict[str, tuple[keras.KerasTensor, keras.KerasTensor]]:
+        return {
+            "accuracy": accuracy_sums(
+                ops.argmax(outputs["logits"], axis=-1),
+                batch["label_ids"],
+                example_weights(batch),
+            )
+        }
+
+    def input_signature(
+        self,
+        batch_size: int | None,
+        sequence_length: int = 128,
+        choices: int = 4,
+    ) -> dict[str, keras.KerasTensor]:
+        """Returns a symbolic batch."""
+        shapes = {
+            name: (batch_size, choices, sequence_length)
+            for name in ("input_ids", "input_mask", "segment_ids")
+        }
+        shapes["choice_mask"] = (batch_size, choices)
+        shapes |= {"label_ids": (batch_size,), "is_real_example": (batch_size,)}
+        return {n: keras.KerasTensor(s, "int32") for n, s in shapes.items()}
