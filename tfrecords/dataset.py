@@ -78,6 +78,7 @@ def pretraining_batches(
     first_replica: int = 0,
     local_replicas: int = 1,
     start_step: int = 0,
+    first_row: int = 0,
     micro_batches: int = 1,
 ) -> tf.data.Dataset:
     """Endless batches of one worker.
@@ -91,6 +92,8 @@ def pretraining_batches(
       first_replica: the number of this worker's first replica.
       local_replicas: replicas of this worker.
       start_step: the first step to give.
+      first_row: the position of step 0's first row: what batches of another
+        size took before.
       micro_batches: parts that the step will cut each batch into; checked
         here because the sizes are known here.
 
@@ -111,7 +114,7 @@ def pretraining_batches(
 
     def batch(element):
         step, local = divmod(int(element), local_replicas)
-        first = (start_step + step) * global_batch_size
+        first = first_row + (start_step + step) * global_batch_size
         first += (first_replica + local) * rows
         positions = np.arange(first, first + rows, dtype=np.int64)
         row_ids, epochs = records.rows_at(positions, seed)

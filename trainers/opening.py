@@ -56,9 +56,8 @@ def check_settings(settings, distribution: Distribution) -> None:
             "wanted optimization.average_decay between 0 and 1, such as "
             f"0.999, got {average}"
         )
-    distribution.check_batch_size(
-        optimization.batch_size, optimization.accumulation_steps
-    )
+    for size in optimization.batch_plan.sizes:
+        distribution.check_batch_size(size, optimization.accumulation_steps)
     if not 0 <= optimization.warmup_steps < optimization.steps:
         raise UserError(
             f"wanted optimization.warmup_steps from 0 to below "
@@ -66,11 +65,14 @@ def check_settings(settings, distribution: Distribution) -> None:
             f"{optimization.warmup_steps}"
         )
     loop = runtime.steps_per_loop
-    for name, value in {
-        "optimization.steps": optimization.steps,
-        "runtime.evaluate_every": runtime.evaluate_every,
-        "runtime.checkpoint_every": runtime.checkpoint_every,
-    }.items():
+    intervals = [
+        ("optimization.steps", optimization.steps),
+        ("runtime.evaluate_every", runtime.evaluate_every),
+        ("runtime.checkpoint_every", runtime.checkpoint_every),
+    ]
+    for change in optimization.batch_plan.changes:
+        intervals.append(("the end of a stage of batch_ramp", change))
+    for name, value in intervals:
         if value % loop:
             raise UserError(
                 f"wanted {name} to be a multiple of runtime.steps_per_loop "

@@ -164,10 +164,11 @@ def hashes(records: AnyRecords) -> dict[str, str]:
 
 def row_ids(settings, records: AnyRecords) -> Callable[[int], np.ndarray]:
     """A function: number of a global batch -> ids of its rows, int64 [B]."""
-    size = settings.optimization.batch_size
+    plan = settings.optimization.batch_plan
 
     def of_batch(batch: int) -> np.ndarray:
-        positions = np.arange(batch * size, (batch + 1) * size, dtype=np.int64)
+        rows = plan.first_row(batch), plan.first_row(batch + 1)
+        positions = np.arange(*rows, dtype=np.int64)
         return records.rows_at(positions, settings.seed)[0]
 
     return of_batch
@@ -182,24 +183,24 @@ def make_batches(
     """What a run reads.
 
     Returns:
-      (function of the first step that gives distributed training batches;
-      distributed held-out batches and their steps, if there are any).
+      (function of the first batch that gives distributed training batches,
+      to be taken up to where their size changes; distributed held-out batches
+      and their steps, if there are any).
     """
-    how = dict(
-        seed=settings.seed,
-        global_batch_size=settings.optimization.batch_size,
-        num_replicas=distribution.num_replicas,
-    )
+    how = dict(seed=settings.seed, num_replicas=distribution.num_replicas)
+    optimization = settings.optimization
+    plan = optimization.batch_plan
 
-    def training(start_step):
+    def training(first_batch):
         return distribution.dataset(
             lambda first_replica, local_replicas: pretraining_batches(
                 records,
                 settings.data.masking,
                 first_replica=first_replica,
                 local_replicas=local_replicas,
-                start_step=start_step,
-                micro_batches=settings.optimization.accumulation_steps,
+                global_batch_size=plan.size_of(first_batch),
+                first_row=plan.first_row(first_batch),
+                micro_batches=optimization.accumulation_steps,
                 **how,
             )
         )
@@ -213,6 +214,7 @@ def make_batches(
             settings.data.masking,
             first_replica=first_replica,
             local_replicas=local_replicas,
+            global_batch_size=optimization.batch_size,
             max_rows=settings.data.evaluation_rows,
             **how,
         )

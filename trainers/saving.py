@@ -95,16 +95,23 @@ class StopAt(keras.callbacks.Callback):
 
     Args:
       total: the last step of the run.
+      evaluate_every: steps between evaluations.
 
     Attributes:
-      step: where this `fit` ends, before `total` where batches are left out.
+      step: where this `fit` ends, before `total` where other batches begin.
     """
 
-    def __init__(self, total: int):
+    def __init__(self, total: int, evaluate_every: int):
         super().__init__()
         self.step = total
+        self._total = total
+        self._evaluate_every = evaluate_every
 
     def on_train_batch_end(self, batch, logs=None):
-        """Stops; Keras still evaluates at the end of the short epoch."""
-        if self.model.step >= self.step:
+        """Stops; Keras evaluates at the end of the run's short epoch."""
+        step = self.model.step
+        if step >= self.step:
             self.model.stop_training = True
+            if step < self._total and step % self._evaluate_every:
+                # Another `fit` goes on with this epoch.
+                self.model.skip_evaluation = True

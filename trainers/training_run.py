@@ -95,7 +95,7 @@ class TrainingRun:
             self._on_save_error,
             self._state,
         )
-        self.stop_at = StopAt(self.total)
+        self.stop_at = StopAt(self.total, runtime.evaluate_every)
         self.save_error: SaveError | None = None
         self.last: dict[str, float] = {}
 
@@ -206,8 +206,7 @@ class TrainingRun:
         """
         every = self.settings.runtime.evaluate_every
         start = self.model.step
-        jump = self.rollbacks.next_jump(start)
-        self.stop_at.step = min(jump or self.total, self.total)
+        self.stop_at.step = self._end_of_fit(start)
         epoch, into = divmod(start, every)
         self.model.skip_evaluation = False
         return self.model.fit(
@@ -224,6 +223,14 @@ class TrainingRun:
             verbose=0,
             shuffle=False,
         )
+
+    def _end_of_fit(self, start: int) -> int:
+        """The step at which other batches begin: others, or of another size."""
+        batch = self.rollbacks.batch_of(start)
+        change = self.settings.optimization.batch_plan.next_change(batch)
+        ends = [self.total, self.rollbacks.next_jump(start)]
+        ends.append(change and start + change - batch)
+        return min(end for end in ends if end is not None)
 
     def _all_callbacks(self) -> list[keras.callbacks.Callback]:
         # Saving is last: a kill before it repeats steps, and loses nothing.

@@ -1,0 +1,174 @@
+"""`--budget 30m`: as many steps as fit into a time, found out by measuring.
+
+The schedule has to know its end before the first step. So a few steps are
+timed on a model that is thrown away, the number of steps that fit is chosen,
+and the run begins anew with that number: it is the run that the same number
+given by hand would be. The number stays in settings.yaml, and a resumed run
+takes it from there.
+"""
+
+import dataclasses
+import math
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import tensorflow as tf
+import yaml
+
+from tfbert.errors import UserError
+from trainers.batch_plan import BatchPlan
+from trainers.command import console
+from trainers.config import SETTINGS_FILE
+from trainers.distribution import Distribution
+from trainers.dry_run import EVALUATION_SHARE, Timing, time_steps
+
+_PART = re.compile(r"(\d+(?:\.\d+)?)([hms])")
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+# The rest is for checkpoints, and for steps that take longer than the median.
+USABLE = 0.95
+
+
+def parse_budget(text: str) -> float:
+    """Seconds of a text such as "30m", "1.5h" or "1h30m".
+
+    Raises:
+      UserError: it is no such text.
+    """
+    parts = _PART.findall(text.strip())
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if "".join(map("".join, parts)) != text.strip() or seconds <= 0:
+        raise UserError(
+            f"wanted a budget such as 90s, 30m, 2h or 1h30m, got {text!r}"
+        )
+    return seconds
+
+
+def with_budget(settings, distribution: Distribution, build: Callable):
+    """Returns the settings with the steps that fit into `settings.budget`.
+
+    Args:
+      settings: of pretraining, with a budget.
+      distribution: where it runs.
+      build: settings -> (model, make_batches, validation), as a run needs
+        them; called once, unless the run folder knows the number.
+
+    Raises:
+      UserError: the budget cannot be read, is too short for a step, or is
+        not that of the run in the folder.
+    """
+    seconds = parse_budget(settings.budget)
+    steps = _steps_of_run(settings)
+    if steps is None:
+        steps = _measured_steps(settings, distribution, build, seconds)
+    optimization = dataclasses.replace(settings.optimization, steps=steps)
+    return dataclasses.replace(settings, optimization=optimization)
+
+
+def _steps_of_run(settings) -> int | None:
+    """The number of steps that a run of the folder was given."""
+    path = Path(settings.runtime.run_dir) / SETTINGS_FILE
+    if not path.exists():
+        return None
+    try:
+        saved = yaml.safe_load(path.read_text(encoding="utf-8"))
+        budget, steps = saved.get("budget"), saved["optimization"]["steps"]
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+        raise UserError(
+            f"wanted the settings of a run in {path}, got: {error!r}"
+        ) from error
+    if budget != settings.budget:
+        raise UserError(
+            f"{path.parent} holds a run of {steps:,} steps with "
+            + (f"the budget {budget}" if budget else "no budget")
+            + f", got --budget {settings.budget}; give the same one to resume "
+            "it, another runtime.run_dir to start anew, or without a budget "
+            "another optimization.steps with runtime.allow_change"
+        )
+    console.print(f"Budget {budget}: {steps:,} steps, as this run began")
+    return int(steps)
+
+
+def _measured_steps(settings, distribution, build, seconds: float) -> int:
+    """Times steps and chooses; all workers get the chief's number."""
+    start = time.perf_counter()
+    loop = settings.runtime.steps_per_loop
+    optimization = settings.optimization
+    plan = optimization.batch_plan
+    provisional = dataclasses.replace(
+        optimization, steps=10**6 * loop, warmup_steps=0
+    )
+    model, make_batches, validation = build(
+        dataclasses.replace(settings, optimization=provisional)
+    )
+    # Batches behind the ramp: the largest.
+    timing = time_steps(model, make_batches(max(plan.changes, default=0)))
+    spent = time.perf_counter() - start
+    steps = steps_that_fit(
+        seconds - spent - timing.first,
+        timing,
+        plan,
+        optimization.batch_size,
+        settings.runtime.evaluate_every,
+        validation[1] if validation else 0,
+    )
+    steps = _chiefs(distribution, steps // loop * loop)
+    if steps < 1:
+        raise UserError(
+            f"a budget of {settings.budget} is too short: compiling and timing "
+            f"took {spent:.0f} s and a step takes {timing.step:.3g} s; give "
+            "more time or a smaller model"
+        )
+    console.print(
+        f"Budget {settings.budget}: {steps:,} steps, from "
+        f"{timing.step:.3g} s a step (the first one {timing.first:.3g} s) and "
+        f"{spent:.0f} s spent on finding out"
+    )
+    return steps
+
+
+def steps_that_fit(
+    seconds: float,
+    timing: Timing,
+    plan: BatchPlan,
+    batch_size: int,
+    evaluate_every: int,
+    validation_steps: int,
+) -> int:
+    """The number of steps for a time, evaluations included.
+
+    Args:
+      seconds: what is left after compiling.
+      timing: of a step with `batch_size` rows.
+      plan: sizes of the batches; a step takes as long as it has rows.
+      batch_size: rows of the timed step.
+      evaluate_every: steps between evaluations.
+      validation_steps: of one evaluation; 0: there is none.
+    """
+    evaluation = validation_steps * timing.step * EVALUATION_SHARE
+    # That before the first step, and that after the last one.
+    left = seconds * USABLE - 2 * evaluation
+    each = timing.step + evaluation / evaluate_every
+    rows = math.floor(max(left, 0.0) / each * batch_size)
+    steps = plan.steps_for(rows)
+    return steps if plan.first_row(steps) <= rows else steps - 1
+
+
+def _chiefs(distribution: Distribution, value: int) -> int:
+    """The chief's value, on all workers."""
+    if distribution.num_workers == 1:
+        return value
+
+    @tf.function(autograph=False)
+    def share(value):
+        def on_replica(value):
+            context = tf.distribute.get_replica_context()
+            first = context.replica_id_in_sync_group == 0
+            mine = tf.where(first, value, 0.0)
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, mine)
+
+        shared = distribution.strategy.run(on_replica, args=(value,))
+        return distribution.strategy.experimental_local_results(shared)[0]
+
+    return int(share(tf.constant(float(value))))

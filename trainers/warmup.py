@@ -1,0 +1,54 @@
+"""Warm-up in steps, as a share of all steps, or in tokens."""
+
+import dataclasses
+
+from tfbert.errors import UserError
+
+
+def with_warmup_steps(optimization, sequence_length: int):
+    """Returns the settings with `warmup_steps` as a number of steps.
+
+    Args:
+      optimization: PretrainingOptimization.
+      sequence_length: tokens of a row, padding included.
+
+    Raises:
+      UserError: both a share and tokens are given, or they make no sense.
+    """
+    share, tokens = optimization.warmup_share, optimization.warmup_tokens
+    if share is None and tokens is None:
+        return optimization
+    if share is not None and tokens is not None:
+        raise UserError(
+            "wanted optimization.warmup_share or optimization.warmup_tokens, "
+            f"got both ({share} and {tokens}); leave one out"
+        )
+    if share is not None:
+        steps = round(check_share(share) * optimization.steps)
+    else:
+        if tokens < 0:
+            raise UserError(
+                f"wanted optimization.warmup_tokens from 0, got {tokens}"
+            )
+        steps = optimization.batch_plan.steps_for(tokens / sequence_length)
+        if steps >= optimization.steps:
+            raise UserError(
+                f"optimization.warmup_tokens ({tokens:,}) are {steps:,} steps "
+                f"of warm-up, and the run has {optimization.steps:,}; lower "
+                "them, or train for more steps"
+            )
+    return dataclasses.replace(optimization, warmup_steps=steps)
+
+
+def check_share(share: float) -> float:
+    """Returns the share of all steps, if it can be one.
+
+    Raises:
+      UserError: it is not from 0 to below 1.
+    """
+    if not 0 <= share < 1:
+        raise UserError(
+            "wanted optimization.warmup_share from 0 to below 1 (a share of "
+            f"optimization.steps), got {share}"
+        )
+    return share
