@@ -88,7 +88,11 @@ def expand_nodes(text: str) -> list[str]:
       UserError: this is no list of nodes.
     """
     nodes = []
-    for part in _split(text):
+    # Commas outside brackets part names.
+    parts = re.findall(r"(?:[^,\[\]]|\[[^\]]*\])+", text)
+    if ",".join(parts) != text:
+        raise UserError(f"wanted a list of Slurm nodes, got {text!r}")
+    for part in parts:
         nodes += _expand_one(part, text)
         if len(nodes) > MAX_NODES:
             raise UserError(f"wanted a list of Slurm nodes, got {text!r}")
@@ -112,17 +116,10 @@ def expand_counts(text: str) -> list[int]:
     return counts
 
 
-def _split(text: str) -> list[str]:
-    """Splits at commas outside brackets."""
-    return re.findall(r"(?:[^,\[\]]|\[[^\]]*\])+", text)
-
-
 def _expand_one(part: str, text: str) -> list[str]:
     """Expands the first bracket, then those behind it."""
     match = re.fullmatch(r"([^\[\]]*)\[([^\]]*)\](.*)", part)
     if not match:
-        if not part or "[" in part or "]" in part:
-            raise UserError(f"wanted a list of Slurm nodes, got {text!r}")
         return [part]
     head, ranges, tail = match.groups()
     tails = _expand_one(tail, text) if tail else [""]
