@@ -102,7 +102,7 @@ class Guard(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         """Looks at the step before this one."""
         self.settle()
-        names = ("loss", "gradient_norm", "skipped")
+        names = ("loss", "gradient_norm", "skipped", "overflow", "loss_scale")
         self._pending = (
             self.model.step,
             {name: logs[name] for name in names if name in (logs or {})},

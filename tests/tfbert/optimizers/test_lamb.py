@@ -45,9 +45,32 @@ def test_equals_numpy():
         )
 
 
+def test_nvlamb_is_lamb_on_gradients_of_norm_one():
+    start = [np.float32([[1, 2], [3, 4]]), np.float32([[5, -6]])]
+    rng = np.random.default_rng(1)
+    steps = [[rng.normal(0, 9, w.shape) for w in start] for _ in range(5)]
+    steps[2] = [np.zeros_like(w) for w in start]  # No norm: no gradient.
+    kernels = [keras.Variable(w, name="kernel") for w in start]
+    optimizer = LAMB(0.1, weight_decay=0.2, prenormalise=True)
+    optimizer.build(kernels)
+    for gradients in steps:
+        optimizer.apply([np.float32(g) for g in gradients])
+    norms = [
+        np.sqrt(sum(np.sum(g**2) for g in gradients)) or 1.0
+        for gradients in steps
+    ]
+    for i, weights in enumerate(start):
+        units = [g[i] / norm for g, norm in zip(steps, norms, strict=True)]
+        wanted = reference(weights, units, True, [0.1] * 5, 0.2)
+        np.testing.assert_allclose(kernels[i].numpy(), wanted, rtol=5e-5)
+
+
 def test_config_round_trip():
     optimizer = LAMB(
-        WarmupLinearDecay(1e-3, 2, 9), weight_decay=0.2, beta_1=0.8
+        WarmupLinearDecay(1e-3, 2, 9),
+        weight_decay=0.2,
+        beta_1=0.8,
+        prenormalise=True,
     )
     copy = LAMB.from_config(optimizer.get_config())
     assert copy.get_config() == optimizer.get_config()
