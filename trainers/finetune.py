@@ -106,6 +106,7 @@ def finetune(
         validation,
         title="fine-tuning",
         callbacks=_keep_best(run_dir, distribution, metric),
+        row_ids=data.row_ids(settings),
     )
     if not distribution.is_chief:
         return {"step": reached["step"]}

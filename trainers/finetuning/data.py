@@ -1,13 +1,18 @@
 """The labelled files of a fine-tuning run, read, checked and counted."""
 
 import dataclasses
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from tfbert.converters import sources
 from tfbert.errors import UserError
 from tfbert.tokenization import Tokenizer
+from tfbert.vocabulary import vocabulary_hash
+from tfrecords import order
 from tfrecords.finetuning import batches
 from tfrecords.finetuning.overlap import Overlap, overlap
 from trainers.distribution import Distribution
@@ -47,8 +52,31 @@ class LoadedData:
             "train_examples": self.num_examples,
             "validation_examples": len(self.validation_examples or ()),
             "truncated_or_full": self.train.full_rows,
+            "hashes": self.hashes(),
             **dataclasses.asdict(self.overlap),
         }
+
+    def hashes(self) -> dict[str, str]:
+        """What is trained on, as a run and its checkpoints remember it."""
+        digest = hashlib.sha256()
+        for name, values in sorted(self.train.columns.items()):
+            digest.update(f"{name} {values.dtype} {values.shape}".encode())
+            digest.update(values.tobytes())
+        return {
+            "data": digest.hexdigest(),
+            "vocabulary": vocabulary_hash(self.tokenizer.vocabulary),
+        }
+
+    def row_ids(self, settings) -> Callable[[int], np.ndarray]:
+        """A function: number of a global batch -> its rows, int64 [B]."""
+        size = settings.optimization.batch_size
+        number = len(next(iter(self.train.columns.values())))
+
+        def of_batch(batch: int) -> np.ndarray:
+            positions = np.arange(batch * size, (batch + 1) * size)
+            return order.rows_at(positions, number, settings.seed)[0]
+
+        return of_batch
 
     def account(self) -> list[str]:
         """What a user should know about the data, a line each."""

@@ -189,12 +189,15 @@ class FinetuningRuntime(RuntimeSettings):
       checkpoint_every: steps between checkpoints; null: an epoch.
       keep_checkpoints: how many of the newest checkpoints stay, beside the
         best weights.
+      keep_best: how many more checkpoints stay, those with the lowest
+        validation loss.
     """
 
     run_dir: str = "runs/finetune"
     evaluate_every: int | None = None
     checkpoint_every: int | None = None
     keep_checkpoints: int = 1
+    keep_best: int = 0
 
 
 @dataclasses.dataclass

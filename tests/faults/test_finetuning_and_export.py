@@ -1,0 +1,91 @@
+"""F7: kill -9 in fine-tuning, evaluation and export."""
+
+import random
+import signal
+
+import pytest
+
+pytestmark = pytest.mark.faults
+STEPS = 25
+
+
+@pytest.fixture(scope="module")
+def argv(faults, tmp_path_factory):
+    """Returns the command line of a small fine-tuning."""
+    folder = tmp_path_factory.mktemp("labelled")
+    draw = random.Random(0)
+    for name, count in (("train", 200), ("validation", 40)):
+        lines = ["text\tlabel\n"]
+        for _ in range(count):
+            label = draw.choice(["sea", "wind"])
+            words = draw.choices("the ship sails over dark".split(), k=4)
+            lines.append(f"{' '.join([*words, label])}\t{label}\n")
+        (folder / f"{name}.tsv").write_text("".join(lines))
+    settings = {
+        "model.preset": "tiny",
+        "model.hidden_size": 32,
+        "model.num_attention_heads": 2,
+        "model.intermediate_size": 64,
+        "model.max_position_embeddings": 16,
+        "data.train": folder / "train.tsv",
+        "data.validation": folder / "validation.tsv",
+        "data.tokenizer": faults.data,
+        "data.max_length": 16,
+        "optimization.batch_size": 16,
+        "optimization.epochs": 2,
+        "optimization.learning_rate": 0.01,
+        "runtime.log_every": 1,
+    }
+
+    def make(run_dir):
+        settings["runtime.run_dir"] = run_dir
+        return [word for k, v in settings.items() for word in (f"--{k}", v)]
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def wanted(faults, argv, tmp_path_factory):
+    """A fine-tuning that nothing happens to."""
+    run_dir = tmp_path_factory.mktemp("wanted") / "run"
+    faults.start("finetune", argv(run_dir), run_dir).done()
+    return run_dir
+
+
+def test_fine_tuning_goes_on(faults, argv, wanted, tmp_path):
+    run_dir = tmp_path / "run"
+    for target in ("step-00000013", "best.safetensors", "step-00000025"):
+        call = "replace" if "best" in target else "rename"
+        job = faults.start(
+            "finetune", argv(run_dir), die_at=[call, target, "before"]
+        )
+        assert job.wait() == -signal.SIGKILL, job.said
+    faults.start("finetune", argv(run_dir)).done()
+    faults.assert_same(run_dir, wanted, STEPS)
+    best = "best.safetensors"
+    assert (run_dir / best).read_bytes() == (wanted / best).read_bytes()
+
+
+def test_an_export_appears_when_it_is_complete(faults, wanted, tmp_path):
+    output = tmp_path / "export"
+    argv = [wanted, "--output", output]
+    job = faults.start("export", argv, die_at=["rename", "export/", "before"])
+    assert job.wait() == -signal.SIGKILL, job.said
+    # TF Serving looks for folders whose names are numbers.
+    assert [p for p in output.iterdir() if p.name.isdigit()] == []
+    said = faults.start("export", argv).done()
+    assert f"written: {output}/1" in said
+    assert (output / "1" / "saved_model.pb").exists()
+    assert [p.name for p in output.iterdir() if p.name.isdigit()] == ["1"]
+
+
+def test_an_evaluation_is_written_whole(faults, wanted, tmp_path):
+    data = tmp_path / "test.tsv"
+    data.write_text("text\tlabel\nthe sea\tsea\nthe wind\twind\n")
+    argv = [wanted, "--data", data]
+    fault = ["replace", "evaluation-test.json", "before"]
+    job = faults.start("evaluate", argv, die_at=fault)
+    assert job.wait() == -signal.SIGKILL, job.said
+    assert not (wanted / "evaluation-test.json").exists()
+    faults.start("evaluate", argv).done()
+    assert (wanted / "evaluation-test.json").exists()
