@@ -174,6 +174,11 @@ class Harness:
 
     def workers(self, run_dir, number, changes=None, **faults):
         """Starts a pretraining with several workers; returns their jobs."""
+        starters = self.worker_starters(run_dir, number, changes)
+        return [start(**faults) for start in starters]
+
+    def worker_starters(self, run_dir, number, changes=None):
+        """Functions that start a worker each: (changes, **faults) -> job."""
         sockets = [socket.socket() for _ in range(number)]
         for sock in sockets:
             sock.bind(("localhost", 0))
@@ -181,22 +186,22 @@ class Harness:
         for sock in sockets:
             sock.close()
         cluster = {"worker": [f"localhost:{port}" for port in ports]}
-        return [
-            self.pretrain(
-                run_dir,
-                changes,
-                env={
-                    "TF_CONFIG": json.dumps(
-                        {
-                            "cluster": cluster,
-                            "task": {"type": "worker", "index": index},
-                        }
-                    )
-                },
-                **faults,
-            )
-            for index in range(number)
-        ]
+
+        def starter(index):
+            task = {"type": "worker", "index": index}
+            text = json.dumps({"cluster": cluster, "task": task})
+
+            def start(other_changes=None, **faults):
+                return self.pretrain(
+                    run_dir,
+                    other_changes or changes,
+                    env={"TF_CONFIG": text},
+                    **faults,
+                )
+
+            return start
+
+        return [starter(index) for index in range(number)]
 
     def assert_same(self, run_dir, reference, step=STEPS):
         """The same bytes in every variable, and the same logged values."""

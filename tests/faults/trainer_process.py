@@ -11,6 +11,7 @@ Faults are set before the verb starts. Signals are real ones.
 
 import ctypes
 import importlib
+import json
 import os
 import resource
 import shutil
@@ -239,6 +240,46 @@ def bad_batches(batches, batch_size, factor, replica=None):
     Records.rows_at = marked_rows
     dataset.make_batch = marked_batch
     TrainingModel._accumulate = marked_gradients
+
+
+def hang(worker, step):
+    """A worker stays in a callback for ever."""
+    from trainers.saving import StopAt
+
+    original = StopAt.on_train_batch_end
+
+    def stuck(self, batch, logs=None):
+        index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+        if self.model.step == step and index == worker:
+            threading.Event().wait()
+        original(self, batch, logs)
+
+    StopAt.on_train_batch_end = stuck
+
+
+def changed_code():
+    """This worker has another version of a file of ours."""
+    from trainers.cluster import agreement
+
+    original = agreement._code
+    name = "code tfbert/encoder.py"
+    agreement._code = lambda: {**original(), name: "changed"}
+
+
+def note_writes(root, note):
+    """Every change of a file below `root` is noted in the file `note`."""
+    changing = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link")
+
+    def watch(event, arguments):
+        path = str(arguments[0]) if arguments else ""
+        writes = event == "open" and (arguments[2] or 0) & (
+            os.O_WRONLY | os.O_RDWR | os.O_CREAT
+        )
+        if path.startswith(root) and (writes or event in changing):
+            with open(note, "a") as stream:
+                stream.write(f"{event} {path}\n")
+
+    sys.addaudithook(watch)
 
 
 AT_END = []
