@@ -32,6 +32,8 @@ def build_parser() -> command.Parser:
     parser.add_argument("text", nargs="*", help="what to ask about")
     parser.add_argument(
         "--text_b",
+        "--context",
+        dest="text_b",
         action="append",
         default=[],
         help="second sentence or context, for a model of pairs; once for each "
