@@ -4,6 +4,7 @@ The peak of a data sheet is for no program to reach, and a CPU has none; the
 rate of large square products, in the precision used, is measured instead.
 """
 
+import statistics
 import time
 from collections.abc import Callable
 
@@ -22,8 +23,9 @@ def matmul_rate(
 ) -> float:
     """Measures the rate of matrix products on one device, in FLOP/s.
 
-    Sizes are doubled while the time lasts, and the last one is repeated; the
-    fastest call counts, since what else the machine does only slows it down.
+    Sizes are doubled while the time lasts, and the last one is repeated; of
+    its calls the median counts: a short burst of the clock is no rate that a
+    step could hold.
 
     Args:
       dtype: float32, bfloat16 or float16.
@@ -34,20 +36,20 @@ def matmul_rate(
     Returns:
       operations a second; a product of two [n, n] counts 2 n^3.
     """
-    start, best, size = clock(), 0.0, SMALLEST
+    start, rates, size = clock(), [], SMALLEST
     with tf.device(device):
         matrix = _matrix(size, dtype)
         while True:
             before = clock()
             _multiply(matrix).numpy()  # only a number comes back
             took = clock() - before
-            best = max(best, CHAIN * 2 * size**3 / max(took, 1e-9))
+            rates.append(CHAIN * 2 * size**3 / max(took, 1e-9))
             left = seconds - (clock() - start)
             if left <= 0:
-                return best
+                return statistics.median(rates)
             # Twice the size takes eight times as long, and a call to warm up.
             if size < LARGEST and 2 * 8 * took < left:
-                size *= 2
+                size, rates = 2 * size, []
                 matrix = _matrix(size, dtype)
 
 
