@@ -221,7 +221,9 @@ def _describe(settings, config, records, held_out, distribution) -> None:
         f"{runtime.precision}) on "
         f"{pretraining_data.describe(records)}\n"
         + distribution.describe(
-            optimization.batch_size, optimization.accumulation_steps
+            optimization.batch_size,
+            optimization.accumulation_steps,
+            records.num_rows,
         )
         + f"\n{optimization.steps:,} steps = {epochs:.2f} epochs; "
         + (
