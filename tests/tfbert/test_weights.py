@@ -1,3 +1,4 @@
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -37,6 +38,26 @@ def test_round_trip_is_exact(tmp_path):
     again = tmp_path / "again.safetensors"
     weights.save_weights(other, again)
     assert path.read_bytes() == again.read_bytes()
+
+
+def test_hdf5_holds_the_same(tmp_path):
+    path = tmp_path / "model.weights.h5"
+    task = PretrainingTask(CONFIG, next_sentence=True, seed=1)
+    weights.save_weights(task, path)
+    other = PretrainingTask(CONFIG, next_sentence=True, seed=2)
+    weights.load_weights(other, path)
+    assert_same(task, other)
+    encoder = BertEncoder(CONFIG, seed=3)
+    weights.load_weights(encoder, path, prefix="encoder/")
+    assert_same(task.encoder, encoder)
+    again = tmp_path / "again.weights.h5"
+    weights.save_weights(other, again)
+    assert path.read_bytes() == again.read_bytes()
+    with h5py.File(path) as file:
+        assert "encoder/block_0/attention/output/kernel" in file
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(UserError, match="cannot read the weights"):
+        weights.load_weights(task, path)
 
 
 def test_an_encoder_out_of_a_task_and_back(tmp_path):

@@ -7,6 +7,9 @@ import tensorflow as tf
 
 from tfbert.errors import UserError
 
+# What TensorFlow raises for files that are missing, cut short or damaged.
+_FAULTS = (tf.errors.OpError, ValueError, IndexError, RuntimeError)
+
 
 def list_names(prefix: str) -> dict[str, list[int]]:
     """The names and shapes in a checkpoint.
@@ -20,7 +23,7 @@ def list_names(prefix: str) -> dict[str, list[int]]:
 def _open(prefix: str):
     try:
         return tf.train.load_checkpoint(prefix)
-    except (tf.errors.OpError, ValueError) as error:
+    except _FAULTS as error:
         raise UserError(
             f"cannot read the checkpoint {prefix}: {error}; wanted "
             f"{Path(prefix).name}.index and .data-00000-of-00001, whole"
@@ -44,7 +47,7 @@ def read(prefix: str, ignore=lambda name: False) -> dict[str, np.ndarray]:
             continue
         try:
             value = reader.get_tensor(name)
-        except (tf.errors.OpError, ValueError) as error:
+        except _FAULTS as error:
             raise UserError(
                 f"{prefix}: the tensor {name} cannot be read ({error}); copy "
                 "the checkpoint again"

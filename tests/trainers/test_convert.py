@@ -1,0 +1,136 @@
+"""The verb: map of names, checks, report, and runs that start from it."""
+
+import importlib.util
+import json
+import types
+
+import numpy as np
+import pytest
+
+import tfbert
+from tfbert import atomic
+from tfbert.converters import peers, sources
+from tfbert.errors import UserError
+from tfbert.tasks import PretrainingTask
+from trainers import convert, finetune, training
+from trainers.config import ModelSettings
+
+
+def test_a_run_goes_out_and_comes_back(single_run, tmp_path, capsys):
+    out = tmp_path / "hf"
+    convert.main([str(single_run), "--output", str(out), "--to", "huggingface"])
+    told = capsys.readouterr().out
+    assert "a run or folder of tfbert, classification" in told
+    query = "encoder/block_0/attention/query_key_value/kernel [32x96] -> bert"
+    assert query in told
+    assert "tfbert, read back against tfbert: largest difference 0" in told
+    report = json.loads((out / "convert.json").read_text())
+    assert report["labels"] == ["bad", "good", "très bien"]
+    assert report["checks"][0]["differences"]["logits"] == 0
+    has_torch = importlib.util.find_spec("torch") is not None
+    assert ("skipped" in report["checks"][-1]) != has_torch
+    names = {row["ours"]: row for row in report["names"]}
+    assert names["classifier/bias"]["target"] == ["classifier.bias"]
+    assert "`tfbert convert`" in (out / "README.md").read_text()
+    back = tmp_path / "run"
+    convert.main([str(out), "--output", str(back)])
+    before, after = sources.read(single_run), sources.read(back)
+    assert after.labels == before.labels
+    for name, value in before.tensors.items():
+        np.testing.assert_array_equal(after.tensors[name], value)
+
+
+@pytest.mark.parametrize("to", ["keras_hub", "google"])
+def test_other_formats_tell_what_changes(single_run, tmp_path, to, capsys):
+    report = convert.convert(str(single_run), str(tmp_path / "out"), to)
+    assert any("tanh" in note for note in report["notes"])
+    assert report["config"]["hidden_act"] == "gelu_new"
+    if to == "keras_hub" and importlib.util.find_spec("keras_hub"):
+        check = report["checks"][1]
+        assert check["first"].startswith("keras_hub")
+        assert max(check["differences"].values()) < 1e-4
+    bare = convert.convert(
+        str(single_run), str(tmp_path / "bare"), to, True, "cased"
+    )
+    assert bare["task"] == "encoder" and bare["labels"] is None
+    if to == "keras_hub":
+        assert not sources.read(tmp_path / "bare").vocabulary.lowercase
+
+
+def test_nothing_is_written_when_something_is_wrong(
+    single_run, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    compare = peers.compare
+
+    def spoilt(first, second, batch):
+        found = compare(first, second, batch)
+        found.differences["logits"] = 0.5
+        return found
+
+    monkeypatch.setattr(peers, "compare", spoilt)
+    with pytest.raises(UserError, match="computes something else"):
+        convert.convert(str(single_run), str(out), "huggingface")
+    monkeypatch.undo()
+    with pytest.raises(UserError, match="no folder"):
+        convert.convert(str(tmp_path / "none"), str(out), "huggingface")
+    assert list(tmp_path.iterdir()) == []
+    out.mkdir()
+    with pytest.raises(UserError, match="exists already"):
+        convert.convert(str(single_run), str(out), "huggingface")
+    assert not list(tmp_path.glob(atomic.TEMPORARY_PREFIX + "*"))
+
+
+def test_fine_tuning_starts_from_a_foreign_folder(
+    single_run, single_data, tmp_path, capsys
+):
+    convert.convert(str(single_run), str(tmp_path / "hf"), "huggingface")
+    run = tmp_path / "run"
+    settings = {
+        "model.init_from": tmp_path / "hf",
+        "model.max_position_embeddings": 30,
+        "data.train": single_data,
+        "data.max_length": 16,
+        "optimization.steps": 1,
+        "optimization.warmup_steps": 0,
+        "optimization.learning_rate": 1e-12,
+        "runtime.run_dir": run,
+    }
+    finetune.main([w for k, v in settings.items() for w in (f"--{k}", str(v))])
+    told = capsys.readouterr().out
+    assert f"Weights from {tmp_path / 'hf'} (a Hugging Face folder)" in told
+    assert "position table cut: 40 -> 30" in told
+    before = tfbert.load_encoder(tmp_path / "hf")
+    after = tfbert.load_encoder(run)
+    np.testing.assert_allclose(
+        after.embeddings.token_embeddings.numpy(),
+        before.embeddings.token_embeddings.numpy(),
+        atol=1e-6,
+    )
+    np.testing.assert_allclose(
+        after.embeddings.position_embeddings.numpy(),
+        before.embeddings.position_embeddings.numpy()[:30],
+        atol=1e-6,
+    )
+
+
+def test_pretraining_goes_on_with_a_longer_vocabulary(
+    single_run, vocabulary, tmp_path, capsys
+):
+    """As `tfbert vocab --extend` and `tfbert records` make it."""
+    hf = tmp_path / "hf"
+    convert.convert(str(single_run), str(hf), "huggingface", encoder_only=True)
+    tokens = [*vocabulary, "warmth", "##ness"]
+    settings = ModelSettings(init_from=str(hf), max_position_embeddings=64)
+    config = settings.bert_config(vocab_size=len(tokens))
+    assert config.hidden_size == 32 and config.vocab_size == len(tokens)
+    model = types.SimpleNamespace(task=PretrainingTask(config))
+    training.initialise(model, str(hf), tokens)
+    told = capsys.readouterr().out
+    assert "2 tokens added" in told and "lengthened by copies: 40 -> 64" in told
+    table = model.task.encoder.embeddings.token_embeddings.numpy()
+    before = tfbert.load_encoder(hf).embeddings.token_embeddings.numpy()
+    np.testing.assert_array_equal(table[:-2], before)
+    training.initialise(model, None, tokens)
+    with pytest.raises(UserError, match="model.hidden_size is 256"):
+        ModelSettings(init_from=str(hf), preset="mini").bert_config(99)
