@@ -1,5 +1,6 @@
 """Logits of words -> legal tags, and the table of their scores."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -29,21 +30,7 @@ def decode_words(
       labels: names of the C tags.
       opener: of `tfbert.tag_decoding.openers`.
     """
-    import tensorflow as tf
-
-    from tfbert.tag_decoding import decode
-
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, None, len(labels)]),
-            tf.TensorSpec([None], tf.int32),
-        ]
-    )
-    def best(scores, lengths):
-        chosen = decode(scores, lengths, opener)
-        probabilities = tf.nn.softmax(scores)
-        return chosen, tf.gather(probabilities, chosen, batch_dims=2)
-
+    best = _decoder(tuple(opener.tolist()))
     tags: list[list[str]] = []
     scores: list[np.ndarray] = []
     for start in range(0, len(logits), _SENTENCES_AT_ONCE):
@@ -57,6 +44,27 @@ def decode_words(
             tags.append([labels[tag] for tag in chosen[i, :length]])
             scores.append(probabilities[i, :length])
     return Answers(tags, scores)
+
+
+@functools.cache
+def _decoder(opener: tuple[int, ...]):
+    """Scores [B, W, C] and lengths [B] -> tags and their probabilities."""
+    import tensorflow as tf
+
+    from tfbert.tag_decoding import decode
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None, len(opener)]),
+            tf.TensorSpec([None], tf.int32),
+        ]
+    )
+    def best(scores, lengths):
+        chosen = decode(scores, lengths, np.array(opener, np.int32))
+        probabilities = tf.nn.softmax(scores)
+        return chosen, tf.gather(probabilities, chosen, batch_dims=2)
+
+    return best
 
 
 def span_table(title: str, scores: Mapping[str, SpanScore]) -> rich.table.Table:
