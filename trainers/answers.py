@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from trainers import label_answers
+
 _SHOWN_CLASSES = 3
 
 
@@ -32,11 +34,14 @@ def form_of(card: Mapping, outputs: Sequence[str]) -> Form:
 
     Args:
       card: of the export; {} if it has none.
-      outputs: names of the outputs of its `serving_default`.
+      outputs: names of the outputs of the signature that is asked.
     """
-    kind = card.get("kind")
-    if kind not in FORMS and set(outputs) == {"label", "probabilities"}:
-        kind = "classification"
+    by_outputs = {
+        ("embedding",): "embedding",
+        ("masks", "scores", "tokens"): "fill_mask",
+        ("label", "probabilities"): card.get("kind", "classification"),
+    }
+    kind = by_outputs.get(tuple(sorted(outputs)), card.get("kind"))
     return FORMS.get(kind) or Form(
         tuple(outputs), lambda answer: _texts(answer, outputs), plain
     )
@@ -81,9 +86,64 @@ def _embedding_cells(answer: Mapping) -> list[str]:
     return [f"{first}, ..."]
 
 
+def _fills(outputs: Mapping, card: Mapping) -> dict:
+    """A list of tokens and scores for each mask that the text has."""
+    rows = zip(outputs["tokens"], outputs["scores"], strict=True)
+    fills = [
+        [
+            {"token": _value(token), "score": _value(score)}
+            for token, score in zip(*row, strict=True)
+        ]
+        for row in rows
+    ]
+    return {"masks": fills[: outputs["masks"]]}
+
+
+def _fill_cells(answer: Mapping) -> list[str]:
+    masks = [
+        ", ".join(f"{fill['token']} {fill['score']:.3f}" for fill in fills)
+        for fills in answer["masks"]
+    ]
+    return ["; ".join(masks) or "no [MASK] in the text"]
+
+
+def _score_cells(answer: Mapping) -> list[str]:
+    return [f"{answer['score']:.4f}"]
+
+
+def _labels(outputs: Mapping, card: Mapping) -> dict:
+    """Without the empty strings that fill "labels" up."""
+    answer = named_probabilities(outputs, card)
+    answer["labels"] = [label for label in answer["labels"] if label]
+    return answer
+
+
+def _labels_cells(answer: Mapping) -> list[str]:
+    found = answer["probabilities"]
+    shown = [f"{name} {found[name]:.3f}" for name in answer["labels"]]
+    return [", ".join(shown) or "none"]
+
+
+def _choice_cells(answer: Mapping) -> list[str]:
+    place = answer["choice"]
+    return [answer["answer"], f"{answer['probabilities'][place]:.4f}"]
+
+
 FORMS = {
     "classification": Form(
         ("label", "probability", "next"), _class_cells, named_probabilities
     ),
     "embedding": Form(("embedding",), _embedding_cells, plain),
+    "fill_mask": Form(("at each [MASK]",), _fill_cells, _fills),
+    "regression": Form(("score",), _score_cells, plain),
+    "multi_label": Form(("labels",), _labels_cells, _labels),
+    "multiple_choice": Form(("answer", "probability"), _choice_cells, plain),
+    "token_labelling": Form(
+        ("labels",), label_answers.label_cells, label_answers.labels
+    ),
+    "role_labelling": Form(
+        ("predicates and arguments",),
+        label_answers.role_cells,
+        label_answers.roles,
+    ),
 }

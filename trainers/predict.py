@@ -14,13 +14,16 @@ import rich.text
 
 from tfbert import export
 from tfbert.errors import UserError
-from tfrecords.finetuning import tables
+from tfrecords.finetuning import multiple_choice, tables
 from trainers import answers, command
 
 EXAMPLE = "tfbert predict exports/reviews 'a warm and funny film'"
 
 # Texts of one call of the model.
 _BATCH = 64
+
+# The inputs for one answer: texts; of multiple choice a text and a list.
+Input = tuple[str | list[str], ...]
 
 
 def build_parser() -> command.Parser:
@@ -40,6 +43,12 @@ def build_parser() -> command.Parser:
         "text",
     )
     parser.add_argument(
+        "--choice",
+        action="append",
+        default=[],
+        help="for a model of multiple choice; once for each choice",
+    )
+    parser.add_argument(
         "--file",
         help="ask about the rows of a file too: .txt (a text on each line; for "
         "pairs, a tab between the two), .tsv, .csv or .jsonl",
@@ -50,6 +59,12 @@ def build_parser() -> command.Parser:
         default=[],
         help="the file's column, given twice for pairs (default: the names "
         "that the model's training data had)",
+    )
+    parser.add_argument(
+        "--signature",
+        default="serving_default",
+        help="what to ask it: another signature of the export, such as embed "
+        "or fill_mask",
     )
     parser.add_argument(
         "--json",
@@ -66,11 +81,12 @@ def main(argv: list[str] | None = None) -> None:
     # Before TensorFlow is imported, which takes seconds.
     version = export.newest_version(args.export)
     card = export.read_card(version)
-    inputs = _given(args.text, args.text_b)
-    model = Model(version)
+    inputs = _given(args.text, args.text_b, args.choice)
+    model = Model(version, args.signature)
     if args.file:
         columns = args.text_column or card.get("text_columns", [])
-        inputs += _read_file(Path(args.file), columns, len(model.inputs))
+        read = _read_questions if model.has_choices else _read_file
+        inputs += read(Path(args.file), columns, len(model.inputs))
     if not inputs:
         raise UserError(f"no text was given.\nExample:  {EXAMPLE}")
     model.check(inputs)
@@ -84,7 +100,11 @@ def main(argv: list[str] | None = None) -> None:
 
 
 class Model:
-    """A SavedModel with the signature `serving_default` on strings.
+    """A SavedModel with a signature on strings.
+
+    Args:
+      version: folder of the SavedModel.
+      signature: name of the signature that is asked.
 
     Attributes:
       inputs: names of its inputs: ["text"], ["text_a", "text_b"], or what
@@ -95,7 +115,7 @@ class Model:
       UserError: the folder holds some other kind of SavedModel.
     """
 
-    def __init__(self, version: Path):
+    def __init__(self, version: Path, signature: str = "serving_default"):
         import tensorflow as tf
         import tensorflow_text  # noqa: F401  registers operations
 
@@ -107,9 +127,14 @@ class Model:
                 f"{version}: cannot be loaded as a SavedModel: {error}"
             ) from error
         self._card = export.read_card(version)
-        self._answer = self._loaded.signatures.get("serving_default")
-        wanted = self._answer and self._answer.structured_input_signature[1]
-        self.inputs = sorted(wanted or {})
+        self._answer = self._loaded.signatures.get(signature)
+        if self._answer is None:
+            raise UserError(
+                f"{version}: there is no signature {signature!r}; wanted one "
+                f"of {', '.join(sorted(self._loaded.signatures)) or 'none'}."
+            )
+        wanted = self._answer.structured_input_signature[1]
+        self.inputs = sorted(wanted)
         known = self._card.get("inputs", [])
         if sorted(known) == self.inputs:
             self.inputs = known
@@ -122,29 +147,57 @@ class Model:
             self._card, sorted(self._answer.structured_outputs)
         )
 
-    def check(self, inputs: Sequence[tuple[str, ...]]) -> None:
+    @property
+    def has_choices(self) -> bool:
+        """Whether the second input is a list of choices."""
+        return self.inputs == ["question", "choices"]
+
+    def check(self, inputs: Sequence[Input]) -> None:
         """Refuses sentences where pairs are wanted, and pairs elsewhere.
 
         Raises:
           UserError: so it is.
         """
         for texts in inputs:
-            if len(texts) < len(self.inputs):
+            if self.has_choices:
+                if len(texts) != 2 or isinstance(texts[1], str):
+                    raise UserError(
+                        "this model chooses: give a question, and two or "
+                        "more choices with --choice."
+                    )
+            elif len(texts) < len(self.inputs):
                 raise UserError(
                     f"this model reads pairs ({' and '.join(self.inputs)}): "
                     "give the second one with --text_b."
                 )
-            if len(texts) > len(self.inputs):
+            elif len(texts) > len(self.inputs):
                 raise UserError(
-                    "this model reads single sentences: leave --text_b out."
+                    "this model reads single sentences: leave --text_b out, "
+                    "and --choice."
+                )
+            elif not isinstance(texts[-1], str):
+                raise UserError(
+                    "this model reads pairs: give --text_b, not --choice."
                 )
 
-    def answer(self, inputs: Sequence[tuple[str, ...]]) -> Iterator[dict]:
+    def _column(self, name: str, column: Sequence[str | list[str]]):
+        """A tensor for the input `name`: bytes of texts, or numbers."""
+        dtype = self._answer.structured_input_signature[1][name].dtype
+        if dtype == self._tf.string:
+            return self._tf.constant(_utf8(column))
+        try:
+            return self._tf.constant([int(text) for text in column], dtype)
+        except ValueError as error:
+            raise UserError(
+                f"the model's input {name} is a whole number: {error}"
+            ) from error
+
+    def answer(self, inputs: Sequence[Input]) -> Iterator[dict]:
         """Yields a dict for each of `inputs`, in its kind's form."""
         for start in range(0, len(inputs), _BATCH):
             columns = zip(*inputs[start : start + _BATCH], strict=True)
             batch = {
-                name: self._tf.constant([_utf8(text) for text in column])
+                name: self._column(name, column)
                 for name, column in zip(self.inputs, columns, strict=True)
             }
             outputs = {
@@ -153,7 +206,12 @@ class Model:
             }
             for row in range(len(next(iter(outputs.values())))):
                 one = {name: value[row] for name, value in outputs.items()}
-                yield self.form.readable(one, self._card)
+                answer = self.form.readable(one, self._card)
+                if self.has_choices:
+                    # Without those that only filled the batch up.
+                    count = len(inputs[start + row][1])
+                    answer["probabilities"] = answer["probabilities"][:count]
+                yield answer
 
 
 def _options_last(argv: Sequence[str]) -> list[str]:
@@ -177,15 +235,26 @@ def _options_last(argv: Sequence[str]) -> list[str]:
     return [*options, "--", *texts]
 
 
-def _utf8(text: str) -> bytes:
-    # Bytes of the command line that are no UTF-8 came in as surrogates; the
-    # model answers for them too.
-    return text.encode("utf-8", "surrogateescape")
+def _utf8(column: Sequence[str | list[str]]) -> list:
+    """The bytes of texts, or of lists of texts, filled up to equal length."""
+    most = max(len(text) for text in column)
+    return [
+        # Bytes of the command line that are no UTF-8 came in as surrogates;
+        # the model answers for them too.
+        text.encode("utf-8", "surrogateescape")
+        if isinstance(text, str)
+        else _utf8(text + [""] * (most - len(text)))
+        for text in column
+    ]
 
 
 def _given(
-    text_a: Sequence[str], text_b: Sequence[str]
-) -> list[tuple[str, ...]]:
+    text_a: Sequence[str], text_b: Sequence[str], choices: list[str]
+) -> list[Input]:
+    if choices and text_b:
+        raise UserError("give --text_b or --choice, not both")
+    if choices:
+        return [(text, choices) for text in text_a]
     if not text_b:
         return [(text,) for text in text_a]
     if len(text_a) != len(text_b):
@@ -194,6 +263,20 @@ def _given(
             "needs its own second sentence."
         )
     return list(zip(text_a, text_b, strict=True))
+
+
+def _read_questions(
+    path: Path, columns: Sequence[str], count: int
+) -> list[Input]:
+    if len(columns) < count:
+        raise UserError(
+            f"{path}: the model reads a question and choices; name their "
+            "columns with --text_column."
+        )
+    table, choices = multiple_choice.read_questions(
+        path, columns[0], columns[1:]
+    )
+    return list(zip(table.columns[columns[0]], choices, strict=True))
 
 
 def _read_file(
@@ -215,7 +298,7 @@ def _read_file(
 
 
 def _table(
-    model: Model, inputs: Sequence[tuple[str, ...]], rows: list[dict]
+    model: Model, inputs: Sequence[Input], rows: list[dict]
 ) -> rich.table.Table:
     table = rich.table.Table()
     for name in model.inputs:
@@ -224,6 +307,7 @@ def _table(
         table.add_column(name, overflow="fold")
     for texts, row in zip(inputs, rows, strict=True):
         cells = model.form.cells(row)
+        texts = [t if isinstance(t, str) else " | ".join(t) for t in texts]
         table.add_row(*map(_plain, texts), *map(_plain, cells))
     return table
 

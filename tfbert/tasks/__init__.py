@@ -1,15 +1,21 @@
 """What a model is trained for: one task per file, one interface (`task`)."""
 
 from tfbert.tasks.classification import ClassificationTask
+from tfbert.tasks.multi_label import MultiLabelTask
+from tfbert.tasks.multiple_choice import MultipleChoiceTask
 from tfbert.tasks.pretraining import PretrainingTask
 from tfbert.tasks.question_answering import QuestionAnsweringTask
+from tfbert.tasks.regression import RegressionTask
 from tfbert.tasks.task import Task
 from tfbert.tasks.token_labelling import TokenLabellingTask
 
 __all__ = [
     "ClassificationTask",
+    "MultiLabelTask",
+    "MultipleChoiceTask",
     "PretrainingTask",
     "QuestionAnsweringTask",
+    "RegressionTask",
     "Task",
     "TokenLabellingTask",
 ]

@@ -8,8 +8,11 @@ from tfbert.errors import UserError
 from tfbert.optimizers import AdamW
 from tfbert.tasks import (
     ClassificationTask,
+    MultiLabelTask,
+    MultipleChoiceTask,
     PretrainingTask,
     QuestionAnsweringTask,
+    RegressionTask,
     Task,
     TokenLabellingTask,
 )
@@ -21,6 +24,12 @@ CONFIG = BertConfig.preset("tiny", vocab_size=50, num_hidden_layers=1)
 def make_task(kind, dtype=None):
     if kind == "classification":
         return ClassificationTask(CONFIG, 3, dtype=dtype)
+    if kind == "regression":
+        return RegressionTask(CONFIG, mean=2.0, scale=3.0, dtype=dtype)
+    if kind == "multi_label":
+        return MultiLabelTask(CONFIG, 3, dtype=dtype)
+    if kind == "multiple_choice":
+        return MultipleChoiceTask(CONFIG, dtype=dtype)
     if kind == "token_labelling":
         return TokenLabellingTask(CONFIG, 3, dtype=dtype)
     if kind == "question_answering":
@@ -36,6 +45,8 @@ def make_batch(task, rows=4, seed=0, **lengths):
         value = rng.integers(0, high, spec.shape)
         batch[name] = tf.constant(value, spec.dtype)
     batch["input_mask"] = tf.ones_like(batch["input_ids"])
+    if "choice_mask" in batch:
+        batch["choice_mask"] = tf.ones_like(batch["choice_mask"])
     if "start_positions" in batch:
         # Answers stand in the second text.
         batch["segment_ids"] = tf.ones_like(batch["input_ids"])
@@ -46,6 +57,9 @@ KINDS = (
     "pretraining",
     "next_sentence",
     "classification",
+    "regression",
+    "multi_label",
+    "multiple_choice",
     "question_answering",
     "token_labelling",
 )
@@ -81,8 +95,9 @@ def test_learns_a_batch_by_heart(kind, dtype):
     losses = [float(step(tf.constant(index))) for index in range(40)]
     assert losses[-1] < 0.3 * losses[0]
     metrics = task.metric_sums(batch, task(batch))
-    for value, weight in metrics.values():
-        assert float(value / weight) > 0.9
+    for name, (value, weight) in metrics.items():
+        mean = float(value / weight)
+        assert mean < 0.5 if name == "mse" else mean > 0.9
         assert value.dtype == weight.dtype == tf.float32
 
 

@@ -1,7 +1,11 @@
 """Each kind of task from its file to the answers of its export."""
 
 import json
+import os
 import random
+import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -137,13 +141,9 @@ def test_validation_and_evaluation_agree(trained, kind, capsys):
     name = ROWS[kind][1]
     assert "step 51" in capsys.readouterr().out
     figures = json.loads((run / "evaluation-validation.json").read_text())
-    logged = [
-        row
-        for row in read_lines(run / "metrics.jsonl")
-        if row["split"] == "validation"
-    ]
-    assert logged[-1]["step"] == 51
-    assert logged[-1][name] == pytest.approx(figures[name], abs=1e-5)
+    logged = validations(run)[-1]
+    assert logged["step"] == 51
+    assert logged[name] == pytest.approx(figures[name], abs=1e-5)
 
 
 @pytest.mark.parametrize("kind", ROWS)
@@ -181,7 +181,10 @@ def test_choices_on_the_command_line(trained, tmp_path, capsys):
     ask = [str(tmp_path / "out"), "it was"]
     capsys.readouterr()
     predict.main([*ask, "--choice", "film", "--choice", "very good", "--json"])
-    assert json.loads(capsys.readouterr().out)["choice"] == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["choices"] == ["film", "very good"]
+    assert answer["answer"] == answer["choices"][answer["choice"]]
+    assert sum(answer["probabilities"]) == pytest.approx(1)
     with pytest.raises(UserError, match="two or more choices with --choice"):
         predict.main(ask)
     with pytest.raises(UserError, match="--text_b or --choice, not both"):
@@ -200,6 +203,52 @@ def test_choices_on_the_command_line(trained, tmp_path, capsys):
         assert answer["answer"].shape == shape[:1]
 
 
+def validations(run):
+    rows = read_lines(run / "metrics.jsonl")
+    return [row for row in rows if row["split"] == "validation"]
+
+
+def test_replicas_and_workers_give_the_same_figures(trained, tmp_path):
+    """51 rows in batches of 16 for two: the last one is not full.
+
+    A correlation shows any example that is lost, doubled or out of order.
+    """
+    run, _ = trained("regression")
+    wanted = validations(run)[0]
+    config = ["--config", str(run.parent / "regression.yaml")]
+    config += ["--optimization.steps", "2", "--data.test", "null"]
+    two = ["--runtime.strategy", "mirrored", "--runtime.devices", "2"]
+    finetune.main([*config, *two, "--runtime.run_dir", str(tmp_path / "two")])
+    with socket.socket() as first, socket.socket() as second:
+        for sock in (first, second):
+            sock.bind(("localhost", 0))
+        ports = [sock.getsockname()[1] for sock in (first, second)]
+    workers = []
+    for index in range(2):
+        cluster = {"worker": [f"localhost:{port}" for port in ports]}
+        task = {"type": "worker", "index": index}
+        command = [sys.executable, "-m", "trainers.finetune", *config]
+        command += ["--runtime.run_dir", str(tmp_path / "workers")]
+        workers.append(
+            subprocess.Popen(
+                command,
+                env=os.environ
+                | {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+    said = [worker.communicate(timeout=300)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], said
+    for name in ("two", "workers"):
+        rows = validations(tmp_path / name)
+        assert [row["step"] for row in rows] == [0, 2]
+        for figure in ("pearson", "spearman", "mse", "loss"):
+            found = rows[0][figure]
+            assert found == pytest.approx(wanted[figure], rel=1e-5), figure
+
+
 def test_mistakes_are_named(trained, tmp_path):
     run, _ = trained("multi_label")
     config = ["--config", str(run.parent / "multi_label.yaml")]
@@ -212,11 +261,11 @@ def test_mistakes_are_named(trained, tmp_path):
         finetune.main([*config, "--data.label_separator", ""])
     words = tmp_path / "words.tsv"
     words.write_text("text\tlabel\nfun\t1.5\nfun\tnan\n", encoding="utf-8")
-    train = ["--data.train", str(words)]
+    train = [f"--data.{n}={words}" for n in ("train", "validation", "test")]
     with pytest.raises(UserError, match="tsv:3: 'nan' is no number; regress"):
         finetune.main([*config, *train, "--task", "regression"])
-    with pytest.raises(UserError, match="jsonl:1: there is no column 'choi"):
-        finetune.main([*config, "--task", "multiple_choice"])
+    with pytest.raises(UserError, match="tsv:1: there is no column 'question"):
+        finetune.main([*config, *train, "--task", "multiple_choice"])
     assert not (tmp_path / "run").exists()
 
 
