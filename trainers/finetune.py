@@ -155,7 +155,9 @@ def _describe(settings, config, data, distribution) -> None:
         f"{config.hidden_size} from {start}: {data.kind.describe()}, "
         f"{', '.join(parts)}, {data.train.sequence_length} tokens a row\n"
         + distribution.describe(
-            optimization.batch_size, optimization.accumulation_steps
+            optimization.batch_size,
+            optimization.accumulation_steps,
+            len(data.train),
         )
         + f"\n{optimization.steps:,} steps = "
         f"{optimization.steps * optimization.batch_size / len(data.train):.2f}"
