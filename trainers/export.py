@@ -17,7 +17,8 @@ def build_parser() -> command.Parser:
         "export",
         "Writes the next version of a SavedModel that takes raw text and "
         "loads into TF Serving: labels and probabilities from a fine-tuned "
-        "run, sentence embeddings from a pretraining run.",
+        "run; sentence embeddings, and what may stand at [MASK], from a "
+        "pretraining run.",
         EXAMPLE,
     )
     parser.add_argument("run_dir", help="folder of a run")
@@ -39,6 +40,13 @@ def build_parser() -> command.Parser:
         default="float32",
         help="of the arithmetic in the exported graph",
     )
+    parser.add_argument(
+        "--pooling",
+        choices=("mean", "cls"),
+        default="mean",
+        help="what the embeddings of a pretraining run are: the mean over "
+        "all tokens, or the vector of [CLS]",
+    )
     return parser
 
 
@@ -46,7 +54,11 @@ def main(argv: list[str] | None = None) -> None:
     """Runs the verb."""
     args = build_parser().parse_args(argv)
     target = write_export(
-        args.run_dir, args.output, args.checkpoint, args.precision
+        args.run_dir,
+        args.output,
+        args.checkpoint,
+        args.precision,
+        args.pooling,
     )
     size = sum(p.stat().st_size for p in target.rglob("*") if p.is_file())
     command.console.print(
@@ -60,6 +72,7 @@ def write_export(
     output: str | os.PathLike,
     checkpoint: str = "best",
     precision: str = "float32",
+    pooling: str = "mean",
 ) -> Path:
     """Exports a run; returns the folder of the new version.
 
@@ -75,7 +88,7 @@ def write_export(
     if kind in KINDS:
         servable, card = _finetuned(run_dir, checkpoint, dtype)
     elif kind == "pretraining":
-        servable, card = _embedder(run_dir, dtype)
+        servable, card = _pretrained(run_dir, dtype, pooling)
     else:
         raise UserError(
             f"{run_dir}: a run of kind pretraining, {', '.join(KINDS)} was "
@@ -98,18 +111,28 @@ def _finetuned(run_dir, checkpoint: str, dtype: str):
     }
 
 
-def _embedder(run_dir, dtype: str):
+def _pretrained(run_dir, dtype: str, pooling: str):
+    from tfbert.converters import building, sources
+    from tfbert.serving import fill_mask
     from tfbert.serving.embedding import embedder
     from tfbert.tokenization import Tokenizer
-    from tfbert.weights import load_encoder
 
-    encoder = load_encoder(run_dir, dtype=dtype)
+    model = sources.read(run_dir)
     tokenizer = Tokenizer.from_folder(run_dir)
-    max_length = encoder.config.max_position_embeddings
-    return embedder(encoder, tokenizer, max_length), {
+    max_length = model.config.max_position_embeddings
+    more = {}
+    if "masked_lm" in model.parts:
+        layer = building.make_pretraining_task(model, dtype)
+        more["fill_mask"] = fill_mask.fill_mask_function(
+            layer, fill_mask.mask_tokenizer(tokenizer), max_length
+        )
+    else:
+        layer = building.make_encoder(model, dtype)
+    return embedder(layer, tokenizer, max_length, pooling, more), {
         "kind": "embedding",
         "inputs": ["text"],
         "max_length": max_length,
+        "pooling": pooling,
         "vocabulary_sha256": tokenizer.vocab_hash,
     }
 

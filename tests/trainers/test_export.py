@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfbert.config import BertConfig
 from tfbert.errors import UserError
+from tfbert.tasks.pretraining import PretrainingTask
+from tfbert.tokenization import Tokenizer
+from tfbert.weights import load_encoder, save_weights
 from trainers import evaluate, export
 
 CLIENT = """
@@ -116,18 +120,24 @@ def test_card_and_readme_are_filled_in(exported):
     assert all(name in readme for name in inputs)
 
 
+def pretraining_run(single_run, tmp_path):
+    """A folder of a run that lacks weights, and that of its checkpoint."""
+    run = tmp_path / "run"
+    checkpoint = run / "checkpoints" / "step-00000001"
+    checkpoint.mkdir(parents=True)
+    for name in ("config.json", "vocab.txt", "tokenizer_config.json"):
+        (run / name).write_bytes((single_run / name).read_bytes())
+    (run / "run.json").write_text('{"kind": "pretraining"}')
+    return run, checkpoint
+
+
 def test_a_pretraining_run_becomes_an_embedder(single_run, tmp_path, capsys):
     from trainers import predict
 
-    run = tmp_path / "run"
-    run.mkdir()
-    for name in ("config.json", "vocab.txt", "tokenizer_config.json"):
-        (run / name).write_bytes((single_run / name).read_bytes())
-    checkpoint = run / "checkpoints" / "step-00000001"
-    checkpoint.mkdir(parents=True)
-    weights = (single_run / "best.safetensors").read_bytes()
-    (checkpoint / "model.safetensors").write_bytes(weights)
-    (run / "run.json").write_text('{"kind": "pretraining"}')
+    run, checkpoint = pretraining_run(single_run, tmp_path)
+    # An encoder without the heads of pretraining.
+    encoder = load_encoder(single_run)
+    save_weights(encoder, checkpoint / "model.safetensors", "encoder/")
     export.main([str(run), "--output", str(tmp_path / "out")])
     assert "written" in capsys.readouterr().out
     predict.main([str(tmp_path / "out"), "a funny film", "", "--json"])
@@ -135,6 +145,36 @@ def test_a_pretraining_run_becomes_an_embedder(single_run, tmp_path, capsys):
     vectors = np.array([json.loads(line)["embedding"] for line in lines])
     assert vectors.shape == (2, 32)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def test_a_pretraining_run_fills_masks(single_run, tmp_path, capsys):
+    from trainers import predict
+
+    run, checkpoint = pretraining_run(single_run, tmp_path)
+    task = PretrainingTask(BertConfig.from_json(run / "config.json"), seed=2)
+    save_weights(task, checkpoint / "model.safetensors")
+    output = str(tmp_path / "out")
+    export.main([str(run), "--output", output, "--pooling", "cls"])
+    capsys.readouterr()
+    texts = ["a [MASK] film was [MASK]", "a film"]
+    asked = [output, *texts, "--signature", "fill_mask"]
+    predict.main([*asked, "--json"])
+    one, none = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [len(fills) for fills in one["masks"]] == [5, 5]
+    assert none["masks"] == []
+    predict.main(asked)
+    printed = capsys.readouterr().out
+    assert one["masks"][0][0]["token"] in printed
+    assert "no [MASK]" in printed
+    predict.main([output, "a film", "--signature", "embed", "--json"])
+    [line] = capsys.readouterr().out.splitlines()
+    got = json.loads(line)["embedding"]
+    tokenizer = Tokenizer.from_folder(run)
+    batch = tokenizer.encode(["a film"], max_length=4)
+    want = np.array(task.encoder(batch)["sequence_output"])[0, 0]
+    np.testing.assert_allclose(got, want / np.linalg.norm(want), atol=1e-5)
+    with pytest.raises(UserError, match="no signature 'x'; wanted one of emb"):
+        predict.main([output, "a", "--signature", "x"])
 
 
 def test_bfloat16_is_near_float32(single_run, tmp_path):
