@@ -36,23 +36,14 @@ def compile_loop(
     """
 
     def one_step(data):
-        logs = strategy.run(step, args=(data,))
-        # Reduced values are the same on every replica: take the first.
-        logs = {
-            name: tf.nest.map_structure(
-                lambda v: strategy.experimental_local_results(v)[0], value
-            )
-            for name, value in logs.items()
-        }
+        logs = _of_first_replica(strategy, strategy.run(step, args=(data,)))
         pairs = {k: v for k, v in logs.items() if isinstance(v, tuple)}
         return pairs, {k: v for k, v in logs.items() if k not in pairs}
 
     def step_of(iterator):
-        if not time_data:
-            return one_step(next(iterator))
-        data, wait = _timed_next(iterator)
+        data, waits = _next(iterator, time_data)
         pairs, scalars = one_step(data)
-        return pairs, {**scalars, "data_wait": wait}
+        return pairs, {**scalars, **waits}
 
     def loop(iterator):
         total, scalars = step_of(iterator)
@@ -84,19 +75,34 @@ def compile_loop(
     return tf.function(loop, autograph=False)
 
 
-def _timed_next(iterator):
-    """The next batch, and the seconds that it was waited for.
+def _of_first_replica(strategy: tf.distribute.Strategy, logs: dict) -> dict:
+    """Reduced values are the same on every replica: those of the first."""
+    return {
+        name: tf.nest.map_structure(
+            lambda v: strategy.experimental_local_results(v)[0], value
+        )
+        for name, value in logs.items()
+    }
+
+
+def _next(iterator, timed: bool) -> tuple:
+    """The next batch, and if `timed` the seconds that it was waited for.
 
     On the host, outside of what replicas run. Where a device still computes
     the step before, that time may pass beside it: it is an upper bound.
+
+    Returns:
+      (batch, {"data_wait": float32 scalar} or {})
     """
+    if not timed:
+        return next(iterator), {}
     begun = tf.timestamp()
     with tf.control_dependencies([begun]):
         data = next(iterator)
     tensors = tf.nest.flatten(data, expand_composites=True)
     with tf.control_dependencies(tensors):
         wait = tf.timestamp() - begun
-    return data, tf.cast(wait, tf.float32)
+    return data, {"data_wait": tf.cast(wait, tf.float32)}
 
 
 def means(logged: list, objectives: list[str]) -> dict:

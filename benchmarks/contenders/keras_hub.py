@@ -4,15 +4,7 @@ import keras
 import keras_nlp
 import tensorflow as tf
 
-from benchmarks.contenders.steps import (
-    DECAY,
-    EPSILON,
-    LEARNING_RATE,
-    Run,
-    renamed,
-    run_fit,
-    run_step,
-)
+from benchmarks.contenders import steps
 from tfbert.config import BertConfig
 
 NAMES = {
@@ -23,30 +15,30 @@ NAMES = {
 }
 
 
-def step(config: BertConfig, policy: str, batch: dict) -> Run:
+def step(config: BertConfig, policy: str, batch: dict) -> steps.Run:
     """Forward pass, backward pass, AdamW."""
     model, optimizer, loss = _parts(config, policy)
     variables = [
         v for v in model.trainable_variables if "pooled_dense" not in v.path
     ]
     optimizer.build(variables)
-    features = renamed(batch, NAMES)
+    features = steps.renamed(batch, NAMES)
     ids = tf.constant(batch["masked_lm_ids"])
     weights = tf.constant(batch["masked_lm_weights"])
 
     def forward(_):
         return loss(ids, model(features, training=True), weights)
 
-    return run_step(forward, variables, optimizer.apply)
+    return steps.run_step(forward, variables, optimizer.apply)
 
 
-def fit(config: BertConfig, policy: str, batch: dict) -> Run:
+def fit(config: BertConfig, policy: str, batch: dict) -> steps.Run:
     """BertMaskedLM.fit; XLA where Keras itself turns it on."""
     model, optimizer, loss = _parts(config, policy)
     model.compile(optimizer, loss, jit_compile="auto")
-    return run_fit(
+    return steps.run_fit(
         model,
-        renamed(batch, NAMES),
+        steps.renamed(batch, NAMES),
         tf.constant(batch["masked_lm_ids"]),
         tf.constant(batch["masked_lm_weights"]),
     )
@@ -65,7 +57,7 @@ def _parts(config: BertConfig, policy: str):
     )
     model = keras_nlp.models.BertMaskedLM(backbone)
     optimizer = keras.optimizers.AdamW(
-        LEARNING_RATE, weight_decay=DECAY, epsilon=EPSILON
+        steps.LEARNING_RATE, weight_decay=steps.DECAY, epsilon=steps.EPSILON
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -5,15 +5,7 @@ import tf_keras
 from official.modeling.optimization.legacy_adamw import AdamWeightDecay
 from official.nlp import modeling
 
-from benchmarks.contenders.steps import (
-    DECAY,
-    EPSILON,
-    LEARNING_RATE,
-    Run,
-    renamed,
-    run_fit,
-    run_step,
-)
+from benchmarks.contenders import steps
 from tfbert.config import BertConfig
 
 NAMES = {
@@ -24,9 +16,9 @@ NAMES = {
 }
 
 
-def step(config: BertConfig, policy: str, batch: dict) -> Run:
+def step(config: BertConfig, policy: str, batch: dict) -> steps.Run:
     """Forward pass, backward pass, AdamW: the body of its own trainer."""
-    features = renamed(batch, NAMES)
+    features = steps.renamed(batch, NAMES)
     ids = tf.constant(batch["masked_lm_ids"])
     weights = tf.constant(batch["masked_lm_weights"])
     model, optimizer = _parts(config, policy), _optimizer()
@@ -42,12 +34,12 @@ def step(config: BertConfig, policy: str, batch: dict) -> Run:
         pairs = zip(gradients, variables, strict=True)
         optimizer.apply_gradients([p for p in pairs if p[0] is not None])
 
-    return run_step(forward, variables, apply)
+    return steps.run_step(forward, variables, apply)
 
 
-def fit(config: BertConfig, policy: str, batch: dict) -> Run:
+def fit(config: BertConfig, policy: str, batch: dict) -> steps.Run:
     """`fit` of a tf_keras model of its layers."""
-    features = renamed(batch, NAMES)
+    features = steps.renamed(batch, NAMES)
     inputs = {
         name: tf_keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=name)
         for name, tensor in features.items()
@@ -55,7 +47,7 @@ def fit(config: BertConfig, policy: str, batch: dict) -> Run:
     logits = _parts(config, policy)(inputs)["mlm_logits"]
     model = tf_keras.Model(inputs, logits)
     model.compile(_optimizer(), _losses)
-    return run_fit(
+    return steps.run_fit(
         model,
         features,
         tf.constant(batch["masked_lm_ids"]),
@@ -89,9 +81,9 @@ def _losses(ids, logits):
 
 def _optimizer() -> AdamWeightDecay:
     return AdamWeightDecay(
-        LEARNING_RATE,
-        epsilon=EPSILON,
-        weight_decay_rate=DECAY,
+        steps.LEARNING_RATE,
+        epsilon=steps.EPSILON,
+        weight_decay_rate=steps.DECAY,
         exclude_from_weight_decay=["LayerNorm", "layer_norm", "bias"],
         gradient_clip_norm=0.0,
     )

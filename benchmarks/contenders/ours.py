@@ -2,20 +2,13 @@
 
 import tensorflow as tf
 
-from benchmarks.contenders.steps import (
-    DECAY,
-    EPSILON,
-    LEARNING_RATE,
-    Run,
-    run_fit,
-    run_step,
-)
+from benchmarks.contenders import steps
 from tfbert.config import BertConfig
 from tfbert.optimizers import AdamW
 from tfbert.tasks import PretrainingTask
 
 
-def step(config: BertConfig, policy: str, batch: dict) -> Run:
+def step(config: BertConfig, policy: str, batch: dict) -> steps.Run:
     """Forward pass, backward pass, AdamW."""
     task = PretrainingTask(config, dtype=policy)
     batch = {name: tf.constant(value) for name, value in batch.items()}
@@ -32,17 +25,19 @@ def step(config: BertConfig, policy: str, batch: dict) -> Run:
         sums, weights = task.loss_sums(batch, outputs), task.loss_weights(batch)
         return sum(sums[name] / weights[name] for name in sums)
 
-    return run_step(forward, variables, optimizer.apply)
+    return steps.run_step(forward, variables, optimizer.apply)
 
 
-def fit(config: BertConfig, policy: str, batch: dict) -> Run:
+def fit(config: BertConfig, policy: str, batch: dict) -> steps.Run:
     """What `tfbert pretrain` runs: clipping, norms and counts included."""
     from trainers.fit import TrainingModel
 
     model = TrainingModel(PretrainingTask(config, dtype=policy))
     model.compile(_optimizer())
-    return run_fit(model, batch)
+    return steps.run_fit(model, batch)
 
 
 def _optimizer() -> AdamW:
-    return AdamW(LEARNING_RATE, weight_decay=DECAY, epsilon=EPSILON)
+    return AdamW(
+        steps.LEARNING_RATE, weight_decay=steps.DECAY, epsilon=steps.EPSILON
+    )

@@ -15,7 +15,6 @@ from tfbert.tokenization import Tokenizer
 from tfbert.weights import save_weights
 from trainers import doctor
 from trainers.checks import machine
-from trainers.checks.findings import Findings
 
 EXAMPLES = [
     ("a warm and funny film", "good"),
@@ -330,28 +329,6 @@ def test_a_cluster_of_this_host_is_good(setup, monkeypatch):
     assert not setup.examine(setup.pretraining).mistakes
 
 
-def test_versions_are_compared_with_what_was_asked_for(monkeypatch):
-    wanted = [
-        "numpy>=1.26",
-        "keras<1",
-        "no-such-package-at-all>=2",
-        'torch>=99; extra == "peers"',
-    ]
-    monkeypatch.setattr(importlib.metadata, "requires", lambda _: wanted)
-    findings = Findings()
-    machine.check_versions(findings)
-    first, second = map(str, findings.mistakes)
-    assert "wanted keras <1, got 3" in first and "pip install" in first
-    assert "wanted no-such-package-at-all >=2, got none" in second
-
-
-def test_what_is_installed_here_is_what_was_asked_for():
-    findings = Findings()
-    machine.check_versions(findings)
-    assert not findings.mistakes
-    assert "tensorflow 2.20" in str(findings.all[0])
-
-
 def test_advice_is_no_mistake(setup):
     shutil.rmtree(setup.records / "held_out")
     setup.pretraining["data"]["masking"] = {"max_predictions": 1, "rate": 0.5}
@@ -402,12 +379,3 @@ def test_files_that_are_no_config(tmp_path, content, wanted):
 def test_a_change_needs_a_value():
     with pytest.raises(UserError, match="wanted NAME=VALUE"):
         doctor.read(None, ["optimization.steps"])
-
-
-def test_a_file_that_cannot_be_read_is_a_mistake():
-    def read():
-        raise PermissionError(13, "Permission denied", "records/shard")
-
-    findings = Findings()
-    assert findings.attempt("records", read) is None
-    assert "records/shard, got: Permission denied" in str(findings.mistakes[0])

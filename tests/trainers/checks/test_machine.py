@@ -1,0 +1,82 @@
+import importlib.metadata
+
+from trainers.checks import machine
+from trainers.checks.findings import Findings
+
+
+def test_versions_are_compared_with_what_was_asked_for(monkeypatch):
+    wanted = [
+        "numpy>=1.26",
+        "keras<1",
+        "no-such-package-at-all>=2",
+        'torch>=99; extra == "peers"',
+    ]
+    monkeypatch.setattr(importlib.metadata, "requires", lambda _: wanted)
+    findings = Findings()
+    machine.check_versions(findings)
+    first, second = map(str, findings.mistakes)
+    assert "wanted keras <1, got 3" in first and "pip install" in first
+    assert "wanted no-such-package-at-all >=2, got none" in second
+
+
+def test_what_is_installed_here_is_what_was_asked_for():
+    findings = Findings()
+    machine.check_versions(findings)
+    assert not findings.mistakes
+    assert "tensorflow 2.20" in str(findings.all[0])
+
+
+class Runtime:
+    devices, precision = None, "float32"
+
+
+def devices_found(monkeypatch, gpus=(), details=None, **settings):
+    """What is said of a machine with these GPUs and settings."""
+    config = machine.tf.config
+    monkeypatch.setattr(config, "list_physical_devices", lambda _: list(gpus))
+    monkeypatch.setattr(
+        config.experimental, "get_device_details", lambda _: details or {}
+    )
+    runtime = Runtime()
+    vars(runtime).update(settings)
+    findings = Findings()
+    machine.check_devices(findings, runtime)
+    return [str(finding) for finding in findings.all if finding.kind != "fine"]
+
+
+class GPU:
+    name = "/physical_device:GPU:0"
+
+
+OLD = {"device_name": "Old GPU", "compute_capability": (7, 0)}
+
+
+def test_an_old_gpu_and_bfloat16(monkeypatch):
+    found = devices_found(monkeypatch, [GPU], OLD, precision="bfloat16")
+    assert "got Old GPU with 7.0; take" in found[0]
+    new = {"device_name": "New GPU", "compute_capability": (9, 0)}
+    assert not devices_found(monkeypatch, [GPU], new, precision="bfloat16")
+    assert not devices_found(monkeypatch, [GPU], OLD, precision="float16")
+
+
+def test_more_devices_than_there_are(monkeypatch):
+    found = devices_found(monkeypatch, [GPU], OLD, devices=2)
+    assert "wanted runtime.devices up to 1" in found[0]
+    found = devices_found(monkeypatch, devices=10_000)
+    assert found[0].startswith("advice") and "logical CPUs" in found[0]
+
+
+def test_gpus_that_tensorflow_does_not_see(monkeypatch):
+    glob = machine.Path.glob
+    monkeypatch.setattr(
+        machine.Path,
+        "glob",
+        lambda path, pattern: (
+            [path / "nvidia0"] if str(path) == "/dev" else glob(path, pattern)
+        ),
+    )
+    found = devices_found(monkeypatch)
+    assert "wanted the 1 GPUs of this machine" in found[0]
+    # Who hides them on purpose wants none.
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert not devices_found(monkeypatch)
