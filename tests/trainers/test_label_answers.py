@@ -1,6 +1,11 @@
-import numpy as np
+from types import SimpleNamespace
 
-from trainers import label_answers
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfbert.errors import UserError
+from trainers import label_answers, predict
 
 LABELS = {
     "words": np.array([b"a", b"b", b""], object),
@@ -55,3 +60,14 @@ def test_roles():
         "arguments": [argument],
     }
     assert label_answers.role_cells(answer) == ["a: X 'b'"]
+
+
+def test_a_predicate_on_the_command_line_is_a_number():
+    model = object.__new__(predict.Model)
+    inputs = {"predicate": tf.TensorSpec([None], tf.int32)}
+    model._answer = SimpleNamespace(structured_input_signature=((), inputs))
+    model._tf = tf
+    column = model._column("predicate", ["4", "0"])
+    assert column.dtype == tf.int32 and column.numpy().tolist() == [4, 0]
+    with pytest.raises(UserError, match="predicate is a whole number"):
+        model._column("predicate", ["sing"])
