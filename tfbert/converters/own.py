@@ -33,7 +33,12 @@ BEST_FILE = "best.safetensors"
 RUN_FILE = "run.json"
 POOLING_FILE = "pooling.json"
 # Task -> name of its head, where it is not "classifier".
-_HEADS = {"question_answering": "span"}
+_HEADS = {
+    "question_answering": "span",
+    "regression": "regressor",
+    "multiple_choice": "scorer",
+}
+_UNIT = {"mean": 0.0, "scale": 1.0}
 _CHECKPOINT = re.compile(r"step-(\d+)")
 
 
@@ -120,6 +125,8 @@ def read(path: Path) -> PortableModel:
         theirs = {n: x for n, x in theirs.items() if n.startswith("encoder/")}
         task = "encoder"
     ours, rows = unpack(table(config, task), theirs, config, weights)
+    if task == "regression":
+        ours = _in_the_scores_unit(ours, about)
     if task in ("encoder", "pretraining"):
         has_words = "masked_lm/output_bias" in ours
         task = "pretraining" if has_words else "encoder"
@@ -210,8 +217,15 @@ def _about(model: PortableModel) -> dict:
             "skip_misplaced_answers": False,
             "no_answer": False,
         }
-    names = model.labels or map(str, range(model.outputs))
-    about = {"kind": model.task, "labels": list(names), "max_length": longest}
+    about = {"kind": model.task, "max_length": longest}
+    if model.task == "multiple_choice":
+        columns = {"question_column": "question", "choice_columns": ["choices"]}
+        return about | columns | {"label_column": "label"}
+    columns = {"text_columns": ["text"], "label_column": "label"}
+    if model.task == "regression":
+        return about | columns | {"mean": 0.0, "scale": 1.0}
+    labels = model.labels or map(str, range(model.outputs))
+    about["labels"] = list(labels)
     if model.task == "token_labelling":
         spans = any(name.startswith("B-") for name in about["labels"])
         return about | {
@@ -222,7 +236,25 @@ def _about(model: PortableModel) -> dict:
             "tag_scheme": "IOB2" if spans else None,
             "split_words": False,
         }
-    return about | {"text_columns": ["text"], "label_column": "label"}
+    if model.task == "multi_label":
+        columns["label_separator"] = ","
+    return about | columns
+
+
+def _in_the_scores_unit(tensors: dict, about: dict) -> dict:
+    """Folds a regression's mean and scale into its head.
+
+    We learn (score - mean) / scale, other formats the score itself.
+    """
+    mean, scale = (float(about.get(n, d)) for n, d in _UNIT.items())
+    kernel, bias = "classifier/kernel", "classifier/bias"
+    if kernel not in tensors or (mean, scale) == (0.0, 1.0):
+        return tensors
+    folded = {
+        kernel: (tensors[kernel] * scale).astype(np.float32),
+        bias: (tensors[bias] * scale + mean).astype(np.float32),
+    }
+    return {**tensors, **folded}
 
 
 def with_pooler(model: PortableModel) -> PortableModel:
