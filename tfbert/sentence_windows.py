@@ -182,15 +182,13 @@ class SentenceTokenizer(tf.Module):
             tf.minimum(tf.gather(sizes, owner) - start, room),
             _marks(pieces, marked),
         )
-        return Windows(
-            batch,
+        rows, columns = (
             tf.RaggedTensor.from_row_splits(
-                rows, pieces.row_splits, validate=False
-            ),
-            tf.RaggedTensor.from_row_splits(
-                columns, pieces.row_splits, validate=False
-            ),
+                values, pieces.row_splits, validate=False
+            )
+            for values in (rows, columns)
         )
+        return Windows(batch, rows, columns)
 
     def _rows(self, pieces, starts, lengths, marks) -> dict[str, tf.Tensor]:
         """Rows of `lengths` [R] pieces from `starts` [R] on."""

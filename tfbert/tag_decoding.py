@@ -84,19 +84,15 @@ def decode(
         )
 
     first = tf.where(inside, -np.inf, steps[0])
+    shape = [None, len(opener)]
+    pointers = tf.TensorArray(tf.int32, width + 1, element_shape=shape)
     _, totals, pointers = tf.while_loop(
         lambda step, *_: step < width,
         forward,
-        (
-            1,
-            first,
-            tf.TensorArray(
-                tf.int32, width + 1, element_shape=[None, len(opener)]
-            ),
-        ),
+        (1, first, pointers),
         shape_invariants=(
             tf.TensorShape([]),
-            tf.TensorShape([None, len(opener)]),
+            tf.TensorShape(shape),
             tf.TensorShape(None),
         ),
     )

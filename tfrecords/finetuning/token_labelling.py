@@ -106,17 +106,8 @@ def read_sentences(
         )
         sentences = list(_json_sentences(path, *keys))
     else:
-        for name, column in zip(
-            ("token", "tag"), (token_column, tag_column), strict=True
-        ):
-            if not isinstance(column, int):
-                raise UserError(
-                    f"{path}: columns have numbers, from 0; got {name}_column "
-                    f"{column!r}. Only .jsonl files have names."
-                )
-        sentences = list(
-            _column_sentences(path, (token_column, tag_column), separator)
-        )
+        columns = (token_column, tag_column)
+        sentences = list(_column_sentences(path, columns, separator))
     if not sentences:
         raise UserError(f"{path}: the file has no sentence.")
     lines, words, tags = map(list, zip(*sentences, strict=True))
@@ -189,8 +180,14 @@ def _width(lines: Sequence[str], separator: str) -> int:
 
 
 def _column_sentences(
-    path: Path, columns: tuple[int, int], separator: str
+    path: Path, columns: tuple[int | str, int | str], separator: str
 ) -> Iterator[_Sentence]:
+    for column in columns:
+        if not isinstance(column, int):
+            raise UserError(
+                f"{path}: columns have numbers, from 0; got {column!r}. Only "
+                ".jsonl files have names."
+            )
     width = None
     for first, rows in read_blocks(path, separator):
         words: list[str] = []
