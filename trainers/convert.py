@@ -14,6 +14,32 @@ README_FILE = "README.md"
 # Largest difference between our code and the neighbour's, relative to the
 # largest output: float32 rounding through 24 layers stays below it.
 TOLERANCE = 1e-4
+# Format -> how a folder of it is loaded, for its README.
+_LOADING = {
+    "huggingface": (
+        "from transformers import AutoModel, AutoTokenizer",
+        "",
+        'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
+        'model = AutoModel.from_pretrained("FOLDER")',
+    ),
+    "keras_hub": (
+        "import keras_hub",
+        "",
+        'backbone = keras_hub.models.Backbone.from_preset("FOLDER")',
+    ),
+    "google": (
+        "import tensorflow as tf",
+        "",
+        'reader = tf.train.load_checkpoint("FOLDER/bert_model.ckpt")',
+    ),
+    "tfbert": (
+        "import tfbert",
+        "from tfbert.converters import sources",
+        "",
+        'tokenizer = sources.read_tokenizer("FOLDER")',
+        'encoder = tfbert.load_encoder("FOLDER")',
+    ),
+}
 _FORMATS = ("huggingface", "keras_hub", "google", "tfbert")
 
 
@@ -232,6 +258,7 @@ def _readme(report: dict) -> str:
     lines += [f"- {note}" for note in report["notes"]]
     lines += [f"- {_check_line(check)}" for check in report["checks"]]
     lines += ["", f"Every name and shape is in `{REPORT_FILE}`.", ""]
+    lines += ["```python", *_LOADING[report["to"]], "```", ""]
     return "\n".join(lines)
 
 

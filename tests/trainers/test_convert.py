@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import pathlib
 import types
 
 import numpy as np
@@ -55,6 +56,21 @@ def test_other_formats_tell_what_changes(single_run, tmp_path, to, capsys):
     assert bare["task"] == "encoder" and bare["labels"] is None
     if to == "keras_hub":
         assert not sources.read(tmp_path / "bare").vocabulary.lowercase
+
+
+def test_five_lines_of_python_load_a_run(single_run, tmp_path, monkeypatch):
+    """Those of docs/weights.md."""
+    page = pathlib.Path(__file__).parents[2] / "docs/weights.md"
+    section = page.read_text("utf-8").split("in five lines of Python")[1]
+    code = section.split("```python\n")[1].split("```")[0]
+    lines = [line for line in code.split("\n") if line and "import" not in line]
+    assert len(lines) <= 5
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/mini").symlink_to(single_run)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(code, names)
+    assert names["vectors"].shape == (1, 16, 32)
 
 
 def test_nothing_is_written_when_something_is_wrong(
