@@ -43,9 +43,10 @@ def build_parser() -> command.Parser:
     parser.add_argument(
         "--pooling",
         choices=("mean", "cls"),
-        default="mean",
+        default=None,
         help="what the embeddings of a pretraining run are: the mean over "
-        "all tokens, or the vector of [CLS]",
+        "all tokens, or the vector of [CLS]; by default that of the "
+        "sentence-transformers folder that it was converted from, or mean",
     )
     return parser
 
@@ -72,7 +73,7 @@ def write_export(
     output: str | os.PathLike,
     checkpoint: str = "best",
     precision: str = "float32",
-    pooling: str = "mean",
+    pooling: str | None = None,
 ) -> Path:
     """Exports a run; returns the folder of the new version.
 
@@ -111,15 +112,24 @@ def _finetuned(run_dir, checkpoint: str, dtype: str):
     }
 
 
-def _pretrained(run_dir, dtype: str, pooling: str):
+def _pretrained(run_dir, dtype: str, pooling: str | None):
     from tfbert.converters import building, sources
+    from tfbert.converters.model import Pooling
     from tfbert.serving import fill_mask
-    from tfbert.serving.embedding import embedder
+    from tfbert.serving.embedding import POOLINGS, embedder
     from tfbert.tokenization import Tokenizer
 
     model = sources.read(run_dir)
     tokenizer = Tokenizer.from_folder(run_dir)
     max_length = model.config.max_position_embeddings
+    if pooling is None:
+        kept = model.pooling or Pooling()
+        pooling, max_length = kept.mode, kept.max_length or max_length
+        if pooling not in POOLINGS:
+            raise UserError(
+                f"{run_dir} makes its vectors by pooling {pooling!r}, which "
+                f"an export cannot; give --pooling {' or '.join(POOLINGS)}"
+            )
     more = {}
     if "masked_lm" in model.parts:
         layer = building.make_pretraining_task(model, dtype)

@@ -1,5 +1,6 @@
 """The verb: map of names, checks, report, and runs that start from it."""
 
+import dataclasses
 import importlib.util
 import json
 import pathlib
@@ -10,10 +11,12 @@ import pytest
 
 import tfbert
 from tfbert import atomic
+from tfbert import export as serving_export
 from tfbert.converters import peers, sources
+from tfbert.converters.model import Pooling
 from tfbert.errors import UserError
 from tfbert.tasks import PretrainingTask
-from trainers import convert, finetune, training
+from trainers import convert, export, finetune, training
 from trainers.config import ModelSettings
 
 
@@ -150,3 +153,23 @@ def test_pretraining_goes_on_with_a_longer_vocabulary(
     training.initialise(model, None, tokens)
     with pytest.raises(UserError, match="model.hidden_size is 256"):
         ModelSettings(init_from=str(hf), preset="mini").bert_config(99)
+
+
+def test_an_export_pools_as_the_sentence_transformer_did(
+    single_run, tmp_path, monkeypatch
+):
+    model = sources.encoder_only(sources.read(single_run))
+    monkeypatch.setattr(
+        serving_export, "write_version", lambda servable, output, card: card
+    )
+    for mode in ("cls", "max"):
+        pooled = dataclasses.replace(model, pooling=Pooling(mode, max_length=9))
+        sources.write(pooled, "tfbert", tmp_path / mode)
+    card = export.write_export(tmp_path / "cls", tmp_path / "out")
+    assert (card["pooling"], card["max_length"]) == ("cls", 9)
+    with pytest.raises(UserError, match="pooling 'max', which an export can"):
+        export.write_export(tmp_path / "max", tmp_path / "out")
+    card = export.write_export(
+        tmp_path / "max", tmp_path / "out", pooling="mean"
+    )
+    assert (card["pooling"], card["max_length"]) == ("mean", 40)
