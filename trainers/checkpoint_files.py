@@ -25,7 +25,7 @@ OPTIMIZER_FILE = "optimizer.safetensors"
 STATE_FILE = "checkpoint.json"
 
 # What a checkpoint takes besides its tensors: headers, JSON, folders.
-_OVERHEAD = 1 << 20
+_OVERHEAD = 1 << 18
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -73,6 +73,8 @@ def write_checkpoint(
 def _explain(path: Path, needed: int, error: OSError) -> str:
     reason = error.strerror or str(error)
     advice = "make it writable again"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        advice = "raise the limit with `ulimit -n 4096`"
     if error.errno in _NO_ROOM:
         try:
             free = shutil.disk_usage(path.parent).free
@@ -130,9 +132,10 @@ def read_state(path: Path) -> dict:
             raise TypeError(f"wanted an object, got {type(state).__name__}")
         return state
     except (OSError, ValueError, TypeError) as error:
-        raise UserError(
-            f"{path} cannot be read: {type(error).__name__}: {error}"
-        ) from error
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"{path / STATE_FILE} cannot be read: {reason}") from (
+            error
+        )
 
 
 def describe_file(path: Path) -> dict:

@@ -1,6 +1,7 @@
 """What every verb shares: its parser, its console and its exit status."""
 
 import difflib
+import errno
 import os
 import re
 import sys
@@ -89,10 +90,19 @@ def run(main: Callable[..., None], argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.status
+    except OSError as error:
+        if error.errno == errno.EMFILE:
+            print(
+                f"error: too many open files ({error}); raise the limit with "
+                "`ulimit -n 4096` before the command",
+                file=sys.stderr,
+            )
+            return STATUS_USER_ERROR
+        if not isinstance(error, BrokenPipeError):
+            raise
+        # The reader of our output (`| head`) has gone; nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return STATUS_INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output (`| head`) has gone; nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -1,5 +1,6 @@
 """Full disks, folders that cannot be written or have gone, limits."""
 
+import re
 import shutil
 import signal
 
@@ -9,13 +10,13 @@ CANNOT_MOUNT = 99
 
 
 def on_small_disk(faults, tmp_path, changes, *arguments):
-    """A run on a disk of 4 MB; returns (status, what it said, its files)."""
+    """A run on a small disk; returns (status, what it said, its files)."""
     disk, kept = tmp_path / "disk", tmp_path / "kept"
     disk.mkdir()
     job = faults.pretrain(
         disk / "run",
         changes,
-        small_disk=[str(disk), 4, str(kept), *arguments],
+        small_disk=[str(disk), 8, str(kept), *arguments],
     )
     status = job.wait()
     if status == CANNOT_MOUNT:
@@ -24,7 +25,7 @@ def on_small_disk(faults, tmp_path, changes, *arguments):
 
 
 def test_f22_a_full_disk_stops_the_run(faults, tmp_path, reference):
-    status, said, run_dir = on_small_disk(faults, tmp_path, {}, 1)
+    status, said, run_dir = on_small_disk(faults, tmp_path, {}, 5)
     assert status == 4, said
     assert "could not be written: needs " in said and " MB, has " in said
     assert "The checkpoints before it are intact" in said
@@ -40,7 +41,7 @@ def test_f22_a_full_disk_stops_the_run(faults, tmp_path, reference):
 @pytest.mark.faults
 def test_f22_a_full_disk_and_training_that_goes_on(faults, tmp_path, reference):
     change = {"runtime.on_save_error": "continue"}
-    status, said, run_dir = on_small_disk(faults, tmp_path, change, 3, 35)
+    status, said, run_dir = on_small_disk(faults, tmp_path, change, 7, 35)
     assert status == 0, said
     assert "Training goes on (runtime.on_save_error: continue)" in said
     failed = [e["step"] for e in faults.events(run_dir, "save_failed")]
@@ -53,7 +54,7 @@ def test_f22_a_file_that_may_not_grow(faults, tmp_path):
     """`ulimit -f`: the write itself fails, not the look at the free space."""
     run_dir = tmp_path / "run"
     said = faults.pretrain(run_dir, limit=["RLIMIT_FSIZE", 100_000]).done(4)
-    assert "stopped at step 11 of 60: the checkpoint" in said
+    assert re.search(r"stopped at step 1\d of 60: the checkpoint", said)
     assert "needs " in said and " MB, has " in said
     assert faults.checkpoints(run_dir) == []
 
@@ -104,10 +105,17 @@ def test_f25_too_little_memory(faults, tmp_path):
 
 
 @pytest.mark.faults
+def test_f25_few_open_files_are_enough(faults, tmp_path, reference):
+    run_dir = tmp_path / "run"
+    faults.pretrain(run_dir, limit=["RLIMIT_NOFILE", 64]).done()
+    faults.assert_same(run_dir, reference)
+
+
+@pytest.mark.faults
 def test_f25_too_few_open_files(faults, tmp_path):
-    job = faults.pretrain(tmp_path / "run", limit=["RLIMIT_NOFILE", 24])
-    said = job.done(2)
-    assert "ulimit -n" in said
+    job = faults.pretrain(tmp_path / "run", limit=["RLIMIT_NOFILE", 14])
+    # Which file is the first that cannot be opened is not ours to say.
+    assert job.wait() in (2, 4) and "ulimit -n 4096" in job.said, job.said
 
 
 def test_f26_two_trainers_on_one_folder(faults, tmp_path, reference):

@@ -57,7 +57,7 @@ def test_a_damaged_checkpoint_is_passed_over(
 def test_f30_all_checkpoints_are_damaged(faults, run_dir):
     for path in (run_dir / "checkpoints").glob("*/model.safetensors"):
         path.write_bytes(path.read_bytes()[:-1])
-    before = faults.checkpoints(run_dir)
+    before = [n for n in faults.checkpoints(run_dir) if n[0] != "."]
     said = faults.pretrain(run_dir).done(2)
     assert "error: no checkpoint in" in said and "is intact" in said
     assert "step 1/60" not in said

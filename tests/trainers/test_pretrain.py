@@ -224,7 +224,7 @@ def test_damaged_checkpoints_are_passed_over_then_refused(
     pretrain.main(options(data, run_dir))
     said = capsys.readouterr().out
     assert f"passed over a checkpoint: {newest}/model.safetensors is" in said
-    assert f"{middle} cannot be read" in said
+    assert f"{middle}/checkpoint.json cannot be read" in said
     assert "Resuming at step 12 of 24" in said
     assert_same_run(run_dir, reference)
 
