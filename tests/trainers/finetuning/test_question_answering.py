@@ -138,6 +138,26 @@ def test_it_learns_and_serves_what_it_evaluates(folder, capsys):
     assert "dog" in capsys.readouterr().out
 
 
+def test_validation_on_two_replicas_is_that_of_the_evaluator(folder):
+    # 83 windows of 41 questions in batches of 32: the windows of a question
+    # are on different replicas and in different batches.
+    run = folder / "replicas"
+    finetune.main(
+        [
+            *("--config", str(folder / "config.yaml")),
+            *("--runtime.run_dir", str(run), "--optimization.steps", "10"),
+            *("--runtime.strategy", "mirrored", "--runtime.devices", "2"),
+        ]
+    )
+    result = evaluate.evaluate(run, folder / "validation.json")
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    rows = [r for r in map(json.loads, lines) if r["split"] == "validation"]
+    [logged] = [r for r in rows if r["step"] == result.step]
+    assert len({row["f1"] for row in rows}) > 1
+    for name, value in result.figures.items():
+        assert logged[name] == pytest.approx(value, rel=1e-4), name
+
+
 def test_a_file_with_unanswerable_questions_needs_a_model_that_knows(tmp_path):
     data = FinetuningData(max_length=24, max_question_length=8)
     answers = [[Answer("a", 0)], []]
