@@ -41,7 +41,7 @@ NORM_POSITIONS = ("post", "pre")
 
 # Keys that Hugging Face's and Google's files carry and that do not change
 # what the encoder computes.
-_FOREIGN_KEYS = frozenset(
+FOREIGN_KEYS = frozenset(
     """
     architectures attn_implementation bos_token_id classifier_dropout
     cls_token_id directionality dtype eos_token_id finetuning_task
@@ -54,7 +54,7 @@ _FOREIGN_KEYS = frozenset(
     """.split()
 )
 # Keys that do change it: only this value describes a BERT encoder.
-_REQUIRED_VALUES = {"is_decoder": False, "add_cross_attention": False}
+REQUIRED_VALUES = {"is_decoder": False, "add_cross_attention": False}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,13 +189,13 @@ class BertConfig:
         for key, value in values.items():
             if key in names:
                 known[key] = value
-            elif key in _REQUIRED_VALUES:
-                if value != _REQUIRED_VALUES[key]:
+            elif key in REQUIRED_VALUES:
+                if value != REQUIRED_VALUES[key]:
                     raise UserError(
                         f"{key} is {value!r}: a decoder; only encoders "
-                        f"({key}: {_REQUIRED_VALUES[key]}) can be read"
+                        f"({key}: {REQUIRED_VALUES[key]}) can be read"
                     )
-            elif key not in _FOREIGN_KEYS and not str(key).startswith("_"):
+            elif key not in FOREIGN_KEYS and not str(key).startswith("_"):
                 raise UserError(
                     f"no model setting {key!r}{_nearest(key, names)}; settings "
                     f"are {', '.join(names)}"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
-from tfbert.config import BertConfig
+from tfbert.config import FOREIGN_KEYS, REQUIRED_VALUES, BertConfig
 from tfbert.converters import sentence_vectors, tensor_files, tokenizer_files
 from tfbert.converters.model import PortableModel, check
 from tfbert.converters.names import (
@@ -144,11 +144,11 @@ def read(path: Path) -> PortableModel:
             f"{path / CONFIG_FILE}: model_type is {model_type!r}; only "
             "'bert' can be read"
         )
-    config = BertConfig.from_json(path / CONFIG_FILE)
+    config, notes = _shape(content, path)
     if config.norm_position != "post":
         raise UserError(f"{path}: transformers' BERT normalises after the sum")
     theirs = _tidy(_read_tensors(path), path)
-    task, notes = _task(content, theirs, config, path)
+    task = _task(content, theirs, config, path)
     ours, rows = unpack(table(config, task), theirs, config, path)
     vocabulary = tokenizer_files.read(path)
     if vocabulary is None:
@@ -173,6 +173,29 @@ def read(path: Path) -> PortableModel:
             notes=tuple(notes),
         )
     )
+
+
+def _shape(content: dict, path: Path) -> tuple[BertConfig, list[str]]:
+    """The encoder's shape, and notes on keys that nobody here knows.
+
+    Other programs leave keys of their own in a config.json; those that make
+    another model of a BERT are known, and refused by BertConfig.
+    """
+    names = {field.name for field in dataclasses.fields(BertConfig)}
+    strange = sorted(
+        key
+        for key in content
+        if key not in names | FOREIGN_KEYS | set(REQUIRED_VALUES)
+        and not key.startswith("_")
+    )
+    known = {key: x for key, x in content.items() if key not in strange}
+    try:
+        config = BertConfig.from_dict(known)
+    except UserError as error:
+        raise UserError(f"{path / CONFIG_FILE}: {error}") from error
+    if not strange:
+        return config, []
+    return config, [f"keys of config.json not used: {', '.join(strange)}"]
 
 
 def _read_tensors(path: Path) -> dict[str, np.ndarray]:
@@ -220,8 +243,8 @@ def _tidy(tensors: dict[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
     return tidy
 
 
-def _task(content, theirs, config, path) -> tuple[str, list[str]]:
-    """The task that config and weights speak of, and notes."""
+def _task(content, theirs, config, path) -> str:
+    """The task that config and weights speak of."""
     named = content.get("architectures") or []
     heads = {"classifier.bias", "qa_outputs.bias"} & set(theirs)
     known = [name for name in named if name in ARCHITECTURES]
@@ -238,7 +261,7 @@ def _task(content, theirs, config, path) -> tuple[str, list[str]]:
                 "have a head; say whose it is: one of "
                 + ", ".join(ARCHITECTURES)
             )
-        return ("pretraining" if "masked_lm" in parts else "encoder"), []
+        return "pretraining" if "masked_lm" in parts else "encoder"
     task, wanted = ARCHITECTURES[known[0]]
     if heads and "head" not in wanted:
         raise UserError(
@@ -249,7 +272,7 @@ def _task(content, theirs, config, path) -> tuple[str, list[str]]:
         task = "pretraining"
     if task == "classification":
         task = _classification_task(content, theirs, path)
-    return task, []
+    return task
 
 
 def _classification_task(content: dict, theirs, path: Path) -> str:

@@ -155,6 +155,12 @@ def test_a_config_that_contradicts_the_weights(changes, message, folder):
     refused(folder, message)
 
 
+def test_keys_of_other_programs_are_told(folder):
+    change_json(folder / "config.json", _commit_hash="x", max_length=20)
+    notes = sources.read(folder).notes
+    assert "keys of config.json not used: max_length" in notes
+
+
 def test_heads_that_are_missing_or_not_tied(folder):
     def untie(tensors):
         name = "bert.embeddings.word_embeddings.weight"
