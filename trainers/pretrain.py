@@ -1,7 +1,9 @@
 """`tfbert pretrain`: masked-LM pretraining of a BERT encoder on records."""
 
 import dataclasses
+import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from tfbert.errors import UserError
@@ -58,17 +60,27 @@ def build_parser() -> command.Parser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Runs the verb."""
+def main(
+    argv: list[str] | None = None, task_class: Callable | None = None
+) -> None:
+    """Runs the verb, on another task if one is given; see `pretrain`."""
     settings = parse_settings(build_parser(), PretrainingSettings, argv)
     with distribution_of(settings) as distribution:
-        pretrain(settings, distribution)
+        pretrain(settings, distribution, task_class)
 
 
 def pretrain(
-    settings: PretrainingSettings, distribution: Distribution
+    settings: PretrainingSettings,
+    distribution: Distribution,
+    task_class: Callable | None = None,
 ) -> dict[str, float]:
     """Pretrains; returns the last held-out values, with "step".
+
+    Args:
+      settings: all settings.
+      distribution: where it runs.
+      task_class: (config, dtype=, seed=) -> Task that learns from the
+        batches of pretraining; None: PretrainingTask.
 
     Raises:
       UserError: settings, records or run folder do not fit together.
@@ -84,11 +96,13 @@ def pretrain(
     check_sizes(settings, records, config)
 
     def build(settings):
-        return _build(settings, config, records, held_out, distribution)
+        return _build(
+            settings, config, records, held_out, distribution, task_class
+        )
 
     settings = _with_steps(settings, records, distribution, build)
     if not settings.dry_run:
-        _open_run(settings, records, config, distribution)
+        _open_run(settings, records, config, distribution, task_class)
     if distribution.is_chief:
         _describe(settings, config, records, held_out, distribution)
     model, make_batches, validation = build(settings)
@@ -130,7 +144,9 @@ def _with_steps(settings, records, distribution, build):
     return settings
 
 
-def _build(settings, config, records, held_out, distribution) -> tuple:
+def _build(
+    settings, config, records, held_out, distribution, task_class
+) -> tuple:
     """The model with its first weights, and what it reads.
 
     Returns:
@@ -139,12 +155,13 @@ def _build(settings, config, records, held_out, distribution) -> tuple:
     from tfbert.tasks.pretraining import PretrainingTask
     from trainers import training
 
+    if task_class is None:
+        task_class = functools.partial(
+            PretrainingTask, next_sentence=records.has_labels
+        )
     model = training.make_model(
-        lambda: PretrainingTask(
-            config,
-            next_sentence=records.has_labels,
-            dtype=settings.runtime.dtype,
-            seed=settings.seed,
+        lambda: task_class(
+            config, dtype=settings.runtime.dtype, seed=settings.seed
         ),
         settings,
         distribution,
@@ -156,21 +173,23 @@ def _build(settings, config, records, held_out, distribution) -> tuple:
     return model, batches, validation
 
 
-def about_run(records: AnyRecords) -> dict:
-    """The content of run.json."""
+def about_run(records: AnyRecords, task_class: Callable | None = None) -> dict:
+    """The content of run.json; the kind of another task is its name."""
+    kind = "pretraining" if task_class is None else task_class.__name__.lower()
     return {
-        "kind": "pretraining",
+        "kind": kind,
         "records": str(Path(records.path).absolute()),
         "max_length": records.sequence_length,
         "hashes": pretraining_data.hashes(records),
     }
 
 
-def _open_run(settings, records, config, distribution) -> None:
+def _open_run(settings, records, config, distribution, task_class) -> None:
     """Makes or re-opens the run's folder with all that describes the run."""
     from trainers import training
 
-    run_dir = training.open_run(settings, about_run(records), distribution)
+    about = about_run(records, task_class)
+    run_dir = training.open_run(settings, about, distribution)
     if distribution.is_chief:
         config.to_json(run_dir / "config.json")
         pretraining_data.save_tokenizer(records, run_dir)

@@ -1,17 +1,21 @@
 """Runs whose steps are planned: budgets, batch ramps, float16 and averages."""
 
 import json
+import pathlib
 import re
+import runpy
 
 import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import load_file
 
+import tfbert
 from tfbert.errors import UserError
 from trainers import pretrain, records
 from trainers.guard import Diverged
 
+ELECTRA = pathlib.Path(__file__).parents[2] / "docs/examples/electra.py"
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "."]
 TOKENS += "the sea ship sails over dark water while wind blows".split()
 
@@ -36,7 +40,7 @@ def data(tmp_path_factory):
     return folder / "records"
 
 
-def train(data, run_dir, **changes):
+def train(data, run_dir, task_class=None, **changes):
     settings = {
         "model.preset": "tiny",
         "model.hidden_size": 16,
@@ -57,7 +61,10 @@ def train(data, run_dir, **changes):
         "runtime.log_every": 1,
     }
     settings |= {k.replace("__", "."): v for k, v in changes.items()}
-    pretrain.main([t for k, v in settings.items() for t in (f"--{k}", str(v))])
+    pretrain.main(
+        [text for k, v in settings.items() for text in (f"--{k}", str(v))],
+        task_class,
+    )
 
 
 def weights(run_dir, step=12, name="model"):
@@ -199,6 +206,25 @@ def test_gradients_that_float16_cannot_hold_end_the_run(
     # 15 halvings, then four skips at the smallest scale.
     overflow = [row["overflow"] for row in rows(tmp_path / "run")]
     assert sum(overflow) == 15 and len(overflow) in (18, 19, 20)
+
+
+def test_the_example_of_a_task_of_ones_own(data, tmp_path):
+    """docs/examples/electra.py learns under two replicas."""
+    Electra = runpy.run_path(ELECTRA)["Electra"]
+    assert len(ELECTRA.read_text().splitlines()) < 100
+    options = {
+        "task_class": Electra,
+        "optimization__steps": 24,
+        "optimization__learning_rate": 3e-3,
+    }
+    run_dir = tmp_path / "run"
+    train(data, run_dir, runtime__devices=2, **options)
+    first, *_, last = rows(run_dir, "validation")
+    assert last["masked_lm_loss"] < first["masked_lm_loss"]
+    assert last["detection_loss"] < 0.9 * first["detection_loss"]
+    assert 0 <= last["recall"] <= 1 and last["accuracy"] > 0.5
+    # What was learnt is an encoder like any other.
+    assert tfbert.load_encoder(run_dir).config.num_hidden_layers == 2
 
 
 def test_an_average_needs_a_decay(data, tmp_path):
