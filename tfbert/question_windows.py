@@ -17,6 +17,9 @@ from tfbert.spans import TokensWithOffsets
 
 # [CLS] question [SEP] context [SEP]
 _SPECIAL_TOKENS = 3
+# What is read of a question before tokens are counted: nobody asks more, and
+# megabytes of it should cost nothing.
+_QUESTION_BYTES = 1 << 14
 
 
 class Windows(NamedTuple):
@@ -73,7 +76,8 @@ def make_windows(
 
     Args:
       tokenizer: a Tokenizer.
-      questions: string [B]; tokens after `max_question_length` are left out.
+      questions: string [B]; tokens after `max_question_length` are left out,
+        and all after 16 KiB.
       contexts: string [B], of any length.
       max_length: longest row in tokens.
       window_stride: tokens between the starts of two windows.
@@ -86,6 +90,7 @@ def make_windows(
       UserError: as `check_lengths`.
     """
     check_lengths(max_length, window_stride, max_question_length)
+    questions = tf.strings.substr(questions, 0, _QUESTION_BYTES)
     asked = tokenizer(questions)[:, :max_question_length]
     tokens = tokenizer.tokenize_with_offsets(contexts)
     lengths = tf.cast(tokens.ids.row_lengths(), tf.int32)  # [B]

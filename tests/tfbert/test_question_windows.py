@@ -95,6 +95,19 @@ def test_a_stride_wider_than_the_room_loses_no_token(tokenizer):
     assert windows.first.numpy().tolist() == list(range(0, 27, 3))
 
 
+def test_a_question_of_megabytes_is_cut_at_once(tokenizer, window_function):
+    long = "東" * 6000
+    contexts = tf.constant(["a", "a"])
+    rows = window_function(tf.constant([long, long[:20]]), contexts)
+    ids = rows.batch["input_ids"].numpy()
+    assert ids[0].tolist() == ids[1].tolist()
+    # 16 KiB end within a character: what is left of it is no token.
+    spaces = " " * ((1 << 14) - 2) + "東"
+    rows = window_function(tf.constant([spaces, ""]), contexts)
+    ids = rows.batch["input_ids"].numpy()
+    assert ids[0].tolist() == ids[1].tolist()
+
+
 def test_no_questions_give_no_windows(window_function):
     none = tf.constant([], tf.string)
     windows = window_function(none, none)

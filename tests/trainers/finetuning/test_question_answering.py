@@ -136,6 +136,15 @@ def test_it_learns_and_serves_what_it_evaluates(folder, capsys):
     assert (answer["answer"], answer["start"], answer["end"]) == ("dog", 6, 9)
     predict.main([*arguments[:2], "--context", "the é dog was red"])
     assert "dog" in capsys.readouterr().out
+    rows = [
+        {"question": "which animal ?", "context": f"a {animal}"}
+        for animal in ("cow", "cat")
+    ]
+    path = folder / "questions.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    predict.main([arguments[0], "--file", str(path), "--json"])
+    printed = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["answer"] for line in printed] == ["cow", "cat"]
 
 
 def test_validation_on_two_replicas_is_that_of_the_evaluator(folder):
