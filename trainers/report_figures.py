@@ -4,6 +4,7 @@ import dataclasses
 import math
 import statistics
 
+from trainers import report_machine
 from trainers.report_plots import TRAIN, VALIDATION, WIDE, Curve, Plot
 from trainers.run_folder import RunFolder
 
@@ -21,6 +22,7 @@ NOT_CURVES = {
     "learning_rate",
     "gradient_norm",
     "tokens_per_second",
+    *report_machine.FIELDS,
 }
 TITLES = {
     "masked_lm_accuracy": "Masked-LM accuracy",
@@ -71,6 +73,7 @@ def headline(run: RunFolder) -> list[Figure]:
     speed = median_speed(train)
     if speed:
         figures.append(Figure("Tokens per second", f"{speed:,.0f}", "median"))
+    figures += [Figure(*text) for text in report_machine.headline(train)]
     seconds = sum(row.get("seconds") or 0 for row in train)
     if seconds:
         note = "in training steps"
@@ -93,7 +96,8 @@ def plots(run: RunFolder) -> list[Plot]:
     for name in names:
         # One objective alone is the loss itself.
         alone = name in objectives and len(objectives) == 1
-        if name not in NOT_CURVES and not alone:
+        # The norms of groups of layers are for TensorBoard.
+        if name not in NOT_CURVES and "/" not in name and not alone:
             found.append(_of_both(train, validation, name))
     found += [
         _of_train(train, "learning_rate", "Learning rate", from_zero=True),
@@ -101,6 +105,7 @@ def plots(run: RunFolder) -> list[Plot]:
             train, "gradient_norm", "Gradient norm", level=_clip_norm(run)
         ),
         _throughput(train),
+        *report_machine.plots(train),
     ]
     return [plot for plot in found if plot and _has_points(plot)]
 
