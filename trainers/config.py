@@ -71,11 +71,7 @@ class ModelSettings:
         Raises:
           UserError: init_from has no encoder, or one of another shape.
         """
-        changes = {
-            name: value
-            for name, value in dataclasses.asdict(self).items()
-            if value is not None and name not in ("preset", "init_from")
-        }
+        changes = self.changes()
         if self.init_from is None:
             preset = self.preset or "base"
             return BertConfig.preset(preset, vocab_size=vocab_size, **changes)
@@ -91,6 +87,15 @@ class ModelSettings:
             {**changes, "vocab_size": vocab_size},
             self.init_from,
         )
+
+    def changes(self) -> dict:
+        """The fields of BertConfig that are given."""
+        fields = {field.name for field in dataclasses.fields(BertConfig)}
+        return {
+            name: value
+            for name, value in dataclasses.asdict(self).items()
+            if value is not None and name in fields
+        }
 
 
 @dataclasses.dataclass

@@ -10,6 +10,7 @@ import numpy as np
 
 from tfbert import atomic
 from tfbert.errors import UserError
+from tfrecords import mistakes
 from tfrecords.shards import file_sha256
 from trainers import command
 from trainers.finetuning.kind import Evaluation
@@ -51,9 +52,14 @@ def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     if args.batch_size < 1:
         raise UserError(f"wanted a batch_size above 0, got {args.batch_size}")
-    result = evaluate(
-        args.run_dir, args.data, args.name, args.checkpoint, args.batch_size
-    )
+    with mistakes.raised():
+        result = evaluate(
+            args.run_dir,
+            args.data,
+            args.name,
+            args.checkpoint,
+            args.batch_size,
+        )
     name = args.name or Path(args.data).stem
     command.console.print(result.table(args.data))
     command.console.print(

@@ -1,27 +1,22 @@
 """`tfbert finetune`: learns a task from labelled data."""
 
-import dataclasses
 import functools
-import json
-import statistics
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-import rich.table
-
-from tfbert import atomic
 from tfbert.errors import UserError
+from tfrecords import mistakes
 from trainers import command
 from trainers.config import add_settings, parse_settings
 from trainers.distribution import Distribution, distribution_of
+from trainers.finetuning import repeats
 from trainers.finetuning.kinds import find_kind
 from trainers.finetuning.settings import (
     FinetuningSettings,
     check_kind,
     resolve,
 )
-
-SUMMARY_FILE = "summary.json"
 
 
 def build_parser() -> command.Parser:
@@ -40,15 +35,57 @@ def build_parser() -> command.Parser:
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the verb."""
+    argv = sys.argv[1:] if argv is None else argv
     settings = parse_settings(build_parser(), FinetuningSettings, argv)
     if settings.seeds < 1:
         raise UserError(f"wanted seeds above 0, got {settings.seeds}")
     find_kind(settings.task)
-    with distribution_of(settings) as distribution:
-        if settings.seeds == 1 or settings.dry_run:
+    grid = settings.sweep and repeats.read_grid(settings.sweep)
+    with distribution_of(settings) as distribution, mistakes.raised():
+        if settings.dry_run:
             finetune(settings, distribution)
+        elif grid:
+            _sweep(grid, argv, settings, distribution)
         else:
-            repeat(settings, distribution)
+            _run(settings, distribution)
+
+
+def _run(settings: FinetuningSettings, distribution: Distribution) -> dict:
+    """One run, or one for each of several seeds."""
+    if settings.seeds == 1:
+        return finetune(settings, distribution)
+    return repeats.repeat(settings, distribution, finetune)
+
+
+def _sweep(grid, argv, settings, distribution: Distribution) -> None:
+    """A run for each combination of settings, as if they had been given."""
+
+    def parse(values: Mapping[str, str], folder: Path) -> FinetuningSettings:
+        options = {**values, "runtime.run_dir": str(folder), "sweep": "null"}
+        given = [f"--{name}={value}" for name, value in options.items()]
+        return parse_settings(
+            build_parser(), FinetuningSettings, [*argv, *given]
+        )
+
+    def run_one(values: Mapping[str, str], folder: Path) -> dict:
+        import keras
+
+        figures = _run(parse(values, folder), distribution)
+        # Frees the graph and the weights of the run that is over.
+        keras.backend.clear_session()
+        return figures
+
+    run_dir = Path(settings.runtime.run_dir)
+    for name, values in grid.items():
+        for value in values:
+            # A misspelt setting should not wait for the runs before it.
+            parse({name: value}, run_dir)
+    metric = settings.data.metric or find_kind(settings.task).metrics[0]
+    if settings.data.validation is None:
+        raise UserError(
+            "a sweep chooses by validation data; give data.validation"
+        )
+    repeats.sweep(grid, run_dir, metric, run_one, distribution.is_chief)
 
 
 def finetune(
@@ -66,7 +103,9 @@ def finetune(
     # Imported here: --help and a misspelt setting should not wait for the
     # model code and its TensorFlow start-up.
     from trainers import training
+    from trainers.early_stopping import EarlyStopping
     from trainers.finetuning.data import load_data
+    from trainers.finetuning.freezing import freeze
     from trainers.finetuning.model import JudgedModel
 
     data = load_data(settings)
@@ -79,8 +118,9 @@ def finetune(
     if distribution.is_chief:
         _describe(settings, config, data, distribution)
     model = training.make_model(
-        lambda: data.kind.make_task(
-            config, settings.runtime.dtype, settings.seed
+        lambda: freeze(
+            data.kind.make_task(config, settings.runtime.dtype, settings.seed),
+            settings.model.freeze,
         ),
         settings,
         distribution,
@@ -105,7 +145,10 @@ def finetune(
         batches,
         validation,
         title="fine-tuning",
-        callbacks=_keep_best(run_dir, distribution, metric),
+        callbacks=[
+            *_keep_best(run_dir, distribution, metric),
+            EarlyStopping(settings.runtime.early_stopping, metric),
+        ],
         row_ids=data.row_ids(settings),
     )
     if not distribution.is_chief:
@@ -190,77 +233,6 @@ def _report(settings, run_dir: Path, last_step: int) -> dict[str, float]:
         )
     command.console.print(f"Run folder: {run_dir}")
     return reached
-
-
-def repeat(
-    settings: FinetuningSettings, distribution: Distribution
-) -> dict[str, dict[str, float]]:
-    """Fine-tunes once for each seed; writes RUN_DIR/summary.json.
-
-    Seed s has the run folder RUN_DIR/seed-s; seeds that are finished are not
-    trained again.
-
-    Returns:
-      value -> "mean", "standard_deviation" (of a sample), "least", "most".
-    """
-    import keras
-
-    run_dir = Path(settings.runtime.run_dir)
-    runs = {}
-    for seed in range(settings.seed, settings.seed + settings.seeds):
-        folder = run_dir / f"seed-{seed}"
-        command.console.print(f"Seed {seed}", style="bold")
-        runs[seed] = finetune(
-            dataclasses.replace(
-                settings,
-                seed=seed,
-                seeds=1,
-                runtime=dataclasses.replace(
-                    settings.runtime, run_dir=str(folder)
-                ),
-            ),
-            distribution,
-        )
-        # Frees the graph and the weights of the run that is over.
-        keras.backend.clear_session()
-    spread = {
-        name: _spread([run[name] for run in runs.values()])
-        for name in runs[settings.seed]
-    }
-    if distribution.is_chief:
-        summary = {"seeds": runs, "spread": spread}
-        atomic.write_file(
-            run_dir / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n"
-        )
-        command.console.print(_table(runs, spread))
-        command.console.print(f"written: {run_dir / SUMMARY_FILE}")
-    return spread
-
-
-def _spread(values: list[float]) -> dict[str, float]:
-    return {
-        "mean": statistics.fmean(values),
-        "standard_deviation": statistics.stdev(values),
-        "least": min(values),
-        "most": max(values),
-    }
-
-
-def _table(runs: dict, spread: dict) -> rich.table.Table:
-    table = rich.table.Table(title=f"{len(runs)} seeds")
-    table.add_column("")
-    for seed in runs:
-        table.add_column(f"seed {seed}", justify="right")
-    table.add_column("mean", justify="right")
-    table.add_column("standard deviation", justify="right")
-    for name, values in spread.items():
-        table.add_row(
-            name.replace("_", " "),
-            *(f"{run[name]:.4f}" for run in runs.values()),
-            f"{values['mean']:.4f}",
-            f"{values['standard_deviation']:.4f}",
-        )
-    return table
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from trainers.checkpoint_files import SaveError
 from trainers.checkpoints import Checkpoints
 from trainers.command import console
 from trainers.distribution import Distribution
+from trainers.early_stopping import EarlyStopping
 from trainers.events import Events
 from trainers.fit import TrainingModel
 from trainers.guard import Diverged, Guard
@@ -97,6 +98,8 @@ class TrainingRun:
         )
         self.stop_at = StopAt(self.total, runtime.evaluate_every)
         self.save_error: SaveError | None = None
+        stops = [c for c in self.callbacks if isinstance(c, EarlyStopping)]
+        self.early_stopping = stops[0] if stops else None
         self.last: dict[str, float] = {}
 
     def run(self) -> dict[str, float]:
@@ -111,9 +114,15 @@ class TrainingRun:
                 # Whatever has ended the run, what is being written is kept.
                 with contextlib.suppress(SaveError):
                     self.checkpoints.wait()
-        if self.stop.signal in STATUS and self.model.step < self.total:
+        if self.stop.signal in STATUS and not self._complete:
             self._stopped()
         return {**self.last, "step": self.model.step}
+
+    @property
+    def _complete(self) -> bool:
+        """Whether nothing is left to do."""
+        ended = self.early_stopping is not None and self.early_stopping.ended
+        return ended or self.model.step >= self.total
 
     # -- before the first step ---------------------------------------------
 
@@ -138,7 +147,7 @@ class TrainingRun:
             checkpoint=restored.path.name,
             passed_over=restored.passed_over,
         )
-        if restored.step >= self.total:
+        if self._complete:
             console.print(
                 f"The run is complete: {restored.path} is its step "
                 f"{restored.step} of {self.total}"
@@ -156,6 +165,8 @@ class TrainingRun:
     def _take_over(self, restored) -> None:
         self.model.step = restored.step
         self.guard.load(restored.state.get("guard") or {})
+        if self.early_stopping is not None:
+            self.early_stopping.load(restored.state.get("early_stopping") or {})
         self.last = dict(restored.state.get("validation") or {})
 
     def _first_evaluation(self) -> None:
@@ -187,7 +198,7 @@ class TrainingRun:
     # -- the steps ------------------------------------------------------------
 
     def _fit_to_the_end(self) -> None:
-        while self.model.step < self.total and self.stop.signal is None:
+        while not self._complete and self.stop.signal is None:
             before = self.model.step
             history = self._fit_once()
             self.last = _validation_values(history) or self.last
@@ -296,10 +307,13 @@ class TrainingRun:
 
     def _state(self) -> dict:
         step = self.model.step
-        return {
+        state = {
             "next_batch": self.rollbacks.batch_of(step),
             "guard": self.guard.state(),
         }
+        if self.early_stopping is not None:
+            state["early_stopping"] = self.early_stopping.state()
+        return state
 
     def _on_save_error(self, error: SaveError) -> None:
         """Goes on, or ends the run at a step that all workers agree on."""
@@ -319,7 +333,9 @@ class TrainingRun:
         try:
             self.checkpoints.wait()
             # Nothing is written where this step was saved already.
-            state = {**self._state(), "validation": None}
+            # A run that is over has just been evaluated.
+            values = self.last if self._complete else None
+            state = {**self._state(), "validation": values or None}
             self.checkpoints.save(self.model, self.model.step, state)
             self.checkpoints.wait()
         except SaveError as error:

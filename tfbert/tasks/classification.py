@@ -1,5 +1,7 @@
 """Classification of a sentence or a pair of sentences."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
@@ -21,11 +23,14 @@ from tfbert.tasks.task import (
 class ClassificationTask(Task):
     """Dropout and a softmax over the pooled output (Devlin et al., 4.1).
 
-    Objective "loss" (weight: real examples), metric "accuracy".
+    Objective "loss" (weight: real examples, each times the weight of its
+    class), metric "accuracy".
 
     Args:
       config: the encoder's shape.
       num_classes: C.
+      class_weights: [C], how much the examples of a class count in the loss;
+        None: 1.
       dtype: Keras dtype or policy.
       seed: of the initial weights.
 
@@ -37,6 +42,7 @@ class ClassificationTask(Task):
         self,
         config: BertConfig,
         num_classes: int,
+        class_weights: Sequence[float] | None = None,
         dtype=None,
         seed: int = 0,
         name: str = "classification",
@@ -48,6 +54,7 @@ class ClassificationTask(Task):
                 " check the label column"
             )
         self.num_classes = num_classes
+        self.class_weights = class_weights and list(class_weights)
         self.dropout = Dropout(
             config.hidden_dropout_prob, "classifier", dtype=self.dtype_policy
         )
@@ -75,11 +82,22 @@ class ClassificationTask(Task):
             "probabilities": ops.softmax(logits, axis=-1),
         }
 
+    def _weights(self, batch: Batch) -> keras.KerasTensor:
+        """float32 [B]: 0 for rows that only fill a batch."""
+        weights = example_weights(batch)
+        if self.class_weights is None:
+            return weights
+        of_class = ops.convert_to_tensor(self.class_weights, "float32")
+        return weights * ops.take(of_class, batch["label_ids"])
+
+    def loss_weights(self, batch: Batch) -> dict[str, keras.KerasTensor]:
+        return {"loss": ops.sum(self._weights(batch))}
+
     def loss_sums(
         self, batch: Batch, outputs: Outputs
     ) -> dict[str, keras.KerasTensor]:
         losses = sparse_cross_entropy(outputs["logits"], batch["label_ids"])
-        return {"loss": ops.sum(losses * example_weights(batch))}
+        return {"loss": ops.sum(losses * self._weights(batch))}
 
     def metric_sums(
         self, batch: Batch, outputs: Outputs
@@ -102,4 +120,8 @@ class ClassificationTask(Task):
         return signature
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "num_classes": self.num_classes}
+        return {
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "class_weights": self.class_weights,
+        }

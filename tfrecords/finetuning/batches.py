@@ -7,19 +7,23 @@ start at any step.
 Legend: B batch, N examples.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from tfbert.errors import UserError
-from tfrecords import order
+from tfrecords.finetuning.batch_order import batch_order
 
 # Key -> one row for each example, [N, ...].
 Columns = Mapping[str, np.ndarray]
 
 # 1 for an example, 0 for a row that only fills up the last batch.
 REAL = "is_real_example"
+
+# Batches of their own length have a multiple of this: fewer shapes for XLA to
+# compile.
+LENGTH_MULTIPLE = 16
 
 
 def training_batches(
@@ -31,13 +35,27 @@ def training_batches(
     first_replica: int = 0,
     local_replicas: int = 1,
     start_step: int = 0,
+    lengths: np.ndarray | None = None,
+    sequence_keys: Sequence[str] = (),
 ) -> tf.data.Dataset:
     """Endless batches of one worker, in a new order each epoch.
 
-    Step g takes positions [g B, (g + 1) B) of the endless order that
-    `tfrecords.order` gives; replica r takes its equal share of them. Nothing
-    is dropped: the batch that ends an epoch is filled from the next. For
-    each step the worker yields a batch for each of its replicas, in order.
+    Step g takes the rows that `batch_order` says; replica r takes its equal
+    share of them. Nothing is dropped: the batch that ends an epoch is filled
+    from the next. For each step the worker yields a batch for each of its
+    replicas, in order.
+
+    Args:
+      columns: [N, ...] each.
+      seed: of the order.
+      global_batch_size: B, over all replicas.
+      num_replicas: over all workers.
+      first_replica: the worker's first.
+      local_replicas: how many it has.
+      start_step: the first batch's number.
+      lengths: tokens of each row, [N]: batches are of rows of like length,
+        and as long as their longest row.
+      sequence_keys: columns [N, ..., S] that are then cut to that length.
 
     Returns:
       A dataset of dicts: `columns`' keys and `is_real_example`, of
@@ -47,18 +65,21 @@ def training_batches(
       UserError: the replicas cannot share the batch equally.
     """
     rows = rows_of_replica(global_batch_size, num_replicas)
-    size = _size(columns)
+    rows_of = batch_order(_size(columns), global_batch_size, seed, lengths)
 
     def places() -> Iterator[np.ndarray]:
         step = start_step
         while True:
+            batch = rows_of(step)
+            # The same on all replicas: those with less would wait.
+            longest = None if lengths is None else int(lengths[batch].max())
             for replica in range(first_replica, first_replica + local_replicas):
-                first = step * global_batch_size + replica * rows
-                positions = np.arange(first, first + rows)
-                yield order.rows_at(positions, size, seed)[0]
+                yield batch[replica * rows : (replica + 1) * rows], longest
             step += 1
 
-    return _dataset(columns, places, rows)
+    return _dataset(
+        columns, places, rows, sequence_keys if lengths is not None else ()
+    )
 
 
 def evaluation_batches(
@@ -87,7 +108,7 @@ def evaluation_batches(
         for step in range(steps):
             for replica in range(first_replica, first_replica + local_replicas):
                 first = step * global_batch_size + replica * rows
-                yield np.arange(first, first + rows)
+                yield np.arange(first, first + rows), None
 
     return _dataset(columns, places, rows), steps
 
@@ -126,16 +147,32 @@ def _batch_type(array: np.ndarray) -> np.ndarray:
     return array.astype(kind)
 
 
+def _cut(array: np.ndarray, longest: int) -> np.ndarray:
+    """[..., S] without what is padding in all rows of the batch."""
+    return array[..., : -(-longest // LENGTH_MULTIPLE) * LENGTH_MULTIPLE]
+
+
 def _dataset(
-    columns: Columns, places: Callable[[], Iterator[np.ndarray]], rows: int
+    columns: Columns,
+    places: Callable[[], Iterator[tuple[np.ndarray, int | None]]],
+    rows: int,
+    cut: Sequence[str] = (),
 ) -> tf.data.Dataset:
+    """Batches of the rows at `places`, the columns `cut` to their length."""
+
     def batches() -> Iterator[dict[str, np.ndarray]]:
-        for place in places():
-            yield gather(columns, place)
+        for place, longest in places():
+            batch = gather(columns, place)
+            for key in cut:
+                batch[key] = _cut(batch[key], longest)
+            yield batch
 
     example = gather(columns, np.zeros(rows, np.int64))
     signature = {
-        key: tf.TensorSpec(array.shape, array.dtype)
+        key: tf.TensorSpec(
+            [*array.shape[:-1], None] if key in cut else array.shape,
+            array.dtype,
+        )
         for key, array in example.items()
     }
     return tf.data.Dataset.from_generator(

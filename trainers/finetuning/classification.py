@@ -12,6 +12,7 @@ import rich.table
 import rich.text
 
 from tfrecords.finetuning import classification, sentences
+from trainers.finetuning.class_weights import weights_of
 from trainers.finetuning.kind import Encoded, Evaluation
 from trainers.finetuning.sentence_kind import SentenceKind, rounded
 from trainers.metrics import classification as measures
@@ -23,6 +24,7 @@ class Classification(SentenceKind):
 
     Attributes:
       labels: names of the classes, in the order of the logits.
+      class_weights: of their examples in the loss; None: 1.
       text_columns, label_column, max_length: see SentenceKind.
     """
 
@@ -30,11 +32,18 @@ class Classification(SentenceKind):
     metrics: ClassVar = ("accuracy", "macro_f1", "matthews", "f1")
 
     labels: list[str]
+    class_weights: list[float] | None = None
 
     @classmethod
     def from_training(cls, data: Any, train: sentences.Examples) -> Self:
         labels = classification.label_list(train)
         return cls(labels=labels, **cls.settings_of(data))
+
+    def with_class_weights(
+        self, setting: str | Mapping[str, float], train: sentences.Examples
+    ) -> Self:
+        weights = weights_of(setting, self.labels, train.labels)
+        return dataclasses.replace(self, class_weights=weights)
 
     def check(self, examples: sentences.Examples) -> None:
         classification.label_ids(examples, self.labels)
@@ -51,7 +60,11 @@ class Classification(SentenceKind):
         from tfbert.tasks.classification import ClassificationTask
 
         return ClassificationTask(
-            config, len(self.labels), dtype=dtype, seed=seed
+            config,
+            len(self.labels),
+            self.class_weights,
+            dtype=dtype,
+            seed=seed,
         )
 
     def evaluate(

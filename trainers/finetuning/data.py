@@ -12,8 +12,8 @@ from tfbert.converters import sources
 from tfbert.errors import UserError
 from tfbert.tokenization import Tokenizer
 from tfbert.vocabulary import vocabulary_hash
-from tfrecords import order
 from tfrecords.finetuning import batches
+from tfrecords.finetuning.batch_order import batch_order
 from tfrecords.finetuning.overlap import Overlap, overlap
 from trainers.distribution import Distribution
 from trainers.finetuning.kind import Encoded, Examples, Kind
@@ -69,14 +69,20 @@ class LoadedData:
 
     def row_ids(self, settings) -> Callable[[int], np.ndarray]:
         """A function: number of a global batch -> its rows, int64 [B]."""
-        size = settings.optimization.batch_size
-        number = len(next(iter(self.train.columns.values())))
+        return batch_order(
+            len(self.train),
+            settings.optimization.batch_size,
+            settings.seed,
+            self._lengths(settings),
+        )
 
-        def of_batch(batch: int) -> np.ndarray:
-            positions = np.arange(batch * size, (batch + 1) * size)
-            return order.rows_at(positions, number, settings.seed)[0]
-
-        return of_batch
+    def _lengths(self, settings) -> np.ndarray | None:
+        """Tokens of each row, if batches are of rows of like length."""
+        if not settings.optimization.group_by_length:
+            return None
+        lengths = self.train.columns["input_mask"].sum(axis=-1, dtype=np.int64)
+        # Of several sequences in a row the longest counts.
+        return lengths.reshape(len(self.train), -1).max(axis=1)
 
     def account(self) -> list[str]:
         """What a user should know about the data, a line each."""
@@ -97,6 +103,7 @@ class LoadedData:
         self, settings, distribution: Distribution, start_step: int
     ):
         """Distributed training batches from step `start_step` on."""
+        lengths = self._lengths(settings)
         return distribution.dataset(
             lambda first_replica, local_replicas: batches.training_batches(
                 self.train.columns,
@@ -106,6 +113,8 @@ class LoadedData:
                 first_replica=first_replica,
                 local_replicas=local_replicas,
                 start_step=start_step,
+                lengths=lengths,
+                sequence_keys=self.train.sequence_keys,
             )
         )
 
@@ -151,6 +160,9 @@ def load_data(settings) -> LoadedData:
         for path in (data.train, data.validation, data.test)
     )
     kind = kind_class.from_training(data, train)
+    weights = settings.optimization.class_weights
+    if weights is not None:
+        kind = kind.with_class_weights(weights, train)
     if test is not None:
         # After hours of training is too late to find an unknown label.
         kind.check(test)

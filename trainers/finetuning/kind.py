@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import numpy as np
 import rich.table
 
+from tfbert.errors import UserError
+
 if TYPE_CHECKING:
     from tfbert.config import BertConfig
     from tfbert.serving.servable import Servable
@@ -51,6 +53,10 @@ class Encoded(Protocol):
 
     def __len__(self) -> int:
         """R."""
+
+    @property
+    def sequence_keys(self) -> tuple[str, ...]:
+        """The columns whose last axis is S."""
 
     @property
     def sequence_length(self) -> int:
@@ -161,6 +167,23 @@ class Kind(abc.ABC):
     def best_metric(self) -> str:
         """The figure that chooses the best weights by default."""
         return self.metrics[0]
+
+    def with_class_weights(
+        self, setting: str | Mapping[str, float], train: Examples
+    ) -> Self:
+        """The same kind with weights of the classes in the loss.
+
+        Args:
+          setting: optimization.class_weights.
+          train: the training examples.
+
+        Raises:
+          UserError: the kind has none, or not such classes.
+        """
+        raise UserError(
+            f"the task {self.name} has no optimization.class_weights; leave "
+            "them out"
+        )
 
     def least_length(self) -> int:
         """The shortest max_length that leaves room for a token of each text."""

@@ -10,12 +10,12 @@ from trainers.config import (
     ModelSettings,
     OptimizationSettings,
     RuntimeSettings,
+    check_positive,
     dry_run_setting,
 )
 from trainers.finetuning.kind import Kind
 from trainers.finetuning.kinds import KINDS
-
-_WARMUP_SHARE = 0.1
+from trainers.warmup import check_share
 
 
 @dataclasses.dataclass
@@ -30,11 +30,14 @@ class FinetuningModel(ModelSettings):
       hidden_dropout_prob: dropout of embeddings and block outputs, and
         before the classifier.
       attention_probs_dropout_prob: dropout of attention probabilities.
+      freeze: what does not learn: embeddings; a number of the lowest blocks,
+        with the embeddings; encoder: all blocks; null: all learns.
     """
 
     preset: (
         Literal["tiny", "mini", "small", "medium", "base", "large"] | None
     ) = None
+    freeze: Literal["embeddings", "encoder"] | int | None = None
 
     def encoder_config(self, vocab_size: int) -> BertConfig:
         """The encoder's configuration.
@@ -54,13 +57,8 @@ class FinetuningModel(ModelSettings):
         # Imported here: a parser needs no converters.
         from tfbert.converters import resizing, sources
 
-        changes = {
-            name: value
-            for name, value in dataclasses.asdict(self).items()
-            if value is not None and name not in ("preset", "init_from")
-        }
         config = resizing.changed_config(
-            sources.read_config(self.init_from), changes, self.init_from
+            sources.read_config(self.init_from), self.changes(), self.init_from
         )
         if config.vocab_size != vocab_size:
             raise UserError(
@@ -153,22 +151,14 @@ class FinetuningOptimization(OptimizationSettings):
 
     Args:
       batch_size: examples in a global batch, over all replicas.
-      accumulation_steps: micro-batches that each replica cuts its share into;
-        saves memory, does not change the update.
       epochs: how often each example is seen, if steps is null.
       steps: updates in all; null: from epochs.
-      learning_rate: peak, reached at the end of warm-up.
-      warmup_steps: steps of linear warm-up; null: a tenth of all.
-      schedule: how the rate falls after warm-up: linear, cosine, polynomial
-        (square) or inverse_sqrt.
-      optimizer: adamw, or lamb for very large batches.
-      layer_decay: factor between the learning rates of a layer and of the
-        layer below it; 1: the same rate for all.
-      weight_decay: decoupled decay; biases and layer norms are excluded.
-      beta_1: decay of the first moment.
-      beta_2: decay of the second moment.
-      epsilon: added to the square root of the second moment.
-      clip_norm: largest global norm of the gradient; null: no limit.
+      warmup_steps: steps of linear warm-up; null: as warmup_share says.
+      warmup_share: warm-up as a share of all steps.
+      group_by_length: batches of examples of like length, as long as their
+        longest; faster where lengths differ.
+      class_weights: how much the examples of a class count in the loss of
+        classification: balanced, or a number by label; null: all the same.
     """
 
     batch_size: int = 32
@@ -176,6 +166,9 @@ class FinetuningOptimization(OptimizationSettings):
     steps: int | None = None
     learning_rate: float = 5e-5
     warmup_steps: int | None = None
+    warmup_share: float = 0.1
+    group_by_length: bool = False
+    class_weights: Literal["balanced"] | dict[str, float] | None = None
 
 
 @dataclasses.dataclass
@@ -191,6 +184,8 @@ class FinetuningRuntime(RuntimeSettings):
         best weights.
       keep_best: how many more checkpoints stay, those with the lowest
         validation loss.
+      early_stopping: evaluations without better weights, by data.metric,
+        after which the run ends; null: it goes on to its last step.
     """
 
     run_dir: str = "runs/finetune"
@@ -198,6 +193,7 @@ class FinetuningRuntime(RuntimeSettings):
     checkpoint_every: int | None = None
     keep_checkpoints: int = 1
     keep_best: int = 0
+    early_stopping: int | None = None
 
 
 @dataclasses.dataclass
@@ -221,6 +217,15 @@ class FinetuningSettings:
         metadata={
             "help": "repeat with this many seeds, from `seed` on, each in "
             "RUN_DIR/seed-N, and print mean and spread"
+        },
+    )
+    sweep: str | None = dataclasses.field(
+        default=None,
+        metadata={
+            "help": "run every combination of settings, such as "
+            "'optimization.learning_rate=[1e-5, 3e-5]; "
+            "optimization.batch_size=[16, 32]', each in a folder in RUN_DIR, "
+            "and choose the best by validation"
         },
     )
     dry_run: bool = dry_run_setting()
@@ -260,6 +265,7 @@ def resolve(
             "wanted optimization.epochs and optimization.batch_size above 0, "
             f"got {optimization.epochs} and {optimization.batch_size}"
         )
+    check_positive(runtime, "runtime", "early_stopping")
     loop = max(runtime.steps_per_loop, 1)
 
     def whole_loops(steps: float) -> int:
@@ -271,7 +277,7 @@ def resolve(
         steps = whole_loops(epoch * optimization.epochs)
     warmup = optimization.warmup_steps
     if warmup is None:
-        warmup = round(_WARMUP_SHARE * steps)
+        warmup = round(check_share(optimization.warmup_share) * steps)
     every = min(whole_loops(epoch), steps)
     return dataclasses.replace(
         settings,

@@ -1,0 +1,234 @@
+"""What fine-tuning can be told: freezing, weights, early end, sweeps."""
+
+import hashlib
+import json
+import random
+
+import numpy as np
+import pytest
+import yaml
+from sklearn.utils.class_weight import compute_class_weight
+
+from tfbert.errors import UserError
+from tfbert.tokenization import Tokenizer
+from tfbert.weights import read_tensors
+from trainers import finetune
+from trainers.finetuning import repeats
+from trainers.finetuning.class_weights import weights_of
+
+CAUSES = {"good": ["good", "warm", "fun"], "bad": ["bad", "dull", "bored"]}
+
+
+def write(path, count, seed):
+    draw = random.Random(seed)
+    lines = ["text\tlabel\n"]
+    for _ in range(count):
+        label = "good" if draw.random() < 0.8 else "bad"
+        words = draw.choices(["the", "film", "was"], k=draw.choice([3, 40]))
+        words.insert(draw.randrange(3), draw.choice(CAUSES[label]))
+        lines.append(f"{' '.join(words)}\t{label}\n")
+    path.write_text("".join(lines))
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory, vocabulary):
+    """The config file of a run."""
+    folder = tmp_path_factory.mktemp("options")
+    Tokenizer(vocabulary).save(folder / "tokenizer")
+    write(folder / "train.tsv", 83, 0)
+    write(folder / "validation.tsv", 21, 1)
+    settings = {
+        "model": {
+            "preset": "tiny",
+            "num_hidden_layers": 2,
+            "hidden_size": 32,
+            "num_attention_heads": 2,
+            "intermediate_size": 32,
+            "max_position_embeddings": 48,
+        },
+        "data": {
+            "train": str(folder / "train.tsv"),
+            "validation": str(folder / "validation.tsv"),
+            "tokenizer": str(folder / "tokenizer"),
+            "max_length": 48,
+        },
+        "optimization": {
+            "batch_size": 8,
+            "steps": 4,
+            "learning_rate": 0.01,
+        },
+    }
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+@pytest.fixture
+def train(config, tmp_path):
+    """Returns a function that runs `tfbert finetune`; gives the folder."""
+
+    def run(name, *more):
+        run_dir = tmp_path / name
+        given = ["--config", str(config), "--runtime.run_dir", str(run_dir)]
+        finetune.main([*given, *more])
+        return run_dir
+
+    return run
+
+
+def last_weights(run):
+    [folder] = (run / "checkpoints").glob("step-*")
+    return folder / "model.safetensors"
+
+
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_frozen_layers_stay_as_they_are(train):
+    start = read_tensors(
+        last_weights(train("start", "--optimization.learning_rate", "1e-30"))
+    )
+    frozen = {
+        "embeddings": ["embeddings"],
+        "1": ["embeddings", "block_0"],
+        "encoder": ["embeddings", "block_0", "block_1"],
+    }
+    for setting, layers in frozen.items():
+        run = train(f"freeze-{setting}", "--model.freeze", setting)
+        for name, value in read_tensors(last_weights(run)).items():
+            same = any(f"encoder/{layer}/" in name for layer in layers)
+            assert (np.abs(value - start[name]).max() < 1e-20) == same, name
+    with pytest.raises(UserError, match="number of blocks up to 2, got 3"):
+        train("three", "--model.freeze", "3")
+
+
+def test_class_weights(train):
+    labels = ["bad"] * 3 + ["good"] * 9
+    wanted = compute_class_weight(
+        "balanced", classes=np.array(["bad", "good"]), y=labels
+    )
+    found = weights_of("balanced", ["bad", "good"], labels)
+    np.testing.assert_allclose(found, wanted)
+    assert weights_of({"bad": 2.5}, ["bad", "good"], labels) == [2.5, 1.0]
+    # The label of "0: 2" in YAML is a number.
+    assert weights_of({0: 2.0}, ["0", "1"], labels) == [2.0, 1.0]
+    with pytest.raises(UserError, match="names 'worse', which is no label"):
+        weights_of({"worse": 1.0}, ["bad", "good"], labels)
+    with pytest.raises(UserError, match="class_weights above 0, got 0 for"):
+        weights_of({"bad": 0}, ["bad", "good"], labels)
+    option = "--optimization.class_weights"
+    run = train("balanced", option, "balanced")
+    about = json.loads((run / "run.json").read_text())
+    assert about["class_weights"][0] > 1 > about["class_weights"][1]
+    # A weight is as if the class had so much more of the examples' loss.
+    other = train("given", option, '{"bad": 40.0}')
+    figures = [
+        json.loads((r / "metrics.jsonl").read_text().splitlines()[-1])
+        for r in (run, other)
+    ]
+    assert figures[0]["loss"] != figures[1]["loss"]
+    with pytest.raises(UserError, match="regression has no .*class_weights"):
+        numbers = run.parent / "numbers.tsv"
+        numbers.write_text("text\tlabel\nfun\t1\nbad\t2\n")
+        files = [f"--data.{n}={numbers}" for n in ("train", "validation")]
+        train("no", "--task", "regression", *files, option, "balanced")
+
+
+def test_groups_of_like_length_resume_and_replicate(train):
+    grouped = ["--optimization.group_by_length", "true"]
+    grouped += ["--model.hidden_dropout_prob", "0"]
+    grouped += ["--model.attention_probs_dropout_prob", "0"]
+    one = read_tensors(last_weights(train("one", *grouped)))
+    two = train("two", *grouped, "--runtime.devices", "2")
+    for name, value in read_tensors(last_weights(two)).items():
+        np.testing.assert_allclose(value, one[name], atol=2e-4, err_msg=name)
+    plain = read_tensors(last_weights(train("plain", *grouped[2:])))
+    assert any(not np.array_equal(one[name], plain[name]) for name in one)
+
+
+def test_a_run_that_ends_early_is_complete(train, capsys):
+    # With nothing to learn no evaluation is better than the first.
+    stop = ["--runtime.evaluate_every", "1", "--runtime.early_stopping", "2"]
+    stop += ["--optimization.learning_rate", "1e-30"]
+    stop += ["--optimization.steps", "9"]
+    run = train("run", *stop)
+    assert last_weights(run).parent.name == "step-00000003"
+    before = digest(last_weights(run))
+    capsys.readouterr()
+    train("run", *stop)
+    assert "The run is complete" in capsys.readouterr().out
+    assert digest(last_weights(run)) == before
+    # More patience: it goes on.
+    train("run", *stop, "--runtime.early_stopping", "3")
+    assert last_weights(run).parent.name == "step-00000004"
+    with pytest.raises(UserError, match="runtime.early_stopping above 0"):
+        train("no", "--runtime.early_stopping", "0")
+
+
+def test_a_sweep_chooses_by_validation(train, capsys):
+    grid = "optimization.learning_rate=[1e-30, 0.01]; data.max_length=[16]"
+    run = train("sweep", "--sweep", grid)
+    found = json.loads((run / "sweep.json").read_text())
+    assert found["metric"] == "validation_accuracy"
+    settings = [one["settings"] for one in found["runs"]]
+    assert settings == [
+        {"optimization.learning_rate": "1e-30", "data.max_length": "16"},
+        {"optimization.learning_rate": "0.01", "data.max_length": "16"},
+    ]
+    values = [one["figures"]["validation_accuracy"] for one in found["runs"]]
+    assert found["best"] == int(np.argmax(values))
+    folder = run / "learning_rate=0.01,max_length=16"
+    saved = yaml.safe_load((folder / "settings.yaml").read_text())
+    assert saved["optimization"]["learning_rate"] == 0.01
+    shown = capsys.readouterr().out
+    assert "best by validation_accuracy: --optimization.learning_rate" in shown
+    # Again: nothing is trained a second time.
+    train("sweep", "--sweep", grid)
+    assert capsys.readouterr().out.count("The run is complete") == 2
+    assert json.loads((run / "sweep.json").read_text()) == found
+
+
+def test_a_sweep_over_seeds_chooses_by_the_mean(tmp_path, capsys):
+    def run_one(values, folder):
+        mean = {"1": 0.5, "2": 0.7, "3": 0.6}[values["a.b"]]
+        spread = {"mean": mean, "standard_deviation": 0.01}
+        return {"validation_f1": spread, "step": spread}
+
+    found = repeats.sweep({"a.b": list("123")}, tmp_path, "f1", run_one)
+    assert found["best"] == 1
+    assert found["runs"][2]["run_dir"] == str(tmp_path / "b=3")
+    assert "0.7000 +- 0.0100" in capsys.readouterr().out
+    assert (
+        repeats.sweep({"a": ["1"]}, tmp_path, "f1", lambda *_: {}, False) == {}
+    )
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ("optimization.learning_rate", "wanted --sweep 'SETTING=.*VALUE"),
+        ("optimization.learning_rate=[]", "got 'optimization.learning_rate="),
+        ("seed=[1]; seed=[2]", "each setting once, got 'seed="),
+        ("seed=[1, 2", "wanted --sweep"),
+        (" ; ", "to name a setting"),
+        ("optimization.learning_rat=[1]", "nearest .*learning_rate'"),
+        ("optimization.batch_size=[8, x]", "batch_size"),
+    ],
+)
+def test_a_broken_sweep_is_named_at_once(train, tmp_path, grid, message):
+    with pytest.raises(UserError, match=message):
+        train("run", "--sweep", grid)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_sweep_needs_validation(train):
+    with pytest.raises(UserError, match="chooses by validation data"):
+        train("run", "--sweep", "seed=[1]", "--data.validation", "null")
+
+
+def test_numbers_of_a_grid_stay_as_they_are_written():
+    assert repeats.read_grid("a=[1e-5, 3]; b=[true, x, null]") == {
+        "a": ["1e-5", "3"],
+        "b": ["true", "x", "null"],
+    }

@@ -1,0 +1,202 @@
+"""Several runs of one command: seeds with mean and spread, grids of settings.
+
+Every run has a folder of its own, and one that is finished is not trained
+again: the same command goes on where it was stopped.
+"""
+
+import dataclasses
+import itertools
+import json
+import re
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import rich.table
+import yaml
+
+from tfbert import atomic
+from tfbert.errors import UserError
+from trainers import command
+from trainers.distribution import Distribution
+
+SUMMARY_FILE = "summary.json"
+SWEEP_FILE = "sweep.json"
+
+# (settings, distribution) -> figures by name.
+Run = Callable[[object, Distribution], dict[str, float]]
+# Dotted setting -> values, as they would be given on a command line.
+Grid = Mapping[str, Sequence[str]]
+
+
+def repeat(
+    settings, distribution: Distribution, run: Run
+) -> dict[str, dict[str, float]]:
+    """Runs once for each seed; writes RUN_DIR/summary.json.
+
+    Seed s has the run folder RUN_DIR/seed-s.
+
+    Returns:
+      value -> "mean", "standard_deviation" (of a sample), "least", "most".
+    """
+    import keras
+
+    run_dir = Path(settings.runtime.run_dir)
+    runs = {}
+    for seed in range(settings.seed, settings.seed + settings.seeds):
+        command.console.print(f"Seed {seed}", style="bold")
+        folder = str(run_dir / f"seed-{seed}")
+        runtime = dataclasses.replace(settings.runtime, run_dir=folder)
+        one = dataclasses.replace(settings, seed=seed, seeds=1, runtime=runtime)
+        runs[seed] = run(one, distribution)
+        # Frees the graph and the weights of the run that is over.
+        keras.backend.clear_session()
+    spread = {
+        name: _spread([figures[name] for figures in runs.values()])
+        for name in runs[settings.seed]
+    }
+    if distribution.is_chief:
+        summary = {"seeds": runs, "spread": spread}
+        atomic.write_file(
+            run_dir / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n"
+        )
+        command.console.print(_table_of_seeds(runs, spread))
+        command.console.print(f"written: {run_dir / SUMMARY_FILE}")
+    return spread
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {
+        "mean": statistics.fmean(values),
+        "standard_deviation": statistics.stdev(values),
+        "least": min(values),
+        "most": max(values),
+    }
+
+
+def _table_of_seeds(runs: dict, spread: dict) -> rich.table.Table:
+    table = rich.table.Table(title=f"{len(runs)} seeds")
+    table.add_column("")
+    for seed in runs:
+        table.add_column(f"seed {seed}", justify="right")
+    table.add_column("mean", justify="right")
+    table.add_column("standard deviation", justify="right")
+    for name, values in spread.items():
+        table.add_row(
+            name.replace("_", " "),
+            *(f"{run[name]:.4f}" for run in runs.values()),
+            f"{values['mean']:.4f}",
+            f"{values['standard_deviation']:.4f}",
+        )
+    return table
+
+
+def read_grid(text: str) -> dict[str, list[str]]:
+    """Reads "optimization.learning_rate=[1e-5, 3e-5]; data.max_length=[64]".
+
+    Raises:
+      UserError: it has another form.
+    """
+    grid = {}
+    for part in filter(str.strip, text.split(";")):
+        name, _, values = (piece.strip() for piece in part.partition("="))
+        try:
+            found = yaml.safe_load(values)
+        except yaml.YAMLError:
+            found = None
+        if not isinstance(found, list) or not found or name in grid:
+            raise UserError(
+                "wanted --sweep 'SETTING=[VALUE, VALUE]; SETTING=[...]', each "
+                f"setting once, got {part.strip()!r}"
+            )
+        grid[name] = [
+            value if isinstance(value, str) else json.dumps(value)
+            for value in found
+        ]
+    if not grid:
+        raise UserError("wanted --sweep to name a setting, got nothing")
+    return grid
+
+
+def sweep(
+    grid: Grid,
+    run_dir: Path,
+    metric: str,
+    run_one: Callable[[Mapping[str, str], Path], dict],
+    is_chief: bool = True,
+) -> dict:
+    """Runs every combination of a grid; writes RUN_DIR/sweep.json.
+
+    Args:
+      grid: what to combine.
+      run_dir: folder of the combinations' folders.
+      metric: validation figure that chooses the best; higher is better.
+      run_one: (values by setting, folder) -> figures by name, or what
+        `repeat` returns.
+      is_chief: whether to write and show.
+
+    Returns:
+      What sweep.json holds: "metric", "runs", "best" (a place in runs).
+    """
+    runs = []
+    for values in itertools.product(*grid.values()):
+        chosen = dict(zip(grid, values, strict=True))
+        folder = run_dir / _folder_name(chosen)
+        command.console.print(f"Sweep: {folder.name}", style="bold")
+        figures = run_one(chosen, folder)
+        runs.append(
+            {"settings": chosen, "run_dir": str(folder), "figures": figures}
+        )
+        if not is_chief:
+            continue
+        key = f"validation_{metric}"
+        scores = [_mean(one["figures"][key]) for one in runs]
+        result = {
+            "metric": key,
+            "runs": runs,
+            "best": max(range(len(runs)), key=scores.__getitem__),
+        }
+        # After every run, so that a sweep under way can be looked at.
+        atomic.write_file(
+            run_dir / SWEEP_FILE, json.dumps(result, indent=2) + "\n"
+        )
+    if not is_chief:
+        return {}
+    command.console.print(_table_of_sweep(result))
+    best = runs[result["best"]]
+    given = " ".join(f"--{n} {v}" for n, v in best["settings"].items())
+    command.console.print(
+        f"best by {key}: {given}\nits run: {best['run_dir']}\n"
+        f"written: {run_dir / SWEEP_FILE}"
+    )
+    return result
+
+
+def _folder_name(values: Mapping[str, str]) -> str:
+    text = ",".join(f"{n.rsplit('.', 1)[-1]}={v}" for n, v in values.items())
+    return re.sub(r"[^\w.,=+-]+", "_", text)
+
+
+def _mean(figure: float | Mapping[str, float]) -> float:
+    return figure["mean"] if isinstance(figure, Mapping) else figure
+
+
+def _shown(figure: float | Mapping[str, float]) -> str:
+    if isinstance(figure, Mapping):
+        return f"{figure['mean']:.4f} +- {figure['standard_deviation']:.4f}"
+    return f"{figure:.4f}"
+
+
+def _table_of_sweep(result: Mapping) -> rich.table.Table:
+    """The runs, the best first."""
+    key = result["metric"]
+    runs = sorted(result["runs"], key=lambda one: -_mean(one["figures"][key]))
+    table = rich.table.Table(title=f"{len(runs)} runs by {key}")
+    for name in runs[0]["settings"]:
+        table.add_column(name.rsplit(".", 1)[-1], justify="right")
+    for name in (names := list(runs[0]["figures"])):
+        table.add_column(name.replace("_", " "), justify="right")
+    for one in runs:
+        figures = [_shown(one["figures"][name]) for name in names]
+        table.add_row(*one["settings"].values(), *figures)
+    return table
