@@ -87,9 +87,17 @@ def make_windows(
       Windows; S is what the longest row needs.
 
     Raises:
-      UserError: as `check_lengths`.
+      UserError: as `check_lengths`; or the tokenizer reads special tokens in
+        text, and so cannot tell where tokens stand.
     """
     check_lengths(max_length, window_stride, max_question_length)
+    if tokenizer.settings.get("special_tokens_in_text"):
+        raise UserError(
+            "question answering needs a tokenizer of plain text, but this one "
+            "reads special tokens in text; set special_tokens_in_text to "
+            "false in a copy of its tokenizer_config.json, and give the "
+            "folder as data.tokenizer"
+        )
     questions = tf.strings.substr(questions, 0, _QUESTION_BYTES)
     asked = tokenizer(questions)[:, :max_question_length]
     tokens = tokenizer.tokenize_with_offsets(contexts)

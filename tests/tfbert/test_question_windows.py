@@ -115,6 +115,13 @@ def test_no_questions_give_no_windows(window_function):
     assert windows.example.shape == (0,)
 
 
+def test_a_tokenizer_without_offsets_is_refused():
+    reads = Tokenizer(VOCABULARY, special_tokens_in_text=True)
+    lengths = {"window_stride": 3, "max_question_length": 5}
+    with pytest.raises(UserError, match="needs a tokenizer of plain text"):
+        make_windows(reads, ["a"], ["a"], max_length=14, **lengths)
+
+
 def test_lengths_without_room_are_refused():
     check_lengths(10, 1, 6)
     with pytest.raises(UserError, match="max_question_length from 1 to 6"):
