@@ -67,6 +67,8 @@ def test_workers_give_the_same_weights_and_figures(one_device, tmp_path):
         ]
     )
     assert one_device["norm"] > 0.5  # Clipping is on.
+    assert np.isfinite(one_device["weights"]).all()
+    assert one_device["chiefs"] == 7
     for output in outputs:
         found = np.load(output)
         assert set(found) == set(one_device)

@@ -187,6 +187,50 @@ def test_rows_that_fill_the_batch_count_for_nothing(kind):
             np.testing.assert_allclose(wanted[name], got[name], rtol=1e-5)
 
 
+def test_packed_rows_have_the_losses_of_unpacked_ones():
+    task = make_task("masked_lm")
+    rng = np.random.default_rng(4)
+    lengths, length, slots = (5, 8, 3), 16, 2
+    parts = [rng.integers(5, 40, n).astype(np.int32) for n in lengths]
+    picks = [rng.permutation(n)[:slots].astype(np.int32) for n in lengths]
+    labels = rng.integers(5, 40, (len(parts), slots)).astype(np.int32)
+
+    def batch(rows, positions, labels):
+        return {
+            "input_ids": np.stack(rows),
+            "input_mask": np.stack([row > 0 for row in rows]).astype(np.int32),
+            "segment_ids": np.zeros((len(rows), length), np.int32),
+            "masked_lm_positions": positions.astype(np.int32),
+            "masked_lm_ids": labels,
+            "masked_lm_weights": np.ones(labels.shape, np.float32),
+        }
+
+    padded = [np.pad(part, (0, length - len(part))) for part in parts]
+    apart = batch(padded, np.stack(picks), labels)
+    starts = np.cumsum([0, *lengths[:-1]])
+    together = batch(
+        [np.concatenate(parts)],
+        np.concatenate([p + s for p, s in zip(picks, starts, strict=True)])[
+            None
+        ],
+        labels.reshape(1, -1),
+    )
+    together["sequence_ids"] = np.repeat([1, 2, 3], lengths)[None].astype("i4")
+    together["position_ids"] = np.concatenate([np.arange(n) for n in lengths])[
+        None
+    ].astype("i4")
+    np.testing.assert_allclose(
+        np.ravel(task(together)["masked_lm_losses"]),
+        np.ravel(task(apart)["masked_lm_losses"]),
+        atol=1e-5,
+    )
+    np.testing.assert_allclose(
+        task.loss_sums(together, task(together))["masked_lm_loss"],
+        task.loss_sums(apart, task(apart))["masked_lm_loss"],
+        rtol=1e-5,
+    )
+
+
 def test_packed_signature():
     task = make_task("pretraining")
     signature = task.input_signature(2, sequence_length=8, packed=True)
