@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tfbert.errors import UserError
 from tfbert.vocabulary import CONTINUATION
 
 # More of one word does not change its first piece, and little else.
@@ -60,10 +61,21 @@ class SentenceTokenizer(tf.Module):
 
     Args:
       tokenizer: a Tokenizer.
+
+    Raises:
+      UserError: it reads special tokens in text, and so cannot tell where
+        words stand.
     """
 
     def __init__(self, tokenizer):
         super().__init__(name="sentence_tokenizer")
+        if tokenizer.settings.get("special_tokens_in_text"):
+            raise UserError(
+                "labels of words need a tokenizer of plain text, but this one "
+                "reads special tokens in text; set special_tokens_in_text to "
+                "false in a copy of its tokenizer_config.json, and give the "
+                "folder as data.tokenizer"
+            )
         self.tokenizer = tokenizer
         with tf.init_scope(), tf.device("CPU:0"):
             self._continues = tf.constant(

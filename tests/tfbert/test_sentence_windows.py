@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfbert.errors import UserError
 from tfbert.sentence_windows import SentenceTokenizer
 from tfbert.tokenization import Tokenizer
 
@@ -118,3 +119,9 @@ def test_a_row_needs_room():
     split = SENTENCES.split(tf.constant(["a"]))
     with pytest.raises(ValueError, match="need 3"):
         SENTENCES.windows(split.pieces, 2)
+
+
+def test_a_tokenizer_that_reads_special_tokens_is_refused():
+    reads = Tokenizer([*SPECIAL, *WORDS], special_tokens_in_text=True)
+    with pytest.raises(UserError, match="tokenizer of plain text"):
+        SentenceTokenizer(reads)
