@@ -59,6 +59,16 @@ def check_lengths(
         raise UserError(f"wanted window_stride above 0, got {window_stride}")
 
 
+def _check_tokenizer(tokenizer) -> None:
+    if tokenizer.settings.get("special_tokens_in_text"):
+        raise UserError(
+            "question answering needs a tokenizer of plain text, but this one "
+            "reads special tokens in text; set special_tokens_in_text to "
+            "false in a copy of its tokenizer_config.json, and give the "
+            "folder as data.tokenizer"
+        )
+
+
 def make_windows(
     tokenizer,
     questions: tf.Tensor,
@@ -91,13 +101,7 @@ def make_windows(
         text, and so cannot tell where tokens stand.
     """
     check_lengths(max_length, window_stride, max_question_length)
-    if tokenizer.settings.get("special_tokens_in_text"):
-        raise UserError(
-            "question answering needs a tokenizer of plain text, but this one "
-            "reads special tokens in text; set special_tokens_in_text to "
-            "false in a copy of its tokenizer_config.json, and give the "
-            "folder as data.tokenizer"
-        )
+    _check_tokenizer(tokenizer)
     questions = tf.strings.substr(questions, 0, _QUESTION_BYTES)
     asked = tokenizer(questions)[:, :max_question_length]
     tokens = tokenizer.tokenize_with_offsets(contexts)
