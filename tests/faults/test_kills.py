@@ -65,9 +65,13 @@ def test_f1_two_workers_killed_at_a_random_moment(
         # F2: all is written, nothing is renamed.
         (["rename", SECOND, "before"], 10, True),
         # F3: renamed, and nothing else; there is no pointer to move.
-        (["rename", SECOND, "after"], 20, False),
+        pytest.param(
+            ["rename", SECOND, "after"], 20, False, marks=pytest.mark.faults
+        ),
         # F5: there is no checkpoint yet.
-        (["rename", FIRST, "before"], None, True),
+        pytest.param(
+            ["rename", FIRST, "before"], None, True, marks=pytest.mark.faults
+        ),
     ],
     ids=["F2", "F3", "F5"],
 )
@@ -88,6 +92,7 @@ def test_killed_while_a_checkpoint_is_written(
     faults.assert_same(run_dir, reference)
 
 
+@pytest.mark.faults
 def test_f4_killed_while_writing_beside_the_training(
     faults, tmp_path, reference
 ):
@@ -106,6 +111,7 @@ def test_f4_killed_while_writing_beside_the_training(
     faults.assert_same(run_dir, reference)
 
 
+@pytest.mark.faults
 def test_f6_killed_while_records_are_built(faults, tmp_path):
     """The shards of another build, byte for byte, and no half one before."""
     source = faults.data.parent

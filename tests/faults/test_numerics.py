@@ -56,6 +56,7 @@ def test_f34_many_bad_batches_end_the_run(faults, tmp_path, changes, says):
     assert_finite(faults, run_dir, 20)
 
 
+@pytest.mark.faults
 def test_f34_rollback_is_the_same_for_a_run_that_is_killed(faults, tmp_path):
     """Back to step 20, past batch 24; a resumed run takes the same batches."""
     change = {"runtime.on_nan": "rollback"}

@@ -10,7 +10,11 @@ TERM, INT, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGKILL
 
 @pytest.mark.parametrize(
     ("number", "again", "status"),
-    [(TERM, False, 143), (TERM, True, 143), (INT, False, 130)],
+    [
+        (TERM, False, 143),
+        pytest.param(TERM, True, 143, marks=pytest.mark.faults),
+        pytest.param(INT, False, 130, marks=pytest.mark.faults),
+    ],
     ids=["F9", "F10", "F12"],
 )
 def test_a_signal_within_a_step_loses_nothing(

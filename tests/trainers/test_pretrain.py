@@ -163,21 +163,6 @@ def test_a_run_learns_and_leaves_what_it_promises(reference):
     )
 
 
-def test_killed_at_any_moment_it_ends_with_the_same_bytes(
-    data, tmp_path, reference
-):
-    run_dir = tmp_path / "run"
-    process = start(options(data, run_dir))
-    wait_for_step(process, run_dir, 6)
-    process.kill()
-    process.communicate()
-    # What a kill between writing and renaming leaves behind.
-    (run_dir / "checkpoints" / ".tmp-half").mkdir()
-    pretrain.main(options(data, run_dir))
-    assert not (run_dir / "checkpoints" / ".tmp-half").exists()
-    assert_same_run(run_dir, reference)
-
-
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 )
@@ -361,6 +346,8 @@ def test_print_config_can_be_given_back(data, tmp_path, capsys):
         ({"model__max_position_embeddings": 16}, "at most model.max_pos"),
         ({"data__records": "nowhere"}, "nowhere"),
         ({"data__held_out": "nowhere"}, "nowhere"),
+        ({"runtime__keep_best": -1}, "runtime.keep_best from 0, got -1"),
+        ({"runtime__spike__window": 0}, "runtime.spike.window above 0"),
         ({"data__evaluation_rows": 0}, "data.evaluation_rows above 0"),
         ({"optimization__batch_size": 4096}, "at least one batch of 4096"),
     ],
