@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfbert.errors import UserError
-from trainers.cluster import marks, pulse, rendezvous
+from trainers.cluster import joining, marks, pulse, rendezvous
 from trainers.cluster.members import (
     Cluster,
     check_port_is_free,
@@ -308,22 +308,22 @@ def _make_multi_worker(
     check_port_is_free(cluster)
     # TensorFlow reads it too; Slurm does not set it.
     os.environ["TF_CONFIG"] = cluster.tf_config()
-    monitor = None
+    met = {}
     if len(cluster.workers) > 1:
-        doing = pulse.Pulse(stall_timeout, start_timeout)
         met = rendezvous.meet(cluster, start_timeout, console.print)
-        monitor = Monitor(cluster, met, doing, console.print)
-        doing.enter(pulse.JOINING)
     try:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        with joining.guarded(cluster, met, start_timeout):
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError) as error:
         raise UserError(
             f"worker {cluster.index} could not join the cluster as "
             f"{cluster.address} (does every host of TF_CONFIG answer?): "
             f"{error}"
         ) from error
-    if monitor is not None:
-        doing.enter(pulse.STARTING)
+    monitor = None
+    if met:
+        doing = pulse.Pulse(stall_timeout, start_timeout)
+        monitor = Monitor(cluster, met, doing, console.print)
     return Distribution(
         strategy,
         "multi_worker",

@@ -13,7 +13,6 @@ CALLBACKS = "in callbacks"
 WAITING = "waiting for the other workers"
 # What may take long, and has limits of its own.
 STARTING = "starting"
-JOINING = "joining TensorFlow's cluster"
 FIRST_STEP = "in its first step"
 EVALUATING = "evaluating"
 SAVING = "saving"
@@ -21,7 +20,7 @@ ENDING = "ending"
 
 _WORK = (READING, COMPUTING, CALLBACKS)
 _NO_LIMIT = (STARTING, ENDING)
-_SLOW = (JOINING, FIRST_STEP, EVALUATING, SAVING)
+_SLOW = (FIRST_STEP, EVALUATING, SAVING)
 WINDOW = 20
 # A step may take this many times as long as the median before it is called
 # stalled.

@@ -74,7 +74,12 @@ def read_step(environment: Mapping[str, str]) -> SlurmStep | None:
     ]
     _check_place(environment, nodes, places[index])
     return SlurmStep(
-        tuple(f"{node}:{first + local}" for node, local in places),
+        # By rank, not by place on the node: tasks of one host that has
+        # several names (as on a test cluster) do not meet either.
+        tuple(
+            f"{node}:{first + rank % (PORTS_OF_A_JOB - 1)}"
+            for rank, (node, _) in enumerate(places)
+        ),
         index,
         f"Slurm job {job}, step {step}",
         f"{nodes[0]}:{first + PORTS_OF_A_JOB - 1}",

@@ -49,8 +49,6 @@ def test_own_work_leaves_out_waiting(pulse, clock):
 
 def test_limits(pulse, clock):
     assert pulse.facts()["limit"] is None  # starting
-    pulse.enter(phases.JOINING)
-    assert pulse.facts()["limit"] == 600.0
     pulse.begin_step(first=True)
     # Tracing and compiling, wherever in the first step they happen.
     pulse.within_step(phases.WAITING)

@@ -78,7 +78,7 @@ def test_a_step_is_a_cluster():
     assert cluster.workers == (
         f"node01:{first}",
         f"node01:{first + 1}",
-        f"node03:{first}",
+        f"node03:{first + 2}",
     )
     assert cluster.index == 2
     assert cluster.source == "Slurm job 7, step 0"
