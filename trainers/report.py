@@ -9,12 +9,17 @@ from pathlib import Path
 
 from tfbert import atomic
 from tfbert.errors import UserError
-from trainers import command, report_figures, report_page, report_plots
+from trainers import (
+    command,
+    report_errors,
+    report_figures,
+    report_page,
+    report_plots,
+)
 from trainers import report_tables as tables
 from trainers.run_folder import METRICS_FILE, RunFolder
 
 REPORT_FILE = "report.html"
-KINDS = {"pretraining": "Pretraining", "classification": "Classification"}
 CAPTIONS = {
     "loss": "Training: the mean of each logged interval, weighted by the "
     "number of predictions (faint), and a moving average of it. Held out: the "
@@ -34,8 +39,9 @@ def build_parser() -> command.Parser:
     """The parser of `tfbert report`."""
     parser = command.make_parser(
         "report",
-        "Write RUN_DIR/report.html: curves, throughput, data account, "
-        "settings and environment of a run on one page.",
+        "Write RUN_DIR/report.html: curves, throughput, evaluations with "
+        "their worst errors, data account, settings and environment of a run "
+        "on one page.",
         "tfbert report runs/mini",
     )
     parser.add_argument("run_dir", type=str, help="folder of the run")
@@ -95,7 +101,7 @@ def render(run: RunFolder) -> str:
     kind = run.about.get("kind", "")
     name = run.path.resolve().name
     written = max((row.get("time") or 0 for row in run.metrics), default=0)
-    subtitle = KINDS.get(kind, kind.capitalize() or "Run")
+    subtitle = kind.replace("_", " ").capitalize() or "Run"
     if run.about.get("records"):
         subtitle += f" on {run.about['records']}"
     if written:
@@ -103,6 +109,7 @@ def render(run: RunFolder) -> str:
     sections = [
         ("figures", "", report_page.cards(report_figures.headline(run))),
         ("evaluation", "Evaluation", tables.evaluations(run)),
+        ("errors", "Errors", report_errors.section(run.path, run.evaluations)),
         ("curves", "Curves", _curves(run)),
         ("data", "Data", tables.data_account(run)),
         ("settings", "Settings", tables.settings(run)),

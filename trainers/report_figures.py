@@ -31,6 +31,13 @@ TITLES = {
     "next_sentence_loss": "Next-sentence loss",
     "macro_f1": "Macro F1",
 }
+# The measure of an evaluation that a reader looks for first, by task.
+MEASURES = {
+    "accuracy": "Accuracy",
+    "micro_f1": "Micro F1",
+    "pearson": "Pearson",
+    "f1": "F1",
+}
 # What validation data is called, by the kind of run.
 VALIDATION_WORDS = {"pretraining": "Held-out"}
 TIME_UNITS = (
@@ -140,13 +147,18 @@ def duration(seconds: float) -> str:
 
 
 def _evaluated(run: RunFolder) -> list[Figure]:
-    """The accuracy that `tfbert evaluate` measured on each file."""
+    """The first measure of MEASURES that `tfbert evaluate` has of a file."""
     figures = []
     for name, content in run.evaluations.items():
-        accuracy = content.get("accuracy")
-        if not _finite(accuracy):
+        known = [m for m in MEASURES if _finite(content.get(m))]
+        if not known:
             continue
         data = name.removeprefix("evaluation-").removesuffix(".json")
+        if known[0] != "accuracy":
+            label = f"{MEASURES[known[0]]} on {data}"
+            figures.append(Figure(label, f"{content[known[0]]:.4f}"))
+            continue
+        accuracy = content["accuracy"]
         majority = content.get("majority_baseline")
         note = f"majority class {majority:.1%}" if _finite(majority) else ""
         label = f"Accuracy on {data}"

@@ -11,6 +11,15 @@ from trainers.run_folder import MANIFEST_FILE, RunFolder, read_json
 # Sources and per-label rows shown; the files have all of them.
 MOST_ROWS = 30
 HELD_OUT = "held_out"
+# What run.json counts of labelled data.
+COUNTS = (
+    "train_examples",
+    "validation_examples",
+    "validation_in_train",
+    "repeated_in_train",
+    "conflicting_in_train",
+    "truncated_or_full",
+)
 STARTS = ("started (UTC)", "host", "command")
 
 
@@ -263,6 +272,9 @@ def _data_of_finetuning(run: RunFolder) -> str:
     labels = run.about.get("labels")
     if labels:
         rows["labels"] = labels
+    for name in COUNTS:
+        if name in run.about:
+            rows[name.replace("_", " ")] = run.about[name]
     shown = {n: _setting(v) for n, v in rows.items() if v is not None}
     return html.facts(shown) if shown else ""
 
