@@ -1,0 +1,66 @@
+"""Safetensors files that are not what they claim."""
+
+import json
+import struct
+
+import numpy as np
+import pytest
+
+from tfbert.converters import tensor_files
+from tfbert.errors import UserError
+
+
+def with_header(header, data=b"", length=None):
+    text = json.dumps(header).encode()
+    length = len(text) if length is None else length
+    return struct.pack("<Q", length) + text + data
+
+
+ONE = {"x": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
+
+
+@pytest.mark.parametrize(
+    "data,message",
+    [
+        (b"", "not a whole safetensors file: it has 0 bytes"),
+        (with_header(ONE, bytes(8), 10**9), "claims a header of 1000000000"),
+        (with_header(ONE, bytes(7)), "claims 8 bytes of tensors, .* has 7"),
+        (with_header(ONE, bytes(9)), "claims 8 bytes of tensors, .* has 9"),
+        (struct.pack("<Q", 2) + b"[]", "header is no JSON object"),
+        (struct.pack("<Q", 2) + b"{x", "is not JSON"),
+        (with_header({}), "holds no tensors"),
+        (with_header({"x": {"dtype": "F32"}}), "entry 'x' is broken"),
+        (
+            with_header({"x": {**ONE["x"], "shape": [-2]}}, bytes(8)),
+            "entry 'x' is broken",
+        ),
+        (
+            with_header({"x": {**ONE["x"], "dtype": "F8_E4M3"}}, bytes(8)),
+            "kind F8_E4M3",
+        ),
+        (
+            with_header({"x": {**ONE["x"], "shape": [10**12]}}, bytes(8)),
+            "tampered with",
+        ),
+        (
+            with_header({**ONE, "y": ONE["x"]}, bytes(8)),
+            "begins at byte 0 where the one before ends at 8",
+        ),
+    ],
+)
+def test_safetensors_that_lie(data, message, tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=message):
+        tensor_files.read_file(path)
+
+
+def test_missing_weights_and_kinds_of_numbers(tmp_path):
+    with pytest.raises(UserError, match="cannot read the weights"):
+        tensor_files.read_file(tmp_path / "none.safetensors")
+    path = tmp_path / "model.safetensors"
+    half = np.array([1.5, -2.0], np.float32).view(np.uint32) >> 16
+    header = {"x": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}
+    path.write_bytes(with_header(header, half.astype("<u2").tobytes()))
+    values = tensor_files.read_file(path)["x"]
+    assert values.dtype == np.float32 and values.tolist() == [1.5, -2.0]
