@@ -59,15 +59,22 @@ def with_budget(settings, distribution: Distribution, build: Callable):
         not that of the run in the folder.
     """
     seconds = parse_budget(settings.budget)
-    steps = _steps_of_run(settings)
+    steps = steps_of_run(settings)
     if steps is None:
         steps = _measured_steps(settings, distribution, build, seconds)
     optimization = dataclasses.replace(settings.optimization, steps=steps)
     return dataclasses.replace(settings, optimization=optimization)
 
 
-def _steps_of_run(settings) -> int | None:
-    """The number of steps that a run of the folder was given."""
+def steps_of_run(settings) -> int | None:
+    """The number of steps that the run in the folder was given.
+
+    Returns:
+      None where there is no run.
+
+    Raises:
+      UserError: the run has another budget, or none.
+    """
     path = Path(settings.runtime.run_dir) / SETTINGS_FILE
     if not path.exists():
         return None

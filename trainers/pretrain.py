@@ -128,6 +128,28 @@ def pretrain(
     return result
 
 
+def with_known_steps(settings, records: AnyRecords) -> PretrainingSettings:
+    """The settings as a run resolves them, as far as that needs no measuring.
+
+    Steps of a budget are known when the run has begun before.
+
+    Raises:
+      UserError: budget or warm-up make no sense.
+    """
+    optimization = settings.optimization
+    if settings.budget is not None:
+        from trainers.budget import parse_budget, steps_of_run
+
+        parse_budget(settings.budget)
+        steps = steps_of_run(settings)
+        if steps is None:
+            unknown = dataclasses.replace(optimization, warmup_steps=0)
+            return dataclasses.replace(settings, optimization=unknown)
+        optimization = dataclasses.replace(optimization, steps=steps)
+    optimization = with_warmup_steps(optimization, records.sequence_length)
+    return dataclasses.replace(settings, optimization=optimization)
+
+
 def _with_steps(settings, records, distribution, build):
     """Settings with numbers of steps for budget and warm-up, all checked."""
     from trainers import training

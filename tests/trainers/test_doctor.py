@@ -329,6 +329,18 @@ def test_a_cluster_of_this_host_is_good(setup, monkeypatch):
     assert not setup.examine(setup.pretraining).mistakes
 
 
+def test_planned_steps_raise_no_alarm(setup):
+    optimization = setup.pretraining["optimization"]
+    optimization.pop("warmup_steps", None)
+    optimization |= {"steps": 20, "warmup_share": 0.1}
+    assert not setup.examine(setup.pretraining).mistakes
+    setup.pretraining["budget"] = "30m"
+    assert not setup.examine(setup.pretraining).mistakes
+    setup.pretraining["budget"] = "soon"
+    (mistake,) = setup.examine(setup.pretraining).mistakes
+    assert "a budget such as 90s" in str(mistake)
+
+
 def test_advice_is_no_mistake(setup):
     shutil.rmtree(setup.records / "held_out")
     setup.pretraining["data"]["masking"] = {"max_predictions": 1, "rate": 0.5}

@@ -11,7 +11,7 @@ from trainers.checks.findings import Findings
 from trainers.cluster.members import Cluster
 from trainers.config import check_positive
 from trainers.opening import check_run_folder, check_settings
-from trainers.pretrain import about_run, check_sizes
+from trainers.pretrain import about_run, check_sizes, with_known_steps
 
 # Rates that pretraining of encoders is known to survive, and then some.
 HIGHEST_RATE = 1e-2
@@ -28,14 +28,19 @@ def check_pretraining(
       cluster: what find_cluster gives.
     """
     distribution = machine.planned_distribution(settings.runtime, cluster)
+    records = findings.attempt(
+        "records", pretraining_data.open_training, settings.data
+    )
+    if records is not None:
+        settings = (
+            findings.attempt("settings", with_known_steps, settings, records)
+            or settings
+        )
     _settle(findings, "settings", check_settings, settings, distribution)
     findings.attempt(
         "settings", check_positive, settings.data, "data", "evaluation_rows"
     )
     check_rate(findings, settings.optimization)
-    records = findings.attempt(
-        "records", pretraining_data.open_training, settings.data
-    )
     if records is None:
         return
     findings.add("fine", "records", pretraining_data.describe(records))
