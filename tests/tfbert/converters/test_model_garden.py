@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 
 from tfbert.converters import building, peers, sources
-from tfbert.errors import UserError
 
 networks = pytest.importorskip(
     "official.nlp.modeling.networks",
@@ -142,14 +141,3 @@ def test_classifiers(functional, batch, tmp_path):
     assert model.task == "classification"
     ours = peers.our_outputs(model, batch)
     assert_close(ours["logits"], classifier(inputs(batch)), batch, "")
-
-
-def test_a_head_that_is_not_tied_is_refused(batch, tmp_path):
-    table = tf.Module()
-    table.embedding_table = tf.Variable(tf.ones((30, 16)))
-    with pytest.raises(UserError, match="embedding_table differs"):
-        save(
-            tmp_path / "mg",
-            encoder=make_encoder(False, batch),
-            masked_lm=table,
-        )
