@@ -2,13 +2,14 @@
 
 import dataclasses
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
 from tfbert.tasks.task import Task
 from tfbert.tokenization import Tokenizer
-from tfbert.weights import load_weights
+from tfbert.weights import assign_tensors, named_variables, read_tensors
 from trainers.best import BEST_FILE, read_best
 from trainers.checkpoint_files import MODEL_FILE, read_verified
 from trainers.checkpoints import FOLDER, Checkpoints
@@ -98,14 +99,14 @@ class FinetunedRun:
         task = self.kind.make_task(self.config, dtype or "float32")
         best = self.path / BEST_FILE
         if checkpoint == "best" and best.exists():
-            load_weights(task, best)
+            self._load(task, best)
             return Trained(task, int(read_best(best)["step"]), best)
         checkpoints = Checkpoints(self.path)
         steps = checkpoints.steps()
         converted = self.path / MODEL_FILE
         if not steps and converted.exists():
             # Written by `tfbert convert`: nobody trained here.
-            load_weights(task, converted)
+            self._load(task, converted)
             return Trained(task, 0, converted)
         if not steps:
             raise UserError(
@@ -114,5 +115,22 @@ class FinetunedRun:
             )
         folder = checkpoints.path(steps[-1])
         read_verified(folder)
-        load_weights(task, folder / MODEL_FILE)
+        self._load(task, folder / MODEL_FILE)
         return Trained(task, steps[-1], folder)
+
+    def _load(self, task: Task, path: Path) -> None:
+        tensors = read_tensors(path)
+        wanted, found = map(_heads, (named_variables(task), tensors))
+        if wanted != found:
+            raise UserError(
+                f"{path} holds the weights of another task: it has the heads "
+                f"{', '.join(sorted(found)) or 'none'}, and {self.kind.name} "
+                f"(the kind in {self.path / 'run.json'}) has "
+                f"{', '.join(sorted(wanted))}. Give the run that they are of"
+            )
+        assign_tensors(named_variables(task), tensors, source=path)
+
+
+def _heads(names: Iterable[str]) -> set[str]:
+    """The parts of a task beside its encoder, by the names of weights."""
+    return {name.split("/")[0] for name in names} - {"encoder"}

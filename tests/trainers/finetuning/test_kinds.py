@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -267,6 +268,20 @@ def test_mistakes_are_named(trained, tmp_path):
     with pytest.raises(UserError, match="tsv:1: there is no column 'question"):
         finetune.main([*config, *train, "--task", "multiple_choice"])
     assert not (tmp_path / "run").exists()
+
+
+def test_weights_of_another_tasks_head_are_named(trained, tmp_path):
+    run, data = trained("regression")
+    other, _ = trained("multiple_choice")
+    mixed = tmp_path / "mixed"
+    shutil.copytree(run, mixed)
+    shutil.copy(other / "best.safetensors", mixed)
+    message = r"holds the weights of another task: .* heads scorer, and reg"
+    with pytest.raises(UserError, match=message):
+        export.main([str(mixed), "--output", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(UserError, match=message):
+        evaluate.main([str(mixed), "--data", str(data)])
 
 
 def test_all_kinds_are_there():
