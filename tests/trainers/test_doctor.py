@@ -337,7 +337,7 @@ def test_planned_steps_raise_no_alarm(setup):
     setup.pretraining["budget"] = "30m"
     assert not setup.examine(setup.pretraining).mistakes
     setup.pretraining["budget"] = "soon"
-    (mistake,) = setup.examine(setup.pretraining).mistakes
+    mistake = setup.examine(setup.pretraining).mistakes[0]
     assert "a budget such as 90s" in str(mistake)
 
 
