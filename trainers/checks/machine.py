@@ -181,7 +181,7 @@ def planned_distribution(runtime, cluster: Cluster | None) -> Distribution:
     """The distribution that a run would make, without starting it.
 
     Workers are taken to have as many GPUs as this host. A TPU's cores are not
-    known before it is reached: 8, those of one board.
+    known before it is reached: one, so that nothing is said of them.
     """
     tpu = runtime.tpu or os.environ.get(TPU_VARIABLE) or None
     kind = runtime.strategy
@@ -193,7 +193,7 @@ def planned_distribution(runtime, cluster: Cluster | None) -> Distribution:
     if kind == "multi_worker" and cluster:
         workers, worker = len(cluster.workers), cluster.index
         local = max(gpus, 1)
-    replicas = {"one_device": 1, "tpu": 8}.get(kind, local * workers)
+    replicas = 1 if kind in ("one_device", "tpu") else local * workers
     # Only the number of replicas is asked for.
     strategy = types.SimpleNamespace(num_replicas_in_sync=replicas)
     return Distribution(strategy, kind, worker, workers)

@@ -1,7 +1,10 @@
 import importlib.metadata
 
+import pytest
+
 from trainers.checks import machine
 from trainers.checks.findings import Findings
+from trainers.cluster.members import Cluster
 
 
 def test_versions_are_compared_with_what_was_asked_for(monkeypatch):
@@ -80,3 +83,31 @@ def test_gpus_that_tensorflow_does_not_see(monkeypatch):
     # Who hides them on purpose wants none.
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert not devices_found(monkeypatch)
+
+
+CLUSTER = Cluster(("a:1", "b:1", "c:1"), 2, "TF_CONFIG", "a:1001")
+
+
+@pytest.mark.parametrize(
+    "settings,cluster,kind,replicas",
+    [
+        ({}, None, "one_device", 1),
+        ({"devices": 4}, None, "mirrored", 4),
+        ({}, CLUSTER, "multi_worker", 3),
+        ({"strategy": "one_device"}, CLUSTER, "one_device", 1),
+        # How many cores it has is not known from here.
+        ({"tpu": "local"}, None, "tpu", 1),
+    ],
+)
+def test_the_replicas_that_a_run_would_have(
+    monkeypatch, settings, cluster, kind, replicas
+):
+    monkeypatch.delenv("TPU_NAME", raising=False)
+    monkeypatch.setattr(
+        machine.tf.config, "list_physical_devices", lambda _: []
+    )
+    runtime = Runtime()
+    vars(runtime).update({"strategy": "auto", "tpu": None, **settings})
+    planned = machine.planned_distribution(runtime, cluster)
+    assert (planned.kind, planned.num_replicas) == (kind, replicas)
+    assert planned.is_chief == (cluster is None or kind == "one_device")
