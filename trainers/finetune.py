@@ -15,6 +15,7 @@ from trainers.finetuning.kinds import find_kind
 from trainers.finetuning.settings import (
     FinetuningSettings,
     check_kind,
+    check_shapes,
     resolve,
 )
 
@@ -80,12 +81,14 @@ def _sweep(grid, argv, settings, distribution: Distribution) -> None:
         for value in values:
             # A misspelt setting should not wait for the runs before it.
             parse({name: value}, run_dir)
-    metric = settings.data.metric or find_kind(settings.task).metrics[0]
+    metrics = find_kind(settings.task).metrics
+    if settings.data.metric is not None:
+        metrics = (settings.data.metric,)
     if settings.data.validation is None:
         raise UserError(
             "a sweep chooses by validation data; give data.validation"
         )
-    repeats.sweep(grid, run_dir, metric, run_one, distribution.is_chief)
+    repeats.sweep(grid, run_dir, metrics, run_one, distribution.is_chief)
 
 
 def finetune(
@@ -111,6 +114,7 @@ def finetune(
     data = load_data(settings)
     config = settings.model.encoder_config(data.tokenizer.vocab_size)
     check_kind(data.kind, settings.data, config)
+    check_shapes(settings.optimization, distribution)
     settings = resolve(settings, len(data.train))
     training.check_settings(settings, distribution)
     if not settings.dry_run:

@@ -39,6 +39,12 @@ class Classification(SentenceKind):
         labels = classification.label_list(train)
         return cls(labels=labels, **cls.settings_of(data))
 
+    @property
+    def measured(self) -> tuple[str, ...]:
+        # Of one class's F1 can be spoken where there are two.
+        two = len(self.labels) == 2
+        return self.metrics if two else self.metrics[:-1]
+
     def with_class_weights(
         self, setting: str | Mapping[str, float], train: sentences.Examples
     ) -> Self:

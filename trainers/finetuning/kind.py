@@ -164,9 +164,14 @@ class Kind(abc.ABC):
         return self
 
     @property
+    def measured(self) -> tuple[str, ...]:
+        """Those of `metrics` that evaluations of this training file have."""
+        return self.metrics
+
+    @property
     def best_metric(self) -> str:
         """The figure that chooses the best weights by default."""
-        return self.metrics[0]
+        return self.measured[0]
 
     def with_class_weights(
         self, setting: str | Mapping[str, float], train: Examples

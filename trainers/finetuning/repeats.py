@@ -121,7 +121,7 @@ def read_grid(text: str) -> dict[str, list[str]]:
 def sweep(
     grid: Grid,
     run_dir: Path,
-    metric: str,
+    metrics: Sequence[str],
     run_one: Callable[[Mapping[str, str], Path], dict],
     is_chief: bool = True,
 ) -> dict:
@@ -130,7 +130,8 @@ def sweep(
     Args:
       grid: what to combine.
       run_dir: folder of the combinations' folders.
-      metric: validation figure that chooses the best; higher is better.
+      metrics: validation figures, the first that a run has chooses the best;
+        higher is better.
       run_one: (values by setting, folder) -> figures by name, or what
         `repeat` returns.
       is_chief: whether to write and show.
@@ -149,7 +150,8 @@ def sweep(
         )
         if not is_chief:
             continue
-        key = f"validation_{metric}"
+        names = (f"validation_{metric}" for metric in metrics)
+        key = next(name for name in names if name in figures)
         scores = [_mean(one["figures"][key]) for one in runs]
         result = {
             "metric": key,

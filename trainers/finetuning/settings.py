@@ -13,6 +13,7 @@ from trainers.config import (
     check_positive,
     dry_run_setting,
 )
+from trainers.distribution import Distribution
 from trainers.finetuning.kind import Kind
 from trainers.finetuning.kinds import KINDS
 from trainers.warmup import check_share
@@ -244,10 +245,21 @@ def check_kind(kind: Kind, data: FinetuningData, config: BertConfig) -> None:
             f"wanted data.max_length from {least} to {most} (the encoder's "
             f"max_position_embeddings), got {data.max_length}"
         )
-    if data.metric is not None and data.metric not in kind.metrics:
+    if data.metric is not None and data.metric not in kind.measured:
         raise UserError(
-            f"wanted data.metric of {', '.join(kind.metrics)} for the task "
-            f"{kind.name}, got {data.metric!r}"
+            f"wanted data.metric of {', '.join(kind.measured)} for "
+            f"{kind.name} with {kind.describe()}, got {data.metric!r}"
+        )
+
+
+def check_shapes(
+    optimization: FinetuningOptimization, distribution: Distribution
+) -> None:
+    """Raises UserError for batches of many shapes on a TPU."""
+    if optimization.group_by_length and distribution.kind == "tpu":
+        raise UserError(
+            "optimization.group_by_length makes batches of many lengths, and "
+            "a TPU wants one shape; leave it out"
         )
 
 

@@ -1,5 +1,6 @@
 """What fine-tuning can be told: freezing, weights, early end, sweeps."""
 
+import dataclasses
 import hashlib
 import json
 import random
@@ -15,6 +16,7 @@ from tfbert.weights import read_tensors
 from trainers import finetune
 from trainers.finetuning import repeats
 from trainers.finetuning.class_weights import weights_of
+from trainers.finetuning.settings import FinetuningOptimization, check_shapes
 
 CAUSES = {"good": ["good", "warm", "fun"], "bad": ["bad", "dull", "bored"]}
 
@@ -195,13 +197,37 @@ def test_a_sweep_over_seeds_chooses_by_the_mean(tmp_path, capsys):
         spread = {"mean": mean, "standard_deviation": 0.01}
         return {"validation_f1": spread, "step": spread}
 
-    found = repeats.sweep({"a.b": list("123")}, tmp_path, "f1", run_one)
+    found = repeats.sweep(
+        {"a.b": list("123")}, tmp_path, ["accuracy", "f1"], run_one
+    )
     assert found["best"] == 1
     assert found["runs"][2]["run_dir"] == str(tmp_path / "b=3")
     assert "0.7000 +- 0.0100" in capsys.readouterr().out
     assert (
-        repeats.sweep({"a": ["1"]}, tmp_path, "f1", lambda *_: {}, False) == {}
+        repeats.sweep({"a": ["1"]}, tmp_path, ["f1"], lambda *_: {}, False)
+        == {}
     )
+
+
+def test_the_f1_of_one_class_needs_two(train, tmp_path):
+    three = tmp_path / "three.tsv"
+    three.write_text("text\tlabel\nfun\tgood\ndull\tbad\nfilm\tother\n")
+    files = [f"--data.{name}={three}" for name in ("train", "validation")]
+    message = "data.metric of accuracy, macro_f1, matthews for .*3 classes"
+    with pytest.raises(UserError, match=message):
+        train("three", *files, "--data.metric", "f1")
+
+
+def test_a_tpu_wants_batches_of_one_length():
+    @dataclasses.dataclass
+    class Tpu:
+        kind: str = "tpu"
+
+    grouped = FinetuningOptimization(group_by_length=True)
+    with pytest.raises(UserError, match="a TPU wants one shape"):
+        check_shapes(grouped, Tpu())
+    check_shapes(FinetuningOptimization(), Tpu())
+    check_shapes(grouped, Tpu("mirrored"))
 
 
 @pytest.mark.parametrize(
