@@ -106,7 +106,6 @@ def finetune(
     # Imported here: --help and a misspelt setting should not wait for the
     # model code and its TensorFlow start-up.
     from trainers import training
-    from trainers.early_stopping import EarlyStopping
     from trainers.finetuning.data import load_data
     from trainers.finetuning.freezing import freeze
     from trainers.finetuning.model import JudgedModel
@@ -140,9 +139,20 @@ def finetune(
         from trainers import dry_run
 
         return dry_run.show(model, settings, distribution, batches, validation)
+    reached = _train(model, settings, distribution, data, batches, validation)
+    if not distribution.is_chief:
+        return {"step": reached["step"]}
+    return _report(settings, Path(settings.runtime.run_dir), reached["step"])
+
+
+def _train(model, settings, distribution, data, batches, validation) -> dict:
+    """Trains; keeps the best weights and ends early, if asked to."""
+    from trainers import training
+    from trainers.early_stopping import EarlyStopping
+
     run_dir = Path(settings.runtime.run_dir)
     metric = settings.data.metric or data.kind.best_metric
-    reached = training.train(
+    return training.train(
         model,
         settings,
         distribution,
@@ -155,9 +165,6 @@ def finetune(
         ],
         row_ids=data.row_ids(settings),
     )
-    if not distribution.is_chief:
-        return {"step": reached["step"]}
-    return _report(settings, run_dir, reached["step"])
 
 
 def _open_run(settings, config, data, distribution: Distribution) -> None:
