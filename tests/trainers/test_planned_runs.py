@@ -4,6 +4,7 @@ import json
 import pathlib
 import re
 import runpy
+import shutil
 
 import numpy as np
 import pytest
@@ -77,6 +78,13 @@ def rows(run_dir, split="train"):
     return [row for row in lines if row["split"] == split]
 
 
+def copy_of_step_4(run_dir, target):
+    """What a kill after step 4 leaves of a run."""
+    shutil.copytree(run_dir, target)
+    for step in (8, 12):
+        shutil.rmtree(target / "checkpoints" / f"step-{step:08d}")
+
+
 def assert_equal(run_dir, reference, atol=0.0):
     for name in ("model", "optimizer"):
         wanted = weights(reference, name=name)
@@ -99,15 +107,9 @@ def test_a_batch_ramp_resumes_anywhere_and_on_two_replicas(
     tokens = [row["tokens"] for row in rows(one)]
     assert max(tokens[:3]) < min(tokens[3:5]) < min(tokens[5:])
     # Killed after step 4, within a stage.
-    for step in (8, 12):
-        kept = one / "checkpoints" / f"step-{step:08d}"
-        kept.rename(tmp_path / f"step-{step}")
     killed = tmp_path / "killed"
-    one.rename(killed)
+    copy_of_step_4(one, killed)
     train(data, killed, **ramp)
-    one.mkdir()
-    (one / "checkpoints").mkdir()
-    (tmp_path / "step-12").rename(one / "checkpoints" / "step-00000012")
     assert_equal(killed, one)
     assert [row["step"] for row in rows(killed, "validation")] == [0, 6, 12]
 
@@ -165,10 +167,7 @@ def test_float16_and_averages_resume_with_the_same_bytes(data, tmp_path):
     }
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     train(data, whole, **options)
-    train(data, halves, **options)
-    for step in (8, 12):
-        kept = halves / "checkpoints" / f"step-{step:08d}"
-        kept.rename(tmp_path / kept.name)
+    copy_of_step_4(whole, halves)
     train(data, halves, **options)
     assert_equal(halves, whole)
     state = weights(whole, name="optimizer")

@@ -24,7 +24,6 @@ def program():
         average_decay=0.9,
         dtype="mixed_bfloat16",
     )
-    model.task.encoder.recompute = True
     step = tf.function(model.train_step, jit_compile=True, autograph=False)
     return model, step, next(iter(batches(model, make_data(steps=1))))
 
