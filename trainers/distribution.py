@@ -305,12 +305,13 @@ def _make_multi_worker(
             'every worker: {"cluster": {"worker": ["host0:port", '
             '"host1:port"]}, "task": {"type": "worker", "index": 0}}'
         )
-    check_port_is_free(cluster)
     # TensorFlow reads it too; Slurm does not set it.
     os.environ["TF_CONFIG"] = cluster.tf_config()
     met = {}
     if len(cluster.workers) > 1:
         met = rendezvous.meet(cluster, start_timeout, console.print)
+    # Now, not before: that we end here, the others see by the connection.
+    check_port_is_free(cluster)
     try:
         with joining.guarded(cluster, met, start_timeout):
             strategy = tf.distribute.MultiWorkerMirroredStrategy()

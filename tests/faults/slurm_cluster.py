@@ -104,6 +104,11 @@ def slurm(folder):
         _until(lambda: ask(environment, "sinfo", "-hN").count("idle") == 2)
         yield environment
     finally:
+        # Tasks outlive the daemons that started them.
+        with contextlib.suppress(AssertionError, OSError):
+            ask(environment, "scancel", "--signal=KILL", "--user=root")
+            ask(environment, "scancel", "--user=root")
+            _until(lambda: not ask(environment, "squeue", "-h").strip(), 20)
         for daemon in reversed(daemons):
             daemon.terminate()
         for daemon in daemons:

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 HERE = pathlib.Path(__file__).parent
-SECONDS = 300
+SECONDS = 120
 
 
 def _slurm_cluster():
@@ -50,7 +50,8 @@ def submit(faults, slurm, tmp_path):
     tfbert.chmod(0o755)
 
     def run(run_dir, changes):
-        log = tmp_path / "log.txt"
+        log = tmp_path / f"log-{len(list(tmp_path.iterdir()))}.txt"
+        log.touch()
         told = subprocess.run(
             ["sbatch", "--parsable", f"--output={log}"]
             + [f"--export=ALL,TFBERT={tfbert}"]
@@ -71,8 +72,7 @@ def ended(slurm, job, log):
     """Waits for a job to end; returns how it ended."""
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
-        said = slurm_cluster.ask(slurm, "scontrol", "show", "job", job)
-        state = re.search(r"JobState=(\w+)", said)
+        state = re.search(r"JobState=(\w+)", show(slurm, job))
         if state and state[1] in ("COMPLETED", "FAILED", "CANCELLED"):
             return state[1]
         time.sleep(0.5)
@@ -109,19 +109,34 @@ def test_a_killed_task_is_named_and_the_job_starts_again(
         assert time.monotonic() < end, log.read_text()
         time.sleep(0.1)
     os.kill(_task_of(run_dir, rank=1), signal.SIGKILL)
-    while "Resuming at step" not in log.read_text():
-        assert time.monotonic() < end + SECONDS, log.read_text()
+    while "Restarts=1" not in (shown := show(slurm, job)):
+        assert time.monotonic() < end, log.read_text() + shown
         time.sleep(0.5)
     said = log.read_text()
     assert re.search(
         r"0: error: worker 1 \(127.0.0.2:\d+\) was lost in step \d+", said
     )
     assert "starting again" in said
+    # Slurm lets such a job wait for two minutes; we do not.
+    slurm_cluster.ask(slurm, "scancel", job)
+    job, log = submit(run_dir, changes)
+    end = time.monotonic() + SECONDS
+    while "Resuming at step" not in log.read_text():
+        assert time.monotonic() < end, log.read_text()
+        time.sleep(0.2)
     # The end of its time: SIGTERM to the tasks, and they save.
-    slurm_cluster.ask(slurm, "scancel", "--signal=TERM", f"{job}.0")
     slurm_cluster.ask(slurm, "scontrol", "update", f"JobId={job}", "Requeue=0")
+    slurm_cluster.ask(slurm, "scancel", "--signal=TERM", f"{job}.0")
+    while "Stopped at step" not in log.read_text():
+        assert time.monotonic() < end, log.read_text()
+        time.sleep(0.2)
     ended(slurm, job, log)
     assert re.search(r"0: Stopped at step \d+ of 4000; saved", log.read_text())
+
+
+def show(slurm, job):
+    """What Slurm knows of a job."""
+    return slurm_cluster.ask(slurm, "scontrol", "show", "job", job)
 
 
 def _task_of(run_dir, rank):
