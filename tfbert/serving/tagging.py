@@ -66,6 +66,12 @@ class Tagger(tf.Module):
         self.sentences = SentenceTokenizer(tokenizer)
         self._opener = opener
         self._max_length = max_length
+        # One graph for all signatures, and all passes of a signature.
+        tokens = tf.TensorSpec([None, None], tf.int32)
+        names = ("input_ids", "input_mask", "segment_ids")
+        self._forward = tf.function(
+            self._in_parts, input_signature=[dict.fromkeys(names, tokens)]
+        )
 
     def logits(
         self, pieces: tf.RaggedTensor, marked: tf.Tensor | None = None
@@ -129,7 +135,7 @@ class Tagger(tf.Module):
             )
         )
 
-    def _forward(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+    def _in_parts(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
         """Logits [R, S, C], some rows at a time."""
         rows = tf.shape(batch["input_ids"])[0]
         # One part at least: of no rows too the logits have the right shape.
