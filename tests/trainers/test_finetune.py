@@ -221,7 +221,8 @@ def test_from_a_run(arguments, tmp_path, single_run, folder, capsys):
 def make_pretrained(single_run, tmp_path):
     path = tmp_path / "pretrained"
     path.mkdir()
-    for name in ("config.json", "vocab.txt", "tokenizer_config.json"):
+    names = ("config.json", "run.json", "vocab.txt", "tokenizer_config.json")
+    for name in names:
         (path / name).write_bytes((single_run / name).read_bytes())
     weights = (single_run / "best.safetensors").read_bytes()
     (path / "model.safetensors").write_bytes(weights)
