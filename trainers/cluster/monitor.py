@@ -9,6 +9,7 @@ hangs, and leaves by os._exit: nothing else ends a process whose main thread
 never returns. Nothing is lost by it: a checkpoint is on the disk or it is not.
 """
 
+import atexit
 import contextlib
 import faulthandler
 import os
@@ -99,6 +100,8 @@ class Monitor:
             target=self._run, name="tfbert monitor", daemon=True
         )
         self._thread.start()
+        # For programs of users that do not leave the Distribution.
+        atexit.register(self._close_at_exit)
 
     @property
     def _is_chief(self) -> bool:
@@ -150,6 +153,10 @@ class Monitor:
             self._thread.join(PAUSE_SECONDS)
         for connection in self._all_connections.values():
             connection.close()
+
+    def _close_at_exit(self) -> None:
+        error = getattr(sys, "last_value", None)
+        self.close(int(error is not None), repr(error) if error else "")
 
     # -- what the thread does --------------------------------------------------
 

@@ -3,6 +3,8 @@
 import queue
 import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -290,3 +292,32 @@ def test_the_monitor_has_an_address_of_its_own():
     assert read_tf_config(told).monitor == "c:5"
     with pytest.raises(UserError, match="TFBERT_MONITOR: wanted host:port"):
         read_tf_config({**told, "TFBERT_MONITOR": "c"})
+
+
+@pytest.mark.parametrize(
+    ("ending", "status"), [("pass", 0), ("raise OSError('no disk')", 1)]
+)
+def test_a_program_that_just_ends_says_good_bye(ending, status):
+    one, two = clusters(2)
+    script = (
+        "from trainers.cluster.members import Cluster\n"
+        "from trainers.cluster.monitor import Monitor\n"
+        "from trainers.cluster.pulse import Pulse\n"
+        "from trainers.cluster.rendezvous import meet\n"
+        f"cluster = Cluster({two.workers!r}, 1, 'TF_CONFIG', {two.monitor!r})\n"
+        "monitor = Monitor(cluster, meet(cluster, 20, print), Pulse(9, 9))\n"
+        f"{ending}\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stderr=subprocess.PIPE
+    ) as process:
+        worker = Worker(one, FOR_EVER)
+        process.communicate(timeout=30)
+    for _ in range(50):
+        if 1 in worker.monitor._gone_at:
+            break
+        time.sleep(0.1)
+    member = worker.monitor._others[1]
+    assert member.status == status
+    assert member.error == ("OSError('no disk')" if status else "")
+    worker.monitor.close()
