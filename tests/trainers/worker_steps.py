@@ -56,6 +56,9 @@ def main(output: str) -> None:
         verbose=0,
         shuffle=False,
     ).history
+    if index == 0:
+        with model.averaged():  # As the chief alone does when it saves.
+            pass
     held_out = make_data(1, steps=3)
     # The second batch does not divide: five of its rows are padding.
     for name in ("masked_lm_weights", "input_mask"):
