@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING
 
 from tfbert import atomic
 from tfbert.errors import UserError
+from tfbert.serving import server_files
 
 if TYPE_CHECKING:
     from tfbert.serving.servable import Servable
 
-# Facts about an export for programs and people; TF Serving ignores it.
+# Facts about an export for programs and people; TF Serving ignores them.
 CARD = "assets.extra/model.json"
 README = "README.md"
+MODEL_CARD = "MODEL_CARD.md"
 
 
 def versions(export: str | os.PathLike) -> list[int]:
@@ -57,14 +59,19 @@ def write_version(
     servable: "Servable",
     output: str | os.PathLike,
     card: Mapping[str, object],
+    about: Mapping[str, object] | None = None,
 ) -> Path:
     """Writes the next version into the export folder `output`.
+
+    Beside the SavedModel it has requests that warm it up, a README.md and a
+    MODEL_CARD.md; the export folder gets what TF Serving is started with.
 
     Args:
       servable: what to save.
       output: folder of versions; created if need be.
       card: facts for assets.extra/model.json; "labels", "max_length" and
         "inputs" are read by `tfbert predict` and the README.
+      about: sections of the model card; see `documents.model_card`.
 
     Returns:
       The version's folder.
@@ -72,17 +79,27 @@ def write_version(
     Raises:
       UserError: `output` is used for something else.
     """
+    # Imported here: `predict` reads a card before it waits for TensorFlow.
+    from tfbert.serving import documents, operations, signatures, warmup
+
     output = Path(output)
     check_output(output)
     target = output / str(max(versions(output), default=0) + 1)
     with atomic.folder(target) as folder:
         servable.save(folder)
+        card = {**card, "lowest_tf_serving": operations.lowest_server(folder)}
+        warmup.write_warmup(folder, card["max_length"])
         extra = folder / CARD
         extra.parent.mkdir(exist_ok=True)
         extra.write_text(
             json.dumps(card, indent=2, ensure_ascii=False) + "\n", "utf-8"
         )
-        (folder / README).write_text(readme(target, card), "utf-8")
+        asked = signatures.read_signatures(folder)
+        text = documents.readme(target, card, asked)
+        (folder / README).write_text(text, "utf-8")
+        text = documents.model_card(output.resolve().name, card, about or {})
+        (folder / MODEL_CARD).write_text(text, "utf-8")
+    server_files.write_server_files(output)
     return target
 
 
@@ -104,12 +121,15 @@ def check_output(output: Path) -> None:
     other = sorted(
         path.name
         for path in output.iterdir()
-        if not path.name.startswith(".") and not path.name.isdigit()
+        if not path.name.startswith(".")
+        and not path.name.isdigit()
+        and path.name not in server_files.FILES
     )
     if other:
         raise UserError(
             f"{output} is in use: it holds {', '.join(other[:5])}. An export "
-            "folder holds nothing but versions; name a new one."
+            "folder holds nothing but versions and what TF Serving is started "
+            "with; name a new one."
         )
 
 
@@ -117,57 +137,3 @@ def read_card(version: str | os.PathLike) -> dict:
     """The facts that `write_version` left in a version; {} if none."""
     path = Path(version) / CARD
     return json.loads(path.read_text("utf-8")) if path.exists() else {}
-
-
-def readme(version: Path, card: Mapping[str, object]) -> str:
-    """How to serve a version and ask it, with its own names filled in."""
-    version = version.resolve()
-    name, folder = version.parent.name, version.parent
-    texts = {key: f"some {key}" for key in card["inputs"]}
-    only = next(iter(texts.values()))
-    tensors = [f"{key}=tf.constant([{t!r}])" for key, t in texts.items()]
-    facts = [
-        f"- {key}: {json.dumps(value, ensure_ascii=False)}"
-        for key, value in card.items()
-    ]
-    return _README.format(
-        name=name,
-        folder=folder,
-        version=version,
-        facts="\n".join(facts),
-        request=json.dumps({"instances": [only if len(texts) == 1 else texts]}),
-        words=" --text_b ".join(map(repr, texts.values())),
-        tensors=", ".join(tensors),
-    )
-
-
-_README = """\
-# {name}
-
-A SavedModel that takes raw text.
-
-{facts}
-
-## Serve
-
-    docker run --rm -p 8501:8501 \\
-        -v '{folder}:/models/{name}' -e MODEL_NAME={name} \\
-        tensorflow/serving:2.20.0
-
-## Ask
-
-    curl -d '{request}' \\
-        http://localhost:8501/v1/models/{name}:predict
-
-## Without a server
-
-    tfbert predict '{folder}' {words}
-
-or in Python:
-
-    import tensorflow as tf
-    import tensorflow_text  # its operations may be in the graph
-
-    model = tf.saved_model.load('{version}')
-    answer = model.signatures["serving_default"]({tensors})
-"""

@@ -205,7 +205,9 @@ class Tokenizer(tf.Module):
         """Makes BERT's input: [CLS] a [SEP], or [CLS] a [SEP] b [SEP].
 
         Too long a pair loses tokens from the end of the longer text, one at a
-        time, see `tfbert.input_layout`.
+        time, see `tfbert.input_layout`. Of a text no more than
+        `longest_text(max_length)` bytes are read, so that nobody can stop a
+        server by a text of many megabytes.
 
         Args:
           text_a: string [B], UTF-8.
@@ -225,10 +227,15 @@ class Tokenizer(tf.Module):
                 f"max_length is {max_length}; the special tokens alone take "
                 f"{num_special}. Give a larger max_length."
             )
-        second = None if text_b is None else self(text_b)
+        limit = longest_text(max_length)
+
+        def ids(texts):
+            texts = tf.strings.substr(_as_texts(texts), 0, limit)
+            return self(texts)
+
         return lay_out(
-            self(text_a),
-            second,
+            ids(text_a),
+            None if text_b is None else ids(text_b),
             max_length=max_length,
             pad_id=self.pad_id,
             cls_id=self.cls_id,
@@ -320,6 +327,17 @@ class Tokenizer(tf.Module):
         if not self._lowercase:
             return tf.constant(False)
         return _any_match(normal, disordered_pattern())
+
+
+def longest_text(max_length: int) -> int:
+    """The bytes of a text that `Tokenizer.encode` reads at most.
+
+    64 for each token, ten times what English and Chinese take, and at least
+    32,768. What is cut off could have changed the input only where words or
+    white space are so long that fewer tokens come before it than fit. A
+    character that is cut in two is no token.
+    """
+    return max(64 * max_length, 32768)
 
 
 def _as_texts(texts) -> tf.Tensor:

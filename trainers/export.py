@@ -48,6 +48,10 @@ def build_parser() -> command.Parser:
         "all tokens, or the vector of [CLS]; by default that of the "
         "sentence-transformers folder that it was converted from, or mean",
     )
+    parser.add_argument(
+        "--licence",
+        help="terms under which the model may be used, for MODEL_CARD.md",
+    )
     return parser
 
 
@@ -60,6 +64,7 @@ def main(argv: list[str] | None = None) -> None:
         args.checkpoint,
         args.precision,
         args.pooling,
+        args.licence,
     )
     size = sum(p.stat().st_size for p in target.rglob("*") if p.is_file())
     command.console.print(
@@ -74,6 +79,7 @@ def write_export(
     checkpoint: str = "best",
     precision: str = "float32",
     pooling: str | None = None,
+    licence: str | None = None,
 ) -> Path:
     """Exports a run; returns the folder of the new version.
 
@@ -81,22 +87,27 @@ def write_export(
       UserError: no such run, no checkpoint, or `output` is in use.
     """
     from tfbert import export
+    from tfbert.converters import own
+    from trainers import model_card
     from trainers.run_folder import RunFolder
 
     export.check_output(Path(output))
-    kind = RunFolder(run_dir).about.get("kind")
+    run = RunFolder(run_dir)
+    kind = run.about.get("kind")
     dtype = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
     if kind in KINDS:
-        servable, card = _finetuned(run_dir, checkpoint, dtype)
+        servable, card, weights = _finetuned(run_dir, checkpoint, dtype)
     elif kind == "pretraining":
         servable, card = _pretrained(run_dir, dtype, pooling)
+        weights = own.newest_weights(Path(run_dir))
     else:
         raise UserError(
             f"{run_dir}: a run of kind pretraining, {', '.join(KINDS)} was "
             f"wanted, not kind {kind!r}"
         )
     card |= {"run": str(Path(run_dir).absolute()), "precision": precision}
-    return export.write_version(servable, output, card)
+    about = model_card.sections(run, weights, licence, card["max_length"])
+    return export.write_version(servable, output, card, about)
 
 
 def _finetuned(run_dir, checkpoint: str, dtype: str):
@@ -105,11 +116,11 @@ def _finetuned(run_dir, checkpoint: str, dtype: str):
     run = FinetunedRun(run_dir)
     trained = run.load_task(checkpoint, dtype)
     servable, card = run.kind.servable(trained.task, run.tokenizer)
-    return servable, {
-        **card,
+    card |= {
         "step": trained.step,
         "vocabulary_sha256": run.tokenizer.vocab_hash,
     }
+    return servable, card, trained.source
 
 
 def _pretrained(run_dir, dtype: str, pooling: str | None):

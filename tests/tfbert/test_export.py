@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from tfbert import export
 from tfbert.config import BertConfig
@@ -143,7 +144,9 @@ def test_embeddings_are_means_over_tokens(single, task, tokenizer, tmp_path):
 
 class FakeServable:
     def save(self, folder):
-        (folder / "saved_model.pb").write_bytes(b"model")
+        model = saved_model_pb2.SavedModel()
+        model.meta_graphs.add()
+        (folder / "saved_model.pb").write_bytes(model.SerializeToString())
 
 
 def test_versions_count_up_from_the_highest(tmp_path):
@@ -157,7 +160,8 @@ def test_versions_count_up_from_the_highest(tmp_path):
     assert export.versions(output) == [1, 2, 7, 8]
     assert export.newest_version(output) == output / "8"
     assert export.newest_version(output / "2") == output / "2"
-    assert export.read_card(output / "8") == CARD
+    card = export.read_card(output / "8")
+    assert card == CARD | {"lowest_tf_serving": "2.7"}
     assert export.read_card(output / "7") == {}
 
 

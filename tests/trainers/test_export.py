@@ -212,3 +212,26 @@ def test_a_run_without_checkpoint_is_named(single_run, tmp_path):
     with pytest.raises(UserError, match="holds no checkpoint"):
         export.write_export(young, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_model_card_tells_the_runs_facts(exported, single_run, tmp_path):
+    version, _, rows = exported
+    text = (version / "MODEL_CARD.md").read_text("utf-8")
+    headings = [
+        line[3:] for line in text.splitlines() if line.startswith("## ")
+    ]
+    assert headings == [
+        "Data",
+        "Figures",
+        "Training",
+        "Weights",
+        "Licence",
+        "Limits",
+    ]
+    assert "evaluation-offline.json" not in text
+    assert "accuracy" in text and "SHA-256: " in text
+    assert "--licence" in text
+    version = export.write_export(
+        single_run, tmp_path / "name", licence="CC BY 4.0"
+    )
+    assert "## Licence\n\nCC BY 4.0" in (version / "MODEL_CARD.md").read_text()

@@ -1,8 +1,9 @@
 """What is saved, and the way from strings to token ids inside of it.
 
-Legend: B batch, S sequence.
+Legend: B batch, S sequence, K choices.
 """
 
+import inspect
 import os
 from collections.abc import Callable, Mapping
 
@@ -12,8 +13,16 @@ import tensorflow as tf
 STRINGS = tf.TensorSpec([None], tf.string)
 
 
+# What a model reads of a batch when its labels are not known.
+TOKEN_INPUTS = ("input_ids", "input_mask", "segment_ids", "choice_mask")
+
+
 class Servable(tf.Module):
     """What is saved: signatures, and everything that they look at.
+
+    Two signatures are added: `examples` (see `on_examples`) answers as
+    `serving_default` does, and `tokens` (see `on_tokens`) runs the layer
+    behind it on token ids.
 
     Args:
       layer: a built Keras layer, created outside any strategy's scope.
@@ -31,7 +40,11 @@ class Servable(tf.Module):
         # Keras' own variables are no tf.Variables, but hold one each.
         self.layer_variables = [v.value for v in layer.variables]
         self.tokenizer = tokenizer
-        self.functions = dict(signatures)
+        self.functions = {
+            **signatures,
+            "examples": on_examples(signatures["serving_default"]),
+            "tokens": on_tokens(layer),
+        }
 
     def save(self, folder: str | os.PathLike) -> None:
         """Writes the SavedModel into `folder`."""
@@ -73,3 +86,70 @@ def on_pairs(function: Callable):
         return function(text_a, text_b)
 
     return of_pairs
+
+
+def on_examples(function):
+    """A signature of one input, `examples`: serialized tf.train.Example [B].
+
+    Their features are the inputs of `function`, a tf.function with an input
+    signature: strings as bytes, numbers as int64; a list of strings where
+    the input is [B, K], filled up with "".
+    """
+    names = list(inspect.signature(function.python_function).parameters)
+    features = {}
+    for name, spec in zip(names, function.input_signature, strict=True):
+        kind = tf.string if spec.dtype == tf.string else tf.int64
+        if spec.shape.rank == 1:
+            features[name] = tf.io.FixedLenFeature([], kind)
+        else:
+            features[name] = tf.io.RaggedFeature(kind)
+
+    @tf.function(input_signature=[STRINGS])
+    def of_examples(examples):
+        parsed = tf.io.parse_example(examples, features)
+        arguments = []
+        for name, spec in zip(names, function.input_signature, strict=True):
+            value = parsed[name]
+            if isinstance(value, tf.RaggedTensor):
+                value = value.to_tensor("")
+            arguments.append(tf.cast(value, spec.dtype))
+        return function(*arguments)
+
+    return of_examples
+
+
+def on_tokens(layer):
+    """A signature on `input_ids`, `input_mask` and `segment_ids`.
+
+    int32 [B, S] each; of multiple choice [B, K, S], with `choice_mask`
+    [B, K]. It returns the outputs of the task; of a pretraining task, those
+    of its encoder. Numbers come as float32 or int32.
+
+    Args:
+      layer: a Task or a BertEncoder.
+    """
+    if hasattr(layer, "masked_lm"):
+        layer = layer.encoder
+    ranks = dict.fromkeys(TOKEN_INPUTS[:3], 2)
+    if hasattr(layer, "input_signature"):
+        ranks = {
+            name: len(tensor.shape)
+            for name, tensor in layer.input_signature(None).items()
+            if name in TOKEN_INPUTS
+        }
+    specs = {
+        name: tf.TensorSpec([None] * rank, tf.int32, name)
+        for name, rank in ranks.items()
+    }
+
+    @tf.function
+    def of_tokens(**batch):
+        outputs = layer(batch, training=False)
+        return {
+            name: tf.cast(value, tf.float32)
+            if value.dtype.is_floating
+            else value
+            for name, value in outputs.items()
+        }
+
+    return of_tokens.get_concrete_function(**specs)

@@ -116,7 +116,7 @@ class FinetunedRun:
         folder = checkpoints.path(steps[-1])
         read_verified(folder)
         self._load(task, folder / MODEL_FILE)
-        return Trained(task, steps[-1], folder)
+        return Trained(task, steps[-1], folder / MODEL_FILE)
 
     def _load(self, task: Task, path: Path) -> None:
         tensors = read_tensors(path)
