@@ -59,7 +59,8 @@ def check_lengths(
         raise UserError(f"wanted window_stride above 0, got {window_stride}")
 
 
-def _check_tokenizer(tokenizer) -> None:
+def _tokenize_questions(tokenizer, questions: tf.Tensor) -> tf.RaggedTensor:
+    """Their ids, int32 [B, None]."""
     if tokenizer.settings.get("special_tokens_in_text"):
         raise UserError(
             "question answering needs a tokenizer of plain text, but this one "
@@ -67,6 +68,7 @@ def _check_tokenizer(tokenizer) -> None:
             "false in a copy of its tokenizer_config.json, and give the "
             "folder as data.tokenizer"
         )
+    return tokenizer(tf.strings.substr(questions, 0, _QUESTION_BYTES))
 
 
 def make_windows(
@@ -101,9 +103,7 @@ def make_windows(
         text, and so cannot tell where tokens stand.
     """
     check_lengths(max_length, window_stride, max_question_length)
-    _check_tokenizer(tokenizer)
-    questions = tf.strings.substr(questions, 0, _QUESTION_BYTES)
-    asked = tokenizer(questions)[:, :max_question_length]
+    asked = _tokenize_questions(tokenizer, questions)[:, :max_question_length]
     tokens = tokenizer.tokenize_with_offsets(contexts)
     lengths = tf.cast(tokens.ids.row_lengths(), tf.int32)  # [B]
     question_lengths = tf.cast(asked.row_lengths(), tf.int32)  # [B]
@@ -128,7 +128,12 @@ def make_windows(
         sep_id=tokenizer.sep_id,
     )
     column = tf.gather(question_lengths, example) + 2
-    # Of no rows the maximum is the smallest int32.
-    longest = tf.maximum(tf.reduce_max(column + count + 1), 1)
-    batch = {key: value[:, :longest] for key, value in batch.items()}
+    batch = _without_padding(batch, column + count + 1)
     return Windows(batch, example, first, count, column, tokens)
+
+
+def _without_padding(batch: dict, lengths: tf.Tensor) -> dict:
+    """The rows [R, S] as long as the longest of `lengths` [R]."""
+    # Of no rows the maximum is the smallest int32.
+    longest = tf.maximum(tf.reduce_max(lengths), 1)
+    return {key: value[:, :longest] for key, value in batch.items()}
