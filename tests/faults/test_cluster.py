@@ -1,5 +1,7 @@
 """Workers that die, stall, come late, differ or are slow: F39 to F46."""
 
+import os
+import pathlib
 import re
 import signal
 import threading
@@ -239,3 +241,20 @@ def test_only_the_chief_writes(faults, tmp_path, two_workers):
     two_workers(jobs)
     assert "checkpoint" in (tmp_path / "writes-0").read_text()
     assert not (tmp_path / "writes-1").exists()
+
+
+@pytest.mark.faults
+def test_launch_starts_a_lost_worker_again(faults, tmp_path, reference_of_two):
+    run_dir = tmp_path / "run"
+    options = faults.options(run_dir, QUICK)
+    job = faults.start("launch", ["--", "pretrain", *options], run_dir)
+    job.until(lambda: saved_step(faults, run_dir) >= 10)
+    children = pathlib.Path(f"/proc/{job.process.pid}/task").glob("*/children")
+    workers = [
+        int(pid) for each in children for pid in each.read_text().split()
+    ]
+    os.kill(max(workers), signal.SIGKILL)
+    said = job.done()
+    assert "worker 1 was killed by SIGKILL; restart 1 of 3" in said
+    assert re.search(r"\[0\] Resuming at step \d+ of 60", said)
+    faults.assert_same(run_dir, reference_of_two)
