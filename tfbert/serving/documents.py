@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import tensorflow as tf
+
 from tfbert.serving.server_files import BATCHING_FILE, MODELS_FILE
 from tfbert.serving.signatures import Inputs
 
@@ -29,7 +31,8 @@ def readme(
     """
     version = version.resolve()
     name, folder = version.parent.name, version.parent
-    row = {key: _sample(key) for key in card["inputs"]}
+    asked = signatures.get("serving_default", {})
+    row = {key: _sample(key, asked.get(key)) for key in card["inputs"]}
     column = {key: [value] for key, value in row.items()}
     only = next(iter(row.values()))
     facts = [
@@ -87,8 +90,11 @@ def _shown(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _sample(key: str):
-    return ["one choice", "another"] if key == "choices" else f"some {key}"
+def _sample(key: str, spec: tf.TensorSpec | None):
+    if key == "choices":
+        return ["one choice", "another"]
+    is_text = spec is None or spec.dtype == tf.string
+    return f"some {key}" if is_text else 0
 
 
 def _arguments(row: Mapping[str, object]) -> list[str]:
@@ -96,7 +102,7 @@ def _arguments(row: Mapping[str, object]) -> list[str]:
     for key, value in row.items():
         for text in value if isinstance(value, list) else [value]:
             # Not shlex.quote: it leaves single words bare.
-            quoted = "'" + text + "'"
+            quoted = f"'{text}'"
             words += [_OPTIONS[key], quoted] if key in _OPTIONS else [quoted]
     return words
 

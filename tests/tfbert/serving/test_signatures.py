@@ -9,7 +9,13 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from tfbert import export
 from tfbert.config import BertConfig
-from tfbert.serving import operations, server_files, signatures, warmup
+from tfbert.serving import (
+    documents,
+    operations,
+    server_files,
+    signatures,
+    warmup,
+)
 from tfbert.serving.classification import classifier
 from tfbert.serving.embedding import embedder
 from tfbert.serving.multiple_choice import chooser
@@ -215,6 +221,17 @@ def test_documents_are_filled_in(models):
     card = (version / export.MODEL_CARD).read_text("utf-8")
     assert "# choice" in card and "- train: a.tsv" in card
     assert "- share: 0.25" in card and "## Limits\n\nMany." in card
+
+
+def test_a_number_is_asked_for_as_one(tmp_path):
+    inputs = {
+        "predicate": tf.TensorSpec([None], tf.int32),
+        "text": tf.TensorSpec([None], tf.string),
+    }
+    card = {"inputs": ["text", "predicate"], "lowest_tf_serving": "2.14"}
+    text = documents.readme(tmp_path / "1", card, {"serving_default": inputs})
+    row = {"text": "some text", "predicate": 0}
+    assert json.dumps({"instances": [row]}) in text
 
 
 def test_a_long_text_is_cut_before_it_is_tokenized(models, tokenizer):
