@@ -64,7 +64,8 @@ def write_version(
     """Writes the next version into the export folder `output`.
 
     Beside the SavedModel it has requests that warm it up, a README.md and a
-    MODEL_CARD.md; the export folder gets what TF Serving is started with.
+    MODEL_CARD.md; the export folder gets what TF Serving is started with. One
+    export at a time writes into a folder.
 
     Args:
       servable: what to save.
@@ -85,6 +86,9 @@ def write_version(
     output = Path(output)
     check_output(output)
     target = output / str(max(versions(output), default=0) + 1)
+    if output.is_dir():
+        # What an export that was killed has left.
+        atomic.remove_temporaries(output)
     with atomic.folder(target) as folder:
         servable.save(folder)
         card = {**card, "lowest_tf_serving": operations.lowest_server(folder)}

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tfbert import export
+from tfbert import atomic, export
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
 from tfbert.serving.classification import classifier
@@ -174,6 +174,13 @@ def test_a_version_that_fails_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         export.write_version(Failing(), tmp_path / "name", CARD)
     assert list((tmp_path / "name").iterdir()) == []
+
+
+def test_what_a_killed_export_left_is_removed(tmp_path):
+    left = tmp_path / "name" / f"{atomic.TEMPORARY_PREFIX}x"
+    left.mkdir(parents=True)
+    export.write_version(FakeServable(), tmp_path / "name", CARD)
+    assert not left.exists()
 
 
 def test_a_version_is_not_there_before_it_is_complete(tmp_path):
