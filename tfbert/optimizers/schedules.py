@@ -17,7 +17,8 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
     Update s (0 is the first) uses `learning_rate` times the smaller of
     rise((s + 1) / warmup_steps) and fall(p), where rise(x) = x and
     p = (s - warmup_steps) / (total_steps - warmup_steps), kept within 0 and
-    1, is the share of the way down that is done. No update before `total_steps` has p = 1.
+    1, is the share of the way down that is done. No update before
+    `total_steps` has p = 1.
 
     Args:
       learning_rate: the highest rate.

@@ -7,8 +7,6 @@ from keras import ops
 
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
-from tfbert.layers.dense import Dense
-from tfbert.layers.dropout import Dropout
 from tfbert.tasks.task import (
     Batch,
     Outputs,
@@ -55,18 +53,8 @@ class ClassificationTask(Task):
             )
         self.num_classes = num_classes
         self.class_weights = class_weights and list(class_weights)
-        self.dropout = Dropout(
-            config.hidden_dropout_prob, "classifier", dtype=self.dtype_policy
-        )
-        self.classifier = Dense(
-            config,
-            config.hidden_size,
-            num_classes,
-            seed=seed,
-            dtype=self.dtype_policy,
-            name="classifier",
-        )
-        self.classifier.build()
+        self.dropout = self.make_dropout("classifier")
+        self.classifier = self.make_dense(num_classes, "classifier")
         self.build()
 
     def call(

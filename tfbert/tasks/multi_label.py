@@ -4,8 +4,6 @@ import keras
 from keras import ops
 
 from tfbert.config import BertConfig
-from tfbert.layers.dense import Dense
-from tfbert.layers.dropout import Dropout
 from tfbert.tasks.task import (
     Batch,
     Outputs,
@@ -40,18 +38,8 @@ class MultiLabelTask(Task):
     ):
         super().__init__(config, dtype=dtype, seed=seed, name=name)
         self.num_classes = num_classes
-        self.dropout = Dropout(
-            config.hidden_dropout_prob, "classifier", dtype=self.dtype_policy
-        )
-        self.classifier = Dense(
-            config,
-            config.hidden_size,
-            num_classes,
-            seed=seed,
-            dtype=self.dtype_policy,
-            name="classifier",
-        )
-        self.classifier.build()
+        self.dropout = self.make_dropout("classifier")
+        self.classifier = self.make_dense(num_classes, "classifier")
         self.build()
 
     def call(

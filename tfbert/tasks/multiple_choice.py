@@ -4,8 +4,6 @@ import keras
 from keras import ops
 
 from tfbert.config import BertConfig
-from tfbert.layers.dense import Dense
-from tfbert.layers.dropout import Dropout
 from tfbert.tasks.task import (
     Batch,
     Outputs,
@@ -42,18 +40,8 @@ class MultipleChoiceTask(Task):
         name: str = "multiple_choice",
     ):
         super().__init__(config, dtype=dtype, seed=seed, name=name)
-        self.dropout = Dropout(
-            config.hidden_dropout_prob, "scorer", dtype=self.dtype_policy
-        )
-        self.scorer = Dense(
-            config,
-            config.hidden_size,
-            1,
-            seed=seed,
-            dtype=self.dtype_policy,
-            name="scorer",
-        )
-        self.scorer.build()
+        self.dropout = self.make_dropout("scorer")
+        self.scorer = self.make_dense(1, "scorer")
         self.build()
 
     def call(

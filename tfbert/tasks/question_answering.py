@@ -4,7 +4,6 @@ import keras
 from keras import ops
 
 from tfbert.config import BertConfig
-from tfbert.layers.dense import Dense
 from tfbert.tasks.task import (
     Batch,
     Outputs,
@@ -44,15 +43,7 @@ class QuestionAnsweringTask(Task):
         name: str = "question_answering",
     ):
         super().__init__(config, dtype=dtype, seed=seed, name=name)
-        self.span = Dense(
-            config,
-            config.hidden_size,
-            2,
-            seed=seed,
-            dtype=self.dtype_policy,
-            name="span",
-        )
-        self.span.build()
+        self.span = self.make_dense(2, "span")
         self.build()
 
     def call(

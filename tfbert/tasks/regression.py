@@ -4,8 +4,6 @@ import keras
 from keras import ops
 
 from tfbert.config import BertConfig
-from tfbert.layers.dense import Dense
-from tfbert.layers.dropout import Dropout
 from tfbert.tasks.task import (
     Batch,
     Outputs,
@@ -44,18 +42,8 @@ class RegressionTask(Task):
     ):
         super().__init__(config, dtype=dtype, seed=seed, name=name)
         self.mean, self.scale = mean, scale
-        self.dropout = Dropout(
-            config.hidden_dropout_prob, "regressor", dtype=self.dtype_policy
-        )
-        self.regressor = Dense(
-            config,
-            config.hidden_size,
-            1,
-            seed=seed,
-            dtype=self.dtype_policy,
-            name="regressor",
-        )
-        self.regressor.build()
+        self.dropout = self.make_dropout("regressor")
+        self.regressor = self.make_dense(1, "regressor")
         self.build()
 
     def call(

@@ -15,6 +15,8 @@ from keras import ops
 from tfbert.config import BertConfig
 from tfbert.encoder import BertEncoder
 from tfbert.layers.bert_layer import BertLayer
+from tfbert.layers.dense import Dense
+from tfbert.layers.dropout import Dropout
 
 Batch = dict[str, keras.KerasTensor]
 Outputs = dict[str, keras.KerasTensor]
@@ -40,6 +42,24 @@ class Task(BertLayer):
 
     def build(self):
         """Heads build themselves in their constructors."""
+
+    def make_dense(self, num_outputs: int, name: str) -> Dense:
+        """A head of one layer, built: [..., H] -> [..., num_outputs]."""
+        dense = Dense(
+            self.config,
+            self.config.hidden_size,
+            num_outputs,
+            seed=self.seed,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+        dense.build()
+        return dense
+
+    def make_dropout(self, name: str) -> Dropout:
+        """Dropout before the head of that name, at the encoder's rate."""
+        rate = self.config.hidden_dropout_prob
+        return Dropout(rate, name, dtype=self.dtype_policy)
 
     def call(
         self, batch: Batch, training: bool = False, dropout_seed=None

@@ -5,8 +5,6 @@ from keras import ops
 
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
-from tfbert.layers.dense import Dense
-from tfbert.layers.dropout import Dropout
 from tfbert.tasks.task import (
     Batch,
     Outputs,
@@ -53,18 +51,8 @@ class TokenLabellingTask(Task):
                 "the tag column"
             )
         self.num_labels = num_labels
-        self.dropout = Dropout(
-            config.hidden_dropout_prob, "classifier", dtype=self.dtype_policy
-        )
-        self.classifier = Dense(
-            config,
-            config.hidden_size,
-            num_labels,
-            seed=seed,
-            dtype=self.dtype_policy,
-            name="classifier",
-        )
-        self.classifier.build()
+        self.dropout = self.make_dropout("classifier")
+        self.classifier = self.make_dense(num_labels, "classifier")
         self.build()
 
     def call(
