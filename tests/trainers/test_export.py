@@ -1,9 +1,8 @@
 import json
 import subprocess
 import sys
-import sysconfig
-from pathlib import Path
 
+import c_api
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -76,37 +75,14 @@ def test_the_c_api_that_serving_links_gets_the_offline_answers(
     exported, tmp_path
 ):
     version, inputs, rows = exported
-    request = {"model": str(version)} | tensors(version, inputs)
-    path = tmp_path / "request.json"
-    path.write_text(json.dumps(request), encoding="utf-8")
-    client = Path(__file__).parent / "c_api_client.py"
-    done = subprocess.run(
-        [sys.executable, str(client), sysconfig.get_path("purelib"), str(path)],
-        env={"TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    same(json.loads(done.stdout), rows)
-
-
-def tensors(version, inputs):
-    """The graph's tensors behind the signature's names."""
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    model = saved_model_pb2.SavedModel()
-    model.ParseFromString((version / "saved_model.pb").read_bytes())
-    signature = model.meta_graphs[0].signature_def["serving_default"]
-    return {
-        "inputs": {
-            signature.inputs[name].name: column
-            for name, column in inputs.items()
-        },
-        "outputs": {
-            name: [tensor.name, tf.dtypes.as_dtype(tensor.dtype).name]
-            for name, tensor in signature.outputs.items()
-        },
+    columns = {
+        name: np.array([text.encode() for text in column], object)
+        for name, column in inputs.items()
     }
+    asked = {version: {"all": ("serving_default", columns)}}
+    answer = c_api.ask(asked, tmp_path)[version]["all"]
+    answer["label"] = [label.decode() for label in answer["label"]]
+    same(answer, rows)
 
 
 def test_card_and_readme_are_filled_in(exported):

@@ -41,9 +41,11 @@ def chooser(task, tokenizer, max_length: int) -> Servable:
         batch["choice_mask"] = tf.cast(tf.not_equal(choices, ""), tf.int32)
         outputs = task(batch, training=False)
         best = tf.argmax(outputs["logits"], axis=-1, output_type=tf.int32)
+        answer = tf.gather(choices, best, batch_dims=1)
         return {
             "choice": best,
-            "answer": tf.gather(choices, best, batch_dims=1),
+            # A client that gave bytes which are no UTF-8 gets U+FFFD for them.
+            "answer": tf.strings.unicode_transcode(answer, "UTF-8", "UTF-8"),
             "probabilities": outputs["probabilities"],
         }
 

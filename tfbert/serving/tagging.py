@@ -114,7 +114,8 @@ class Tagger(tf.Module):
 
         def total(values):
             values = tf.where(tags > 0, values, 0)
-            return tf.math.unsorted_segment_sum(values, number, size)
+            # One more: words of no span need a place where there is no span.
+            return tf.math.unsorted_segment_sum(values, number, size + 1)[:size]
 
         lengths = total(tf.ones_like(tags))
         scores = total(tagged.scores.values) / tf.cast(lengths, tf.float32)

@@ -2,19 +2,31 @@
 
 It is the loader that TF Serving links. Run as a script:
 
-    python c_api_client.py SITE_PACKAGES REQUEST.json
+    python c_api_client.py SITE_PACKAGES REQUESTS.json
 
-The request holds "model", "inputs" ({tensor name: [strings]}) and "outputs"
-({name: [tensor name, "string" or "float32"]}); the answer is JSON on stdout.
+The file holds {folder of a SavedModel: {key: request}}, and a request
+"inputs" ({tensor name: tensor}) and "outputs" ({name: tensor name}). The
+answer is {folder: {key: {name: tensor}}} on stdout. A tensor is {"dtype",
+"shape", "values"}, the values flat; the bytes of a string are characters of
+Latin-1.
 """
 
 import ctypes
 import glob
 import json
+import math
 import struct
 import sys
 
-STRING, FLOAT = 7, 1
+# Name -> TF_DataType, and how `struct` packs it.
+TYPES = {
+    "float32": (1, "f"),
+    "int32": (3, "i"),
+    "string": (7, ""),
+    "int64": (9, "q"),
+    "bool": (10, "?"),
+}
+NAMES = {number: name for name, (number, _) in TYPES.items()}
 # sizeof(TF_TString)
 STRING_SIZE = 24
 
@@ -82,53 +94,65 @@ class Library:
         assert operation, tensor_name
         return Output(operation, int(index))
 
-    def strings(self, values):
-        count = len(values)
-        size = count * STRING_SIZE
+    def tensor(self, given):
+        """A TF_Tensor of {"dtype", "shape", "values"}."""
+        number, code = TYPES[given["dtype"]]
+        shape, values = given["shape"], given["values"]
+        width = struct.calcsize(f"<{code}") if code else STRING_SIZE
         tensor = ctypes.c_void_p(
             self.call(
                 "TF_AllocateTensor",
                 ctypes.c_void_p,
-                STRING,
-                (ctypes.c_int64 * 1)(count),
-                1,
-                size,
+                number,
+                (ctypes.c_int64 * len(shape))(*shape),
+                len(shape),
+                width * len(values),
             )
         )
         start = self.call("TF_TensorData", ctypes.c_void_p, tensor) or 0
-        for number, value in enumerate(values):
-            place = ctypes.c_void_p(start + number * STRING_SIZE)
-            data = value.encode("utf-8", "surrogateescape")
+        if code:
+            data = struct.pack(f"<{len(values)}{code}", *values)
+            if data:
+                ctypes.memmove(start, data, len(data))
+            return tensor
+        for place, value in enumerate(values):
+            place = ctypes.c_void_p(start + place * STRING_SIZE)
+            data = value.encode("latin-1")
             self.call("TF_StringInit", None, place)
             self.call("TF_StringCopy", None, place, data, len(data))
         return tensor
 
-    def read(self, tensor, kind):
+    def read(self, tensor):
+        """{"dtype", "shape", "values"} of a TF_Tensor."""
+        dtype = NAMES[self.call("TF_TensorType", ctypes.c_int, tensor)]
         rank = self.call("TF_NumDims", ctypes.c_int, tensor)
         shape = [
             self.call("TF_Dim", ctypes.c_int64, tensor, axis)
             for axis in range(rank)
         ]
         start = self.call("TF_TensorData", ctypes.c_void_p, tensor)
-        if kind == "string":
-            return [
-                self.string(start + i * STRING_SIZE) for i in range(shape[0])
+        count = math.prod(shape)
+        code = TYPES[dtype][1]
+        if code:
+            size = self.call("TF_TensorByteSize", ctypes.c_size_t, tensor)
+            data = ctypes.string_at(start, size) if size else b""
+            values = list(struct.unpack(f"<{count}{code}", data))
+        else:
+            values = [
+                self.string(start + i * STRING_SIZE) for i in range(count)
             ]
-        rows, width = shape
-        data = ctypes.string_at(start, 4 * rows * width) if rows else b""
-        flat = struct.unpack(f"<{rows * width}f", data)
-        return [list(flat[i * width : (i + 1) * width]) for i in range(rows)]
+        return {"dtype": dtype, "shape": shape, "values": values}
 
     def string(self, place):
         place = ctypes.c_void_p(place)
         size = self.call("TF_StringGetSize", ctypes.c_size_t, place)
         data = self.call("TF_StringGetDataPointer", ctypes.c_void_p, place)
-        return ctypes.string_at(data, size).decode()
+        return ctypes.string_at(data, size).decode("latin-1")
 
     def run(self, inputs, outputs):
         fed = [self.output(name) for name in inputs]
-        values = [self.strings(column) for column in inputs.values()]
-        wanted = [self.output(name) for name, _ in outputs.values()]
+        values = [self.tensor(given) for given in inputs.values()]
+        wanted = [self.output(name) for name in outputs.values()]
         answers = (ctypes.c_void_p * len(wanted))()
         self.checked(
             "TF_SessionRun",
@@ -146,22 +170,25 @@ class Library:
             None,
         )
         return {
-            name: self.read(ctypes.c_void_p(answer), kind)
-            for (name, (_, kind)), answer in zip(
-                outputs.items(), answers, strict=True
-            )
+            name: self.read(ctypes.c_void_p(answer))
+            for name, answer in zip(outputs, answers, strict=True)
         }
 
 
 def main():
-    site_packages, request_path = sys.argv[1:]
-    with open(request_path, encoding="utf-8") as stream:
-        request = json.load(stream)
+    site_packages, path = sys.argv[1:]
+    with open(path, encoding="utf-8") as stream:
+        requests = json.load(stream)
     library = Library(site_packages)
-    library.load(request["model"])
-    answer = library.run(request["inputs"], request["outputs"])
+    answers = {}
+    for model, asked in requests.items():
+        library.load(model)
+        answers[model] = {
+            key: library.run(request["inputs"], request["outputs"])
+            for key, request in asked.items()
+        }
     assert "tensorflow" not in sys.modules
-    print(json.dumps(answer))
+    json.dump(answers, sys.stdout)
 
 
 main()

@@ -1,0 +1,84 @@
+"""Asks exports through the C API, in a process of its own."""
+
+import json
+import math
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+
+from tfbert.serving.signatures import read_model
+
+CLIENT = Path(__file__).parent / "c_api_client.py"
+
+
+def ask(requests: dict, folder: Path) -> dict:
+    """Asks exports, all in one process without Python TensorFlow.
+
+    Args:
+      requests: folder of a SavedModel -> key -> (signature, name of an input
+        -> array); strings are bytes.
+      folder: where the question is written.
+
+    Returns:
+      The same nesting, with name of an output -> array.
+    """
+    asked = {
+        str(version): {
+            key: _request(_signatures(version)[signature], inputs)
+            for key, (signature, inputs) in of_version.items()
+        }
+        for version, of_version in requests.items()
+    }
+    path = folder / "requests.json"
+    path.write_text(json.dumps(asked), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(CLIENT), sysconfig.get_path("purelib"), str(path)],
+        env={"TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout)
+    return {
+        version: {
+            key: {name: _array(t) for name, t in outputs.items()}
+            for key, outputs in answers[str(version)].items()
+        }
+        for version in requests
+    }
+
+
+def _signatures(version):
+    return read_model(version).meta_graphs[0].signature_def
+
+
+def _request(signature, inputs: dict) -> dict:
+    """With the names of the graph's tensors behind the signature's."""
+    return {
+        "inputs": {
+            signature.inputs[name].name: _tensor(np.asarray(value))
+            for name, value in inputs.items()
+        },
+        "outputs": {n: t.name for n, t in signature.outputs.items()},
+    }
+
+
+def _tensor(array: np.ndarray) -> dict:
+    values = array.reshape(-1).tolist()
+    if array.dtype == object:
+        values = [value.decode("latin-1") for value in values]
+        return {"dtype": "string", "shape": array.shape, "values": values}
+    return {"dtype": array.dtype.name, "shape": array.shape, "values": values}
+
+
+def _array(tensor: dict) -> np.ndarray:
+    shape, values = tensor["shape"], tensor["values"]
+    assert len(values) == math.prod(shape)
+    if tensor["dtype"] == "string":
+        array = np.empty(len(values), object)
+        array[:] = [value.encode("latin-1") for value in values]
+        return array.reshape(shape)
+    return np.array(values, tensor["dtype"]).reshape(shape)

@@ -1,0 +1,73 @@
+"""A small random model of every kind, as it would be exported."""
+
+from tfbert.config import BertConfig
+from tfbert.serving import fill_mask
+from tfbert.serving.classification import classifier
+from tfbert.serving.embedding import embedder
+from tfbert.serving.multi_label import multi_labeller
+from tfbert.serving.multiple_choice import chooser
+from tfbert.serving.question_answering import answerer
+from tfbert.serving.regression import regressor
+from tfbert.serving.role_labelling import role_labeller
+from tfbert.serving.servable import Servable
+from tfbert.serving.token_labelling import token_labeller
+from tfbert.tasks import MultiLabelTask, MultipleChoiceTask, RegressionTask
+from tfbert.tasks.classification import ClassificationTask
+from tfbert.tasks.pretraining import PretrainingTask
+from tfbert.tasks.question_answering import QuestionAnsweringTask
+from tfbert.tasks.token_labelling import TokenLabellingTask
+from tfbert.tokenization import Tokenizer
+
+MAX_LENGTH = 24
+LABELS = ["bad", "good", "très bien"]
+TAGS = ["O", "B-A", "I-A"]
+ROLES = ["O", "B-V", "I-V", "B-ARG0", "I-ARG0"]
+VOCABULARY = """[PAD] [UNK] [CLS] [SEP] [MASK] a bad film fun good is it not
+the very was x ##x""".split()
+CONFIG = BertConfig(
+    vocab_size=len(VOCABULARY),
+    hidden_size=16,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    intermediate_size=32,
+    max_position_embeddings=MAX_LENGTH,
+    # Large, so that answers differ.
+    initializer_range=0.3,
+)
+
+
+def servables() -> dict[str, Servable]:
+    """Kind -> what is saved of it."""
+    tokenizer = Tokenizer(VOCABULARY)
+    length = MAX_LENGTH
+    label = ClassificationTask(CONFIG, len(LABELS), seed=1)
+    several = MultiLabelTask(CONFIG, len(LABELS), seed=1)
+    score = RegressionTask(CONFIG, mean=2.0, scale=3.0, seed=1)
+    masks = PretrainingTask(CONFIG, seed=1)
+    tags = TokenLabellingTask(CONFIG, len(TAGS), seed=1)
+    roles = TokenLabellingTask(CONFIG, len(ROLES), seed=1)
+    fill = fill_mask.fill_mask_function(
+        masks, fill_mask.mask_tokenizer(tokenizer), length
+    )
+    return {
+        "classification": classifier(label, tokenizer, LABELS, length),
+        "pairs": classifier(label, tokenizer, LABELS, length, pairs=True),
+        "multi_label": multi_labeller(several, tokenizer, LABELS, length),
+        "regression": regressor(score, tokenizer, length),
+        "multiple_choice": chooser(
+            MultipleChoiceTask(CONFIG, seed=1), tokenizer, length
+        ),
+        "question_answering": answerer(
+            QuestionAnsweringTask(CONFIG, seed=1),
+            tokenizer,
+            length,
+            window_stride=8,
+            max_question_length=12,
+            max_answer_length=10,
+        ),
+        "token_labelling": token_labeller(tags, tokenizer, TAGS, length),
+        "role_labelling": role_labeller(roles, tokenizer, ROLES, length),
+        "pretraining": embedder(
+            masks, tokenizer, length, more={"fill_mask": fill}
+        ),
+    }

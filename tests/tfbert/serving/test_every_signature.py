@@ -1,0 +1,251 @@
+"""Each signature of each kind: what every server relies on."""
+
+import c_api
+import numpy as np
+import pytest
+import rest_rules
+import tensorflow as tf
+from every_kind import MAX_LENGTH, servables
+
+from tfbert.serving import operations, signatures
+
+TEXTS = [b"a good film", b"it was not fun", b"bad", b"the very [MASK] film x"]
+ODD = [b"", b"\xff\xfe\x80", b" \t\n", b"x" * 2000, "\U0010ffffé".encode()]
+MEGABYTES = 10_000_000
+
+
+@pytest.fixture(scope="module")
+def kinds():
+    return servables()
+
+
+@pytest.fixture(scope="module")
+def exports(kinds, tmp_path_factory):
+    """Kind -> the folder of its SavedModel."""
+    folders = {}
+    for kind, servable in kinds.items():
+        folders[kind] = tmp_path_factory.mktemp(kind)
+        servable.save(folders[kind])
+    return folders
+
+
+@pytest.fixture(scope="module")
+def inputs(exports):
+    """Kind -> signature -> its inputs."""
+    return {
+        kind: signatures.read_signatures(folder)
+        for kind, folder in exports.items()
+    }
+
+
+def batch_of(specs, texts) -> dict:
+    """Inputs of a signature on strings, a row for each text."""
+    batch = {}
+    for place, (name, spec) in enumerate(specs.items()):
+        rows = texts if place == 0 else texts[::-1]
+        if spec.dtype == tf.int32:
+            value = np.arange(len(texts), dtype=np.int32) % 3
+        elif spec.shape.rank == 2:
+            # Words, or choices.
+            value = np.empty([len(texts), 3], object)
+            for row, text in enumerate(rows):
+                value[row] = [text, b"good", b"film"]
+        else:
+            value = np.empty(len(texts), object)
+            value[:] = rows
+        batch[name] = value
+    return batch
+
+
+def on_strings(inputs):
+    """(kind, signature, inputs) of all but `examples` and `tokens`."""
+    return [
+        (kind, name, specs)
+        for kind, of_kind in inputs.items()
+        for name, specs in of_kind.items()
+        if name not in ("examples", "tokens")
+    ]
+
+
+def call(kinds, kind, name, batch) -> dict:
+    function = kinds[kind].functions[name]
+    answer = function(**{key: tf.constant(v) for key, v in batch.items()})
+    return {key: value.numpy() for key, value in answer.items()}
+
+
+def same(got, want, tolerance=1e-6):
+    assert got.keys() == want.keys()
+    for name, value in want.items():
+        assert got[name].shape == value.shape, name
+        if value.dtype == object:
+            assert got[name].tolist() == value.tolist(), name
+        else:
+            np.testing.assert_allclose(
+                got[name], value, atol=tolerance, rtol=1e-6, err_msg=name
+            )
+
+
+def example(row: dict) -> bytes:
+    features = {}
+    for key, value in row.items():
+        value = np.atleast_1d(value).tolist()
+        if isinstance(value[0], bytes):
+            feature = tf.train.Feature(bytes_list={"value": value})
+        else:
+            feature = tf.train.Feature(int64_list={"value": value})
+        features[key] = feature
+    features = tf.train.Features(feature=features)
+    return tf.train.Example(features=features).SerializeToString()
+
+
+def test_the_c_api_answers_every_signature_as_python_does(
+    kinds, exports, inputs, tmp_path
+):
+    requests = {}
+    for kind, folder in exports.items():
+        asked = requests[folder] = {}
+        for name in inputs[kind]:
+            one = signatures.request(inputs[kind], name, 9)
+            asked[f"{name} request"] = name, one
+        for _, name, specs in on_strings({kind: inputs[kind]}):
+            asked[f"{name} texts"] = name, batch_of(specs, TEXTS)
+            asked[f"{name} none"] = name, batch_of(specs, [])
+        rows = batch_of(inputs[kind]["serving_default"], TEXTS)
+        packed = np.empty(len(TEXTS), object)
+        packed[:] = [
+            example({key: value[i] for key, value in rows.items()})
+            for i in range(len(TEXTS))
+        ]
+        asked["examples texts"] = "examples", {"examples": packed}
+    answers = c_api.ask(requests, tmp_path)
+    for kind, folder in exports.items():
+        for key, (name, batch) in requests[folder].items():
+            same(answers[folder][key], call(kinds, kind, name, batch))
+        # As the same texts without their envelope.
+        same(
+            answers[folder]["examples texts"],
+            answers[folder]["serving_default texts"],
+        )
+        assert {name for name, _ in requests[folder].values()} == set(
+            inputs[kind]
+        )
+
+
+def test_rows_and_columns_of_json_are_answered_alike(kinds, inputs):
+    for kind, of_kind in inputs.items():
+        for name, specs in of_kind.items():
+            if name in ("examples", "tokens"):
+                batch = signatures.request(of_kind, name, 9)
+            else:
+                batch = batch_of(specs, [*TEXTS, b"", b"\xff film"])
+            columns = {k: rest_rules.write(v) for k, v in batch.items()}
+            rows = [
+                dict(zip(columns, row, strict=True))
+                for row in zip(*columns.values(), strict=True)
+            ]
+            bodies = [{"instances": rows}, {"inputs": columns}]
+            if len(columns) == 1:
+                [only] = columns.values()
+                bodies += [{"instances": only}, {"inputs": only}]
+            for body in bodies:
+                given = rest_rules.from_json(body, specs)
+                same(given, batch, 0)
+            answer = call(kinds, kind, name, given)
+            by_row = rest_rules.to_json(answer, rows=True)["predictions"]
+            by_column = rest_rules.to_json(answer, rows=False)["outputs"]
+            if len(answer) == 1:
+                assert by_row == by_column
+            for key in answer if len(answer) > 1 else ():
+                assert [row[key] for row in by_row] == by_column[key]
+
+
+def test_the_rules_of_json_refuse_what_serving_refuses():
+    one = {"text": tf.TensorSpec([None], tf.string)}
+    two = one | {"place": tf.TensorSpec([None], tf.int32)}
+    for body, specs in [
+        ({}, one),
+        ({"instances": ["a"], "inputs": ["a"]}, one),
+        ({"instances": []}, one),
+        ({"instances": ["a"]}, two),
+        ({"instances": [{"text": "a"}]}, two),
+        ({"instances": [{"text": "a", "place": 1.5}]}, two),
+        ({"instances": [{"text": "a", "place": True}]}, two),
+        ({"instances": [{"text": "a"}, "b"]}, one),
+        ({"instances": [["a"], ["a", "b"]]}, one),
+        ({"inputs": {"text": ["a"]}}, two),
+        ({"inputs": ["a"]}, two),
+        ({"inputs": [1]}, one),
+    ]:
+        with pytest.raises(ValueError):
+            rest_rules.from_json(body, specs)
+    with pytest.raises(ValueError, match="first dimensions"):
+        rest_rules.to_json({"a": np.zeros(2), "b": np.zeros(3)}, True)
+    with pytest.raises(ValueError, match="no batch dimension"):
+        rest_rules.to_json({"a": np.array(1)}, True)
+    packed = {"text_bytes": np.array([b"\xff"], object)}
+    assert rest_rules.to_json(packed, False) == {"outputs": [{"b64": "/w=="}]}
+
+
+def test_odd_and_no_input_is_answered_in_utf_8(kinds, inputs):
+    for kind, name, specs in on_strings(inputs):
+        for texts in (ODD, []):
+            answer = call(kinds, kind, name, batch_of(specs, texts))
+            for key, value in answer.items():
+                assert len(value) == len(texts), (kind, name, key)
+                if value.dtype == np.float32:
+                    assert np.isfinite(value).all(), (kind, name, key)
+            rest_rules.to_json(answer, rows=True)
+
+
+@pytest.mark.parametrize("character", [b"x", b" ", b"\xc3\xa9"])
+def test_ten_megabytes_are_answered(kinds, inputs, character):
+    text = character * (MEGABYTES // len(character))
+    for kind, name, specs in on_strings(inputs):
+        if name in ("embed", "given", "words_given") and kind != "pretraining":
+            # The same graphs as of others.
+            continue
+        batch = batch_of(specs, [text])
+        for value in call(kinds, kind, name, batch).values():
+            assert len(value) == 1, (kind, name)
+
+
+def test_answers_do_not_depend_on_batch_mates(kinds, inputs):
+    texts = [*TEXTS, b"film " * 40]
+    for kind, name, specs in on_strings(inputs):
+        batch = batch_of(specs, texts)
+        together = call(kinds, kind, name, batch)
+        for row in range(len(texts)):
+            alone = {key: value[row : row + 1] for key, value in batch.items()}
+            answer = call(kinds, kind, name, alone)
+            # Less filling where no mate is longer.
+            wanted = {
+                key: together[key][row : row + 1][
+                    tuple(slice(size) for size in value.shape)
+                ]
+                for key, value in answer.items()
+            }
+            same(answer, wanted)
+
+
+def test_a_choice_comes_back_in_utf_8(kinds):
+    batch = {
+        "question": np.array([b"is it"], object),
+        "choices": np.array([[b"\xff", b"good \xff"]], object),
+    }
+    answer = call(kinds, "multiple_choice", "serving_default", batch)
+    assert "\ufffd" in answer["answer"][0].decode()
+
+
+def test_every_operation_is_in_every_server(exports):
+    lowest = {k: operations.lowest_server(f) for k, f in exports.items()}
+    assert set(lowest.values()) == {"2.14"}, lowest
+
+
+def test_no_text_is_longer_than_a_row(kinds):
+    answer = call(
+        kinds,
+        "pretraining",
+        "fill_mask",
+        {"text": np.array([b"[MASK] " * 100], object)},
+    )
+    assert answer["masks"].tolist() == [MAX_LENGTH - 2]
