@@ -41,6 +41,14 @@ def build_parser() -> command.Parser:
         help="of the arithmetic in the exported graph",
     )
     parser.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16", "float16"),
+        default="float32",
+        help="of the weights in the file; the arithmetic stays as --precision "
+        "says. What it costs is measured on the run's validation file, "
+        "printed and written into MODEL_CARD.md",
+    )
+    parser.add_argument(
         "--pooling",
         choices=("mean", "cls"),
         default=None,
@@ -65,6 +73,7 @@ def main(argv: list[str] | None = None) -> None:
         args.precision,
         args.pooling,
         args.licence,
+        args.dtype,
     )
     size = sum(p.stat().st_size for p in target.rglob("*") if p.is_file())
     command.console.print(
@@ -80,6 +89,7 @@ def write_export(
     precision: str = "float32",
     pooling: str | None = None,
     licence: str | None = None,
+    dtype: str = "float32",
 ) -> Path:
     """Exports a run; returns the folder of the new version.
 
@@ -94,20 +104,35 @@ def write_export(
     export.check_output(Path(output))
     run = RunFolder(run_dir)
     kind = run.about.get("kind")
-    dtype = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
+    policy = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
     if kind in KINDS:
-        servable, card, weights = _finetuned(run_dir, checkpoint, dtype)
+        made, card, weights = _finetuned(run_dir, checkpoint, policy)
     elif kind == "pretraining":
-        servable, card = _pretrained(run_dir, dtype, pooling)
+        made, card = _pretrained(run, policy, pooling)
         weights = own.newest_weights(Path(run_dir))
     else:
         raise UserError(
             f"{run_dir}: a run of kind pretraining, {', '.join(KINDS)} was "
             f"wanted, not kind {kind!r}"
         )
-    card |= {"run": str(Path(run_dir).absolute()), "precision": precision}
+    card |= {
+        "run": str(Path(run_dir).absolute()),
+        "precision": precision,
+        "dtype": dtype,
+    }
     about = model_card.sections(run, weights, licence, card["max_length"])
-    return export.write_version(servable, output, card, about)
+    if dtype != "float32":
+        about |= {"Stored weights": _store(*made, dtype)}
+    return export.write_version(made[0], output, card, about)
+
+
+def _store(servable, layer, run, dtype: str) -> dict[str, object]:
+    from trainers import stored_weights
+
+    facts = stored_weights.store(servable, layer, dtype, run)
+    for name, value in facts.items():
+        command.console.print(f"{name}: {value}")
+    return facts
 
 
 def _finetuned(run_dir, checkpoint: str, dtype: str):
@@ -120,25 +145,25 @@ def _finetuned(run_dir, checkpoint: str, dtype: str):
         "step": trained.step,
         "vocabulary_sha256": run.tokenizer.vocab_hash,
     }
-    return servable, card, trained.source
+    return (servable, trained.task, run), card, trained.source
 
 
-def _pretrained(run_dir, dtype: str, pooling: str | None):
+def _pretrained(run, dtype: str, pooling: str | None):
     from tfbert.converters import building, sources
     from tfbert.converters.model import Pooling
     from tfbert.serving import fill_mask
     from tfbert.serving.embedding import POOLINGS, embedder
     from tfbert.tokenization import Tokenizer
 
-    model = sources.read(run_dir)
-    tokenizer = Tokenizer.from_folder(run_dir)
+    model = sources.read(run.path)
+    tokenizer = Tokenizer.from_folder(run.path)
     max_length = model.config.max_position_embeddings
     if pooling is None:
         kept = model.pooling or Pooling()
         pooling, max_length = kept.mode, kept.max_length or max_length
         if pooling not in POOLINGS:
             raise UserError(
-                f"{run_dir} makes its vectors by pooling {pooling!r}, which "
+                f"{run.path} makes its vectors by pooling {pooling!r}, which "
                 f"an export cannot; give --pooling {' or '.join(POOLINGS)}"
             )
     more = {}
@@ -149,7 +174,8 @@ def _pretrained(run_dir, dtype: str, pooling: str | None):
         )
     else:
         layer = building.make_encoder(model, dtype)
-    return embedder(layer, tokenizer, max_length, pooling, more), {
+    servable = embedder(layer, tokenizer, max_length, pooling, more)
+    return (servable, layer, run), {
         "kind": "embedding",
         "inputs": ["text"],
         "max_length": max_length,

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 
@@ -6,6 +7,7 @@ import c_api
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
@@ -13,6 +15,7 @@ from tfbert.tasks.pretraining import PretrainingTask
 from tfbert.tokenization import Tokenizer
 from tfbert.weights import load_encoder, save_weights
 from trainers import evaluate, export
+from trainers.finetuning.run import FinetunedRun
 
 CLIENT = """
 import json, sys
@@ -164,6 +167,40 @@ def test_bfloat16_is_near_float32(single_run, tmp_path):
         answer = model.signatures["serving_default"](text=texts)
         answers.append(answer["probabilities"].numpy())
     assert 0 < np.abs(answers[0] - answers[1]).max() < 0.05
+
+
+@pytest.mark.parametrize("dtype", ("bfloat16", "float16"))
+def test_stored_weights_tell_what_they_cost(
+    dtype, single_run, single_data, tmp_path, capsys
+):
+    run = tmp_path / "run"
+    shutil.copytree(single_run, run)
+    settings = {"data": {"validation": str(single_data)}}
+    (run / "settings.yaml").write_text(yaml.safe_dump(settings), "utf-8")
+    texts = tf.constant(["a warm and funny film", "dull", "FUN"])
+    answers, sizes = [], []
+    for name in ("float32", dtype):
+        output = tmp_path / name
+        export.main([str(run), "--output", str(output), "--dtype", name])
+        model = tf.saved_model.load(str(output / "1"))
+        answer = model.signatures["serving_default"](text=texts)
+        answers.append(answer["probabilities"].numpy())
+        [data] = (output / "1" / "variables").glob("*.data-*")
+        sizes.append(data.stat().st_size)
+    assert 0 < np.abs(answers[0] - answers[1]).max() < 0.05
+    assert sizes[1] < 0.6 * sizes[0]
+    printed = capsys.readouterr().out.replace("\n", " ")
+    card = (tmp_path / dtype / "1" / "MODEL_CARD.md").read_text("utf-8")
+    for said in ("largest difference of logits: ", "accuracy: "):
+        assert said in printed and said in card
+    # What is served is the model that was measured.
+    task = FinetunedRun(run).load_task().task
+    for variable in task.weights:
+        rounded = tf.cast(tf.cast(variable.value, dtype), tf.float32)
+        variable.assign(rounded)
+    batch = Tokenizer.from_folder(run).encode(texts, max_length=16)
+    want = tf.nn.softmax(task(batch)["logits"])
+    np.testing.assert_allclose(answers[1], want, atol=1e-6)
 
 
 def test_mistakes_are_named(single_run, tmp_path):

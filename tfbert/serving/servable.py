@@ -5,8 +5,9 @@ Legend: B batch, S sequence, K choices.
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+import keras
 import tensorflow as tf
 
 # Strings of a request; the batch may have any size, 0 as well.
@@ -37,6 +38,8 @@ class Servable(tf.Module):
         signatures: Mapping[str, Callable],
     ):
         super().__init__(name="servable")
+        # A function: a layer as attribute would be saved with it.
+        self._get_layer = lambda: layer
         # Keras' own variables are no tf.Variables, but hold one each.
         self.layer_variables = [v.value for v in layer.variables]
         self.tokenizer = tokenizer
@@ -46,9 +49,83 @@ class Servable(tf.Module):
             "tokens": on_tokens(layer),
         }
 
+    def store_as(self, dtype: str) -> None:
+        """Keeps the weights in fewer bytes; call it before any signature.
+
+        They are cast to what they were where the graph reads them, so that
+        the arithmetic stays as it is.
+
+        Args:
+          dtype: "bfloat16" or "float16".
+        """
+        layer = self._get_layer()
+        scope = StoredWeights(layer.variables, dtype)
+        self.layer_variables = scope.stored
+        with scope:
+            tokens = on_tokens(layer)
+        self.functions = {
+            name: tokens if name == "tokens" else _within(scope, function)
+            for name, function in self.functions.items()
+        }
+
     def save(self, folder: str | os.PathLike) -> None:
         """Writes the SavedModel into `folder`."""
         tf.saved_model.save(self, os.fspath(folder), dict(self.functions))
+
+
+class StoredWeights(keras.StatelessScope):
+    """A scope in which a layer's weights are read from where they are stored.
+
+    Each read is an operation of the graph under construction: a loop's body
+    and a function's hold casts of their own, and no weight is a constant.
+
+    Args:
+      variables: of a layer.
+      dtype: that floating-point weights are stored in.
+
+    Attributes:
+      stored: a tf.Variable for each of `variables`.
+    """
+
+    def __init__(self, variables: Iterable[keras.Variable], dtype: str):
+        super().__init__()
+        self.stored = []
+        self._by_id = {}
+        for variable in variables:
+            stored = variable.value
+            if stored.dtype.is_floating:
+                value = tf.cast(stored, dtype)
+                stored = tf.Variable(value, trainable=False, name=variable.name)
+            self.stored.append(stored)
+            self._by_id[id(variable)] = stored
+
+    def get_current_value(self, variable: keras.Variable) -> tf.Tensor | None:
+        """The weight in the variable's own dtype.
+
+        The table of embeddings comes as it is stored: all that read it cast
+        what they take of it, and a cast of the table would take longer than
+        a short text does.
+        """
+        stored = self._by_id.get(id(variable))
+        if stored is None or variable.name == "token_embeddings":
+            return stored
+        return tf.cast(stored, variable.dtype)
+
+
+def _within(scope: StoredWeights, function):
+    """The same signature, traced within `scope`."""
+    names = inspect.signature(function.python_function).parameters
+    specs = {
+        name: tf.TensorSpec(spec.shape, spec.dtype, name)
+        for name, spec in zip(names, function.input_signature, strict=True)
+    }
+
+    @tf.function
+    def scoped(**inputs):
+        with scope:
+            return function.python_function(**inputs)
+
+    return scoped.get_concrete_function(**specs)
 
 
 def encode(

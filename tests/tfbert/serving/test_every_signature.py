@@ -249,3 +249,19 @@ def test_no_text_is_longer_than_a_row(kinds):
         {"text": np.array([b"[MASK] " * 100], object)},
     )
     assert answer["masks"].tolist() == [MAX_LENGTH - 2]
+
+
+def test_weights_stored_as_float16_serve_every_signature(kinds, inputs):
+    smaller = servables()
+    for kind in ("pretraining", "question_answering"):
+        smaller[kind].store_as("float16")
+        floats = [
+            v for v in smaller[kind].layer_variables if v.dtype.is_floating
+        ]
+        assert floats and {v.dtype for v in floats} == {tf.float16}
+        for name in inputs[kind]:
+            batch = signatures.request(inputs[kind], name, 9)
+            want = call(kinds, kind, name, batch)
+            for key, value in call(smaller, kind, name, batch).items():
+                if value.dtype == np.float32:
+                    np.testing.assert_allclose(value, want[key], atol=0.02)
