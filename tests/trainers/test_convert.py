@@ -160,7 +160,7 @@ def test_an_export_pools_as_the_sentence_transformer_did(
 ):
     model = sources.encoder_only(sources.read(single_run))
     monkeypatch.setattr(
-        serving_export, "write_version", lambda servable, output, card: card
+        serving_export, "write_version", lambda _, output, card, about: card
     )
     for mode in ("cls", "max"):
         pooled = dataclasses.replace(model, pooling=Pooling(mode, max_length=9))
