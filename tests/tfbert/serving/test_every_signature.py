@@ -1,5 +1,8 @@
 """Each signature of each kind: what every server relies on."""
 
+import re
+from pathlib import Path
+
 import c_api
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from tfbert.serving import operations, signatures
 TEXTS = [b"a good film", b"it was not fun", b"bad", b"the very [MASK] film x"]
 ODD = [b"", b"\xff\xfe\x80", b" \t\n", b"x" * 2000, "\U0010ffffé".encode()]
 MEGABYTES = 10_000_000
+DOCS = Path(__file__).parents[3] / "docs" / "serving.md"
 
 
 @pytest.fixture(scope="module")
@@ -239,6 +243,31 @@ def test_a_choice_comes_back_in_utf_8(kinds):
 def test_every_operation_is_in_every_server(exports):
     lowest = {k: operations.lowest_server(f) for k, f in exports.items()}
     assert set(lowest.values()) == {"2.14"}, lowest
+
+
+def test_the_docs_name_every_input_and_output(exports, inputs):
+    """The tables of docs/serving.md, `name` dtype [shape], in any order."""
+    found = {}
+    section = None
+    for line in DOCS.read_text("utf-8").splitlines():
+        if heading := re.fullmatch(r"### .*`(\w+)`.*", line):
+            section = heading[1]
+        elif section and line.startswith("| `"):
+            names, *cells = line.strip("| ").split(" | ")
+            sides = tuple(set(re.findall(r"`(\w+)`", c)) for c in cells)
+            for name in re.findall(r"`(\w+)`", names):
+                found.setdefault(section, {})[name] = sides
+    for kind, folder in exports.items():
+        definitions = signatures.read_model(folder).meta_graphs[0].signature_def
+        described = found["classification" if kind == "pairs" else kind]
+        for name, specs in inputs[kind].items():
+            if name in ("examples", "embed") and kind != "pretraining":
+                # One table tells of all kinds.
+                continue
+            names, answers = described[name]
+            # A kind may take a text or a pair of texts.
+            assert names >= set(specs), (kind, name)
+            assert answers == set(definitions[name].outputs), (kind, name)
 
 
 def test_no_text_is_longer_than_a_row(kinds):
