@@ -17,7 +17,13 @@ TEXTS = ["Cats, cat. Abab", "", "[MASK] zzz", "中cat é", b"\xffcat\0s"]
 # kernels: tensorflow_serving/model_servers/BUILD). Keep it short.
 ALLOWED_OPS = {
     *("FastBertNormalize", "FastWordpieceTokenizeWithOffsets"),
-    *("DecodeRaw", "ReduceJoin", "StringLength", "UnsortedSegmentJoin"),
+    *(
+        "DecodeRaw",
+        "ReduceJoin",
+        "StringLength",
+        "Substr",
+        "UnsortedSegmentJoin",
+    ),
     *("StaticRegexFullMatch", "StaticRegexReplace"),
     *("UnicodeDecodeWithOffsets", "UnicodeEncode"),
     *("Const", "Identity", "NoOp", "Placeholder", "StatelessIf"),
