@@ -9,12 +9,8 @@ import tensorflow as tf
 
 from tfbert.question_windows import Windows, make_windows
 from tfbert.serving.embedding import embed_function
-from tfbert.serving.servable import STRINGS, Servable, on_text
+from tfbert.serving.servable import STRINGS, Servable, on_text, run_in_parts
 from tfbert.tasks.question_answering import NEVER
-
-# Windows that one forward pass computes: enough to keep the processor busy,
-# few enough that a book as context does not exhaust the memory.
-_WINDOWS_AT_ONCE = 64
 
 
 class Spans(NamedTuple):
@@ -113,32 +109,10 @@ def span_logits(task, batch: dict[str, tf.Tensor]):
     Returns:
       Start and end logits, float32 [R, S] each.
     """
-    rows = tf.shape(batch["input_ids"])[0]
-    # One part at least: of no rows too the logits have the right shape.
-    parts = tf.maximum(-(-rows // _WINDOWS_AT_ONCE), 1)
-    arrays = [
-        tf.TensorArray(
-            tf.float32, parts, infer_shape=False, element_shape=[None, None]
-        )
-        for _ in range(2)
-    ]
-
-    def body(part, starts, ends):
-        some = slice(part * _WINDOWS_AT_ONCE, (part + 1) * _WINDOWS_AT_ONCE)
-        outputs = task(
-            {key: value[some] for key, value in batch.items()}, training=False
-        )
-        return (
-            part + 1,
-            starts.write(part, outputs["start_logits"]),
-            ends.write(part, outputs["end_logits"]),
-        )
-
-    _, starts, ends = tf.while_loop(
-        lambda part, *_: part < parts, body, (0, *arrays)
-    )
+    shapes = dict.fromkeys(("start_logits", "end_logits"), [None, None])
+    outputs = run_in_parts(task, batch, shapes)
     shape = tf.shape(batch["input_ids"])
-    return tuple(tf.reshape(a.concat(), shape) for a in (starts, ends))
+    return tuple(tf.reshape(outputs[name], shape) for name in shapes)
 
 
 def best_spans(

@@ -14,6 +14,10 @@ import tensorflow as tf
 STRINGS = tf.TensorSpec([None], tf.string)
 
 
+# Rows that one forward pass computes: enough to keep the processor busy, few
+# enough that a book as context, or a long text, does not exhaust the memory.
+_ROWS_AT_ONCE = 64
+
 # What a model reads of a batch when its labels are not known.
 TOKEN_INPUTS = ("input_ids", "input_mask", "segment_ids", "choice_mask")
 
@@ -142,6 +146,50 @@ def encode(
     # Of no rows the maximum is the smallest int32.
     longest = tf.maximum(tf.reduce_max(lengths), 1)
     return {key: value[:, :longest] for key, value in batch.items()}
+
+
+def run_in_parts(
+    task, batch: Mapping[str, tf.Tensor], shapes: Mapping[str, list[int | None]]
+) -> dict[str, tf.Tensor]:
+    """Runs a task over rows, some at a time.
+
+    Args:
+      task: a Task.
+      batch: token inputs, [R, S] each.
+      shapes: outputs that are wanted -> their static shapes, [None, ...].
+
+    Returns:
+      the outputs, float32 [R, ...].
+    """
+    rows = tf.shape(batch["input_ids"])[0]
+    # One part at least: of no rows too the outputs have the right shape.
+    parts = tf.maximum(-(-rows // _ROWS_AT_ONCE), 1)
+    arrays = [
+        tf.TensorArray(
+            tf.float32, parts, infer_shape=False, element_shape=shape
+        )
+        for shape in shapes.values()
+    ]
+
+    def body(part, *arrays):
+        some = slice(part * _ROWS_AT_ONCE, (part + 1) * _ROWS_AT_ONCE)
+        outputs = task(
+            {key: value[some] for key, value in batch.items()}, training=False
+        )
+        written = [
+            array.write(part, outputs[name])
+            for name, array in zip(shapes, arrays, strict=True)
+        ]
+        return part + 1, *written
+
+    _, *arrays = tf.while_loop(
+        lambda part, *_: part < parts, body, (0, *arrays)
+    )
+    outputs = {}
+    for (name, shape), array in zip(shapes.items(), arrays, strict=True):
+        outputs[name] = array.concat()
+        outputs[name].set_shape(shape)
+    return outputs
 
 
 def on_text(function: Callable):

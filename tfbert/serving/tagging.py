@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbert.sentence_windows import SentenceTokenizer
+from tfbert.serving.servable import run_in_parts
 from tfbert.tag_decoding import decode
 
 # Of a text no more is read: an answer for every word takes memory for every
@@ -17,10 +18,6 @@ MAX_TEXT_BYTES = 32768
 
 # Words of a request, padded with "".
 WORDS = tf.TensorSpec([None, None], tf.string)
-
-# Windows that one forward pass computes: enough to keep the processor busy,
-# few enough that a long text does not exhaust the memory.
-_ROWS_AT_ONCE = 64
 
 
 class Tagged(NamedTuple):
@@ -138,27 +135,8 @@ class Tagger(tf.Module):
 
     def _in_parts(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
         """Logits [R, S, C], some rows at a time."""
-        rows = tf.shape(batch["input_ids"])[0]
-        # One part at least: of no rows too the logits have the right shape.
-        parts = tf.maximum(-(-rows // _ROWS_AT_ONCE), 1)
         shape = [None, None, len(self._opener)]
-        array = tf.TensorArray(
-            tf.float32, parts, infer_shape=False, element_shape=shape
-        )
-
-        def body(part, array):
-            first = part * _ROWS_AT_ONCE
-            some = {
-                name: value[first : first + _ROWS_AT_ONCE]
-                for name, value in batch.items()
-            }
-            logits = self._task(some, training=False)["logits"]
-            return part + 1, array.write(part, logits)
-
-        _, array = tf.while_loop(lambda part, _: part < parts, body, (0, array))
-        logits = array.concat()
-        logits.set_shape(shape)
-        return logits
+        return run_in_parts(self._task, batch, {"logits": shape})["logits"]
 
 
 def words_of(words: tf.Tensor) -> tf.RaggedTensor:
