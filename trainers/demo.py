@@ -220,7 +220,7 @@ def steps(demo: Demo) -> list[Step]:
             "Records: rows of token ids, whole documents held out",
             ["records", "--input", prose, "--vocab", str(demo.vocab)]
             + ["--output", str(demo.records)]
-            + ["--max_length", "128", "--held_out", "0.05"],
+            + ["--max_length", "32", "--held_out", "0.05"],
             demo.records / "manifest.json",
         ),
         Step(
