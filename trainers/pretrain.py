@@ -54,7 +54,7 @@ def build_parser() -> command.Parser:
         "a host, several hosts (TF_CONFIG) or a TPU. The same command again "
         "resumes from the newest checkpoint.",
         "tfbert pretrain --config trainers/configs/pretrain_mini_cpu.yaml "
-        "--data.records records --runtime.run_dir runs/mini",
+        "--data.records records_32 --runtime.run_dir runs/mini_32",
     )
     add_settings(parser, PretrainingSettings)
     return parser
