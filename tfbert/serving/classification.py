@@ -8,7 +8,13 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfbert.serving.embedding import embed_function
-from tfbert.serving.servable import Servable, encode, on_pairs, on_text
+from tfbert.serving.servable import (
+    Servable,
+    encode,
+    on_pairs,
+    on_text,
+    run_in_parts,
+)
 
 
 def classifier(
@@ -35,8 +41,8 @@ def classifier(
 
     def classify(text_a, text_b=None):
         batch = encode(tokenizer, max_length, text_a, text_b)
-        logits = task(batch, training=False)["logits"]
-        probabilities = tf.nn.softmax(tf.cast(logits, tf.float32))  # [B, C]
+        logits = run_in_parts(task, batch, {"logits": [None, len(labels)]})
+        probabilities = tf.nn.softmax(logits["logits"])  # [B, C]
         best = tf.argmax(probabilities, axis=-1)
         return {
             "label": tf.gather(names, best),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from tfbert.serving.servable import Servable, encode, on_text
+from tfbert.serving.servable import Servable, encode, on_text, run_in_parts
 
 # How the vectors of the tokens become one.
 POOLINGS = ("mean", "cls")
@@ -56,16 +56,20 @@ def embed_function(
             f"wanted a pooling of {', '.join(POOLINGS)}, got {pooling!r}"
         )
 
-    def embed(text):
-        batch = encode(tokenizer, max_length, text, None)
-        vectors = encoder(batch, training=False)["sequence_output"]
+    def pooled(batch, training):
+        vectors = encoder(batch, training=training)["sequence_output"]
         vectors = tf.cast(vectors, tf.float32)  # [B, S, H]
         if pooling == "cls":
-            total = vectors[:, 0]
-        else:
-            mask = tf.cast(batch["input_mask"], tf.float32)[:, :, None]
-            # The mean's denominator goes away when the length becomes 1.
-            total = tf.reduce_sum(vectors * mask, axis=1)
+            return {"total": vectors[:, 0]}
+        mask = tf.cast(batch["input_mask"], tf.float32)[:, :, None]
+        # The mean's denominator goes away when the length becomes 1.
+        return {"total": tf.reduce_sum(vectors * mask, axis=1)}
+
+    shape = [None, encoder.config.hidden_size]
+
+    def embed(text):
+        batch = encode(tokenizer, max_length, text, None)
+        total = run_in_parts(pooled, batch, {"total": shape})["total"]
         return {"embedding": tf.math.l2_normalize(total, axis=-1)}
 
     return embed

@@ -8,7 +8,13 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfbert.serving.embedding import embed_function
-from tfbert.serving.servable import Servable, encode, on_pairs, on_text
+from tfbert.serving.servable import (
+    Servable,
+    encode,
+    on_pairs,
+    on_text,
+    run_in_parts,
+)
 
 
 def multi_labeller(
@@ -37,7 +43,8 @@ def multi_labeller(
 
     def label(text_a, text_b=None):
         batch = encode(tokenizer, max_length, text_a, text_b)
-        logits = task(batch, training=False)["logits"]  # [B, C]
+        shapes = {"logits": [None, len(labels)]}
+        logits = run_in_parts(task, batch, shapes)["logits"]  # [B, C]
         order = tf.argsort(logits, axis=-1, direction="DESCENDING", stable=True)
         chosen = tf.gather(logits, order, batch_dims=1) > 0
         return {

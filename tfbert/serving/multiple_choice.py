@@ -6,7 +6,14 @@ Legend: B batch, K choices, S sequence.
 import tensorflow as tf
 
 from tfbert.serving.embedding import embed_function
-from tfbert.serving.servable import STRINGS, Servable, encode, on_text
+from tfbert.serving.servable import (
+    STRINGS,
+    Servable,
+    encode,
+    on_text,
+    run_in_parts,
+)
+from tfbert.tasks.multiple_choice import NEVER
 
 _CHOICES = tf.TensorSpec([None, None], tf.string)
 
@@ -27,6 +34,12 @@ def chooser(task, tokenizer, max_length: int) -> Servable:
         longer text is truncated.
     """
 
+    def of_choices(batch, training):
+        # Each row is the only choice of a question.
+        rows = {name: value[:, None] for name, value in batch.items()}
+        mask = tf.ones_like(rows["input_ids"][:, :, 0])
+        return task({**rows, "choice_mask": mask}, training=training)
+
     @tf.function(input_signature=[STRINGS, _CHOICES])
     def choose(question, choices):
         # Without any choice the answer is the empty one.
@@ -36,17 +49,16 @@ def chooser(task, tokenizer, max_length: int) -> Servable:
         asked = tf.repeat(question, shape[1])  # [B K]
         answers = tf.reshape(choices, [-1])
         batch = encode(tokenizer, max_length, asked, answers)
-        tokens = tf.concat([shape, tf.shape(batch["input_ids"])[1:]], axis=0)
-        batch = {n: tf.reshape(v, tokens) for n, v in batch.items()}
-        batch["choice_mask"] = tf.cast(tf.not_equal(choices, ""), tf.int32)
-        outputs = task(batch, training=False)
-        best = tf.argmax(outputs["logits"], axis=-1, output_type=tf.int32)
+        logits = run_in_parts(of_choices, batch, {"logits": [None, 1]})
+        logits = tf.reshape(logits["logits"], shape)  # [B, K]
+        logits = tf.where(tf.equal(choices, ""), NEVER, logits)
+        best = tf.argmax(logits, axis=-1, output_type=tf.int32)
         answer = tf.gather(choices, best, batch_dims=1)
         return {
             "choice": best,
             # A client that gave bytes which are no UTF-8 gets U+FFFD for them.
             "answer": tf.strings.unicode_transcode(answer, "UTF-8", "UTF-8"),
-            "probabilities": outputs["probabilities"],
+            "probabilities": tf.nn.softmax(logits),
         }
 
     embed = embed_function(task.encoder, tokenizer, max_length)

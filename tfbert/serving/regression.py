@@ -4,7 +4,13 @@ Legend: B batch, H hidden.
 """
 
 from tfbert.serving.embedding import embed_function
-from tfbert.serving.servable import Servable, encode, on_pairs, on_text
+from tfbert.serving.servable import (
+    Servable,
+    encode,
+    on_pairs,
+    on_text,
+    run_in_parts,
+)
 
 
 def regressor(
@@ -24,7 +30,8 @@ def regressor(
 
     def score(text_a, text_b=None):
         batch = encode(tokenizer, max_length, text_a, text_b)
-        return {"score": task(batch, training=False)["scores"]}
+        scores = run_in_parts(task, batch, {"scores": [None]})["scores"]
+        return {"score": scores}
 
     embed = embed_function(task.encoder, tokenizer, max_length)
     signatures = {

@@ -18,6 +18,10 @@ STRINGS = tf.TensorSpec([None], tf.string)
 # enough that a book as context, or a long text, does not exhaust the memory.
 _ROWS_AT_ONCE = 64
 
+# Places of padding that a part may hold. Another part costs what reading the
+# weights once more does, which is about as much on a processor of few cores.
+_PADDING_OF_A_PART = 64
+
 # What a model reads of a batch when its labels are not known.
 TOKEN_INPUTS = ("input_ids", "input_mask", "segment_ids", "choice_mask")
 
@@ -149,45 +153,75 @@ def encode(
 
 
 def run_in_parts(
-    task, batch: Mapping[str, tf.Tensor], shapes: Mapping[str, list[int | None]]
+    task: Callable,
+    batch: Mapping[str, tf.Tensor],
+    shapes: Mapping[str, list[int | None]],
 ) -> dict[str, tf.Tensor]:
-    """Runs a task over rows, some at a time.
+    """Runs a task over rows, those of like length together.
+
+    The rows are sorted by length, and each part is as wide as its longest
+    row: what is computed for padding is a few tokens a part, whatever
+    lengths come together. Rows of one length are one part.
 
     Args:
-      task: a Task.
+      task: a Task, or what is called like one and gives what it gives.
       batch: token inputs, [R, S] each.
       shapes: outputs that are wanted -> their static shapes, [None, ...].
+        Where the second axis is None it is S.
 
     Returns:
-      the outputs, float32 [R, ...].
+      the outputs, float32 [R, ...]; 0 at places of padding.
     """
-    rows = tf.shape(batch["input_ids"])[0]
-    # One part at least: of no rows too the outputs have the right shape.
-    parts = tf.maximum(-(-rows // _ROWS_AT_ONCE), 1)
+    rows, width = tf.unstack(tf.shape(batch["input_ids"]))
+    lengths = tf.reduce_sum(batch["input_mask"], axis=1)  # [R]
+    order = tf.argsort(lengths, direction="DESCENDING")
+    lengths = tf.gather(lengths, order)
+    batch = {key: tf.gather(value, order) for key, value in batch.items()}
     arrays = [
         tf.TensorArray(
-            tf.float32, parts, infer_shape=False, element_shape=shape
+            tf.float32,
+            1,
+            dynamic_size=True,
+            infer_shape=False,
+            element_shape=shape,
         )
         for shape in shapes.values()
     ]
 
-    def body(part, *arrays):
-        some = slice(part * _ROWS_AT_ONCE, (part + 1) * _ROWS_AT_ONCE)
+    def body(part, first, *arrays):
+        ahead = lengths[first : first + _ROWS_AT_ONCE]
+        # Of no rows the maximum is the smallest int32.
+        longest = tf.maximum(tf.reduce_max(ahead), 1)
+        padding = tf.cumsum(longest - ahead)
+        size = tf.reduce_sum(tf.cast(padding <= _PADDING_OF_A_PART, tf.int32))
         outputs = task(
-            {key: value[some] for key, value in batch.items()}, training=False
+            {
+                key: value[first : first + size, :longest]
+                for key, value in batch.items()
+            },
+            training=False,
         )
-        written = [
-            array.write(part, outputs[name])
-            for name, array in zip(shapes, arrays, strict=True)
-        ]
-        return part + 1, *written
+        written = []
+        for (name, shape), array in zip(shapes.items(), arrays, strict=True):
+            value = tf.cast(outputs[name], tf.float32)
+            if len(shape) > 1 and shape[1] is None:
+                rest = [[0, 0]] * (len(shape) - 2)
+                value = tf.pad(value, [[0, 0], [0, width - longest], *rest])
+            written.append(array.write(part, value))
+        return part + 1, first + size, *written
 
-    _, *arrays = tf.while_loop(
-        lambda part, *_: part < parts, body, (0, *arrays)
+    # One part at least: of no rows too the outputs have the right shape.
+    _, _, *arrays = tf.while_loop(
+        lambda part, first, *_: (first < rows) | (part == 0),
+        body,
+        (0, 0, *arrays),
+        # Two parts at once keep the cores busy; more would take more memory.
+        parallel_iterations=2,
     )
+    back = tf.argsort(order)
     outputs = {}
     for (name, shape), array in zip(shapes.items(), arrays, strict=True):
-        outputs[name] = array.concat()
+        outputs[name] = tf.gather(array.concat(), back)
         outputs[name].set_shape(shape)
     return outputs
 
