@@ -11,13 +11,15 @@ and `Backbone.predict`, "keras-nlp call" the same in one tf.function; it pads to
 a fixed length, here that of the texts, and of mixed texts that of the longest
 row. Peers that are not installed are left out.
 
-Contenders take turns (A B A B ...); p50 and p99 are milliseconds, the median
-over the turns. "times" is a peer's p50 by tfbert's: above 1, tfbert is faster.
+Contenders take turns (A B A B ...) with the same requests; p50 and p99 are
+milliseconds, the median over the turns. "times" is a peer's p50 by tfbert's:
+above 1, tfbert is faster.
 Vectors are compared first, on the first batch of each kind.
 """
 
 import argparse
 import importlib.util
+import itertools
 import os
 import statistics
 import sys
@@ -135,27 +137,39 @@ def batches(texts: list[str], size: int) -> Iterator[list[str]]:
 
 
 def measure(asks: dict[str, Ask], texts, size: int, options) -> dict:
-    """Name -> (p50, p99) in milliseconds, medians over the turns."""
+    """Name -> (p50, p99) in milliseconds, medians over the turns.
+
+    In a turn all answer the same requests: as many as tfbert can in the time
+    given, 5 at least.
+    """
+    count = 0
+    source = batches(texts, size)
+    end = time.perf_counter() + options.seconds
+    while count < 5 or time.perf_counter() < end:
+        asks["tfbert"](next(source))
+        count += 1
+    source = batches(texts, size)
     found = {name: [] for name in asks}
-    for turn in range(options.turns):
+    for _ in range(options.turns):
+        requests = list(itertools.islice(source, count))
         for name, ask in asks.items():
-            source = batches(texts, size)
-            for _ in range(2 if turn else 4):
-                ask(next(source))
-            times = []
-            end = time.perf_counter() + options.seconds
-            while len(times) < 5 or time.perf_counter() < end:
-                batch = next(source)
-                start = time.perf_counter()
-                ask(batch)
-                times.append(1e3 * (time.perf_counter() - start))
-            found[name].append(np.percentile(times, [50, 99]))
+            for request in requests[:3]:
+                ask(request)
+            times = [seconds_of(ask, request) for request in requests]
+            found[name].append(1e3 * np.percentile(times, [50, 99]))
     return {
         name: tuple(
             statistics.median(column) for column in zip(*t, strict=True)
         )
         for name, t in found.items()
     }
+
+
+def seconds_of(ask: Ask, request: list[str]) -> float:
+    """The time until a request is answered."""
+    start = time.perf_counter()
+    ask(request)
+    return time.perf_counter() - start
 
 
 def contenders(folders: dict[str, Path], length: int, limit: int) -> dict:
