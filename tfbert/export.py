@@ -6,7 +6,8 @@ its number only when it is complete.
 
 The graph (`tfbert.serving`) holds everything between a string and its answer:
 tokenizer, truncation, padding, encoder, head and label names. Sequences are
-padded to the longest of their batch inside the graph. TF Serving's own
+padded inside the graph, to about the longest of those that are computed with
+them, which are of like length (`run_in_parts`). TF Serving's own
 batching would pad with the first value of a tensor, so the input is strings
 of shape [B] and needs no padding.
 """
