@@ -193,34 +193,23 @@ def run_in_parts(
     batch = {key: tf.gather(value, order) for key, value in batch.items()}
     arrays = [
         tf.TensorArray(
-            tf.float32,
-            1,
-            dynamic_size=True,
-            infer_shape=False,
-            element_shape=shape,
+            tf.float32, 1, True, infer_shape=False, element_shape=shape
         )
         for shape in shapes.values()
     ]
 
     def body(part, first, *arrays):
         ahead = lengths[first : first + _ROWS_AT_ONCE]
-        padding = tf.cumsum(tf.reduce_max(ahead) - ahead)
-        wide = _width(ahead, width)
-        size = tf.reduce_sum(tf.cast(padding <= _PADDING_OF_A_PART, tf.int32))
-        outputs = task(
-            {
-                key: value[first : first + size, :wide]
-                for key, value in batch.items()
-            },
-            training=False,
-        )
-        written = []
-        for (name, shape), array in zip(shapes.items(), arrays, strict=True):
-            value = tf.cast(outputs[name], tf.float32)
-            if len(shape) > 1 and shape[1] is None:
-                rest = [[0, 0]] * (len(shape) - 2)
-                value = tf.pad(value, [[0, 0], [0, width - wide], *rest])
-            written.append(array.write(part, value))
+        size, wide = _size_of_part(ahead), _width(ahead, width)
+        some = {
+            key: value[first : first + size, :wide]
+            for key, value in batch.items()
+        }
+        outputs = task(some, training=False)
+        written = [
+            array.write(part, _widened(outputs[name], shape, width))
+            for (name, shape), array in zip(shapes.items(), arrays, strict=True)
+        ]
         return part + 1, first + size, *written
 
     # One part at least: of no rows too the outputs have the right shape.
@@ -233,10 +222,27 @@ def run_in_parts(
     )
     back = tf.argsort(order)
     outputs = {}
-    for (name, shape), array in zip(shapes.items(), arrays, strict=True):
+    for name, array in zip(shapes, arrays, strict=True):
         outputs[name] = tf.gather(array.concat(), back)
-        outputs[name].set_shape(shape)
+        outputs[name].set_shape(shapes[name])
     return outputs
+
+
+def _size_of_part(lengths: tf.Tensor) -> tf.Tensor:
+    """How many of the rows ahead, the longest first, are one part."""
+    padding = tf.cumsum(tf.reduce_max(lengths) - lengths)
+    return tf.reduce_sum(tf.cast(padding <= _PADDING_OF_A_PART, tf.int32))
+
+
+def _widened(
+    value: tf.Tensor, shape: list[int | None], width: tf.Tensor
+) -> tf.Tensor:
+    """The output as float32; zeros up to `width` where axis 1 is S."""
+    value = tf.cast(value, tf.float32)
+    if len(shape) < 2 or shape[1] is not None:
+        return value
+    missing = width - tf.shape(value)[1]
+    return tf.pad(value, [[0, 0], [0, missing]] + [[0, 0]] * (len(shape) - 2))
 
 
 def on_text(function: Callable):
