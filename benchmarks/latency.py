@@ -13,8 +13,8 @@ row. Peers that are not installed are left out.
 
 Contenders take turns (A B A B ...) with the same requests; p50 and p99 are
 milliseconds, the median over the turns. "times" is a peer's p50 by tfbert's:
-above 1, tfbert is faster.
-Vectors are compared first, on the first batch of each kind.
+above 1, tfbert is faster. Vectors are compared first, on the first batch of
+each kind.
 """
 
 import argparse

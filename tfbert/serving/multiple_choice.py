@@ -13,7 +13,7 @@ from tfbert.serving.servable import (
     on_text,
     run_in_parts,
 )
-from tfbert.tasks.multiple_choice import NEVER
+from tfbert.tasks.multiple_choice import among_choices
 
 _CHOICES = tf.TensorSpec([None, None], tf.string)
 
@@ -49,16 +49,16 @@ def chooser(task, tokenizer, max_length: int) -> Servable:
         asked = tf.repeat(question, shape[1])  # [B K]
         answers = tf.reshape(choices, [-1])
         batch = encode(tokenizer, max_length, asked, answers)
-        logits = run_in_parts(of_choices, batch, {"logits": [None, 1]})
-        logits = tf.reshape(logits["logits"], shape)  # [B, K]
-        logits = tf.where(tf.equal(choices, ""), NEVER, logits)
-        best = tf.argmax(logits, axis=-1, output_type=tf.int32)
+        scores = run_in_parts(of_choices, batch, {"logits": [None, 1]})
+        mask = tf.cast(tf.not_equal(choices, ""), tf.int32)
+        outputs = among_choices(scores["logits"], mask)
+        best = tf.argmax(outputs["logits"], axis=-1, output_type=tf.int32)
         answer = tf.gather(choices, best, batch_dims=1)
         return {
             "choice": best,
             # A client that gave bytes which are no UTF-8 gets U+FFFD for them.
             "answer": tf.strings.unicode_transcode(answer, "UTF-8", "UTF-8"),
-            "probabilities": tf.nn.softmax(logits),
+            "probabilities": outputs["probabilities"],
         }
 
     embed = embed_function(task.encoder, tokenizer, max_length)

@@ -151,7 +151,6 @@ def encode(
     """
     batch = tokenizer.encode(text_a, text_b, max_length=max_length)
     lengths = tf.reduce_sum(batch["input_mask"], axis=1)
-    # Of no rows the maximum is the smallest int32.
     width = _width(lengths, tf.shape(batch["input_ids"])[1])
     return {key: value[:, :width] for key, value in batch.items()}
 
@@ -184,17 +183,16 @@ def run_in_parts(
         Where the second axis is None it is S.
 
     Returns:
-      the outputs, float32 [R, ...]; 0 at places of padding.
+      the outputs, float32 [R, ...]; at places of padding they mean nothing.
     """
     rows, width = tf.unstack(tf.shape(batch["input_ids"]))
     lengths = tf.reduce_sum(batch["input_mask"], axis=1)  # [R]
     order = tf.argsort(lengths, direction="DESCENDING")
     lengths = tf.gather(lengths, order)
     batch = {key: tf.gather(value, order) for key, value in batch.items()}
+    options = {"dynamic_size": True, "infer_shape": False}
     arrays = [
-        tf.TensorArray(
-            tf.float32, 1, True, infer_shape=False, element_shape=shape
-        )
+        tf.TensorArray(tf.float32, 1, element_shape=shape, **options)
         for shape in shapes.values()
     ]
 

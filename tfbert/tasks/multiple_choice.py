@@ -17,6 +17,23 @@ from tfbert.tasks.task import (
 NEVER = -1e9
 
 
+def among_choices(
+    scores: keras.KerasTensor, choice_mask: keras.KerasTensor
+) -> Outputs:
+    """The outputs of a task whose choices have these scores.
+
+    Args:
+      scores: [B K, 1], in the order of the questions and their choices.
+      choice_mask: integers [B, K], 0 for choices that there are not.
+
+    Returns:
+      logits and probabilities, both float32 [B, K].
+    """
+    logits = ops.reshape(ops.cast(scores, "float32"), ops.shape(choice_mask))
+    logits = ops.where(ops.cast(choice_mask, "bool"), logits, NEVER)
+    return {"logits": logits, "probabilities": ops.softmax(logits, axis=-1)}
+
+
 class MultipleChoiceTask(Task):
     """A score for each pair of question and choice, softmax over the choices.
 
@@ -54,14 +71,7 @@ class MultipleChoiceTask(Task):
         rows = {n: ops.reshape(batch[n], (-1, length)) for n in names}
         pooled = self.encoder(rows, **draw)["pooled_output"]  # [B K, H]
         scores = self.scorer(self.dropout(pooled, **draw))  # [B K, 1]
-        shape = ops.shape(batch["choice_mask"])
-        logits = ops.reshape(ops.cast(scores, "float32"), shape)  # [B, K]
-        there = ops.cast(batch["choice_mask"], "bool")
-        logits = ops.where(there, logits, NEVER)
-        return {
-            "logits": logits,
-            "probabilities": ops.softmax(logits, axis=-1),
-        }
+        return among_choices(scores, batch["choice_mask"])
 
     def loss_sums(
         self, batch: Batch, outputs: Outputs
