@@ -23,6 +23,7 @@ ROOMS = {*MAY_IMPORT, "tests", "benchmarks"}
 TOP_LEVEL = {
     *ROOMS,
     "docs",
+    "findings",
     ".ci",
     ".gitignore",
     "LICENSE",
