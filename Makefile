@@ -7,11 +7,22 @@
 #
 #   make demo PYTHON=python3.12          another interpreter
 #   make test PYTEST_ARGS="-k tokenizer" some of the tests
+#   make test TENSORFLOW=2.20            the older line, in .venv-2.20
 
+# The line of TensorFlow: 2.21 or 2.20.
+TENSORFLOW ?= 2.21
+ifeq ($(TENSORFLOW),2.21)
 VENV := .venv
+CONSTRAINTS := constraints.txt
+else ifeq ($(TENSORFLOW),2.20)
+VENV := .venv-2.20
+CONSTRAINTS := constraints-2.20.txt
+else
+$(error TENSORFLOW is 2.21 or 2.20, not '$(TENSORFLOW)')
+endif
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
-# The first interpreter that TensorFlow 2.20 has wheels for. It is run, not
+# The first interpreter that TensorFlow has wheels for. It is run, not
 # just looked up: a version manager's shim may be there and yet not work.
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
@@ -39,7 +50,7 @@ lint: $(VENV)/.installed-test
 install: $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info runs/demo
+	rm -rf .venv .venv-2.20 build dist *.egg-info runs/demo
 
 $(VENV)/pyvenv.cfg:
 	@'$(PYTHON)' -c '$(FITS)' 2>/dev/null || { echo \
@@ -49,16 +60,16 @@ $(VENV)/pyvenv.cfg:
 	@echo "Creating $(VENV) with $(PYTHON)"
 	@'$(PYTHON)' -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-SOURCES := $(VENV)/pyvenv.cfg setup.cfg pyproject.toml constraints.txt
+SOURCES := $(VENV)/pyvenv.cfg setup.cfg pyproject.toml $(CONSTRAINTS)
 
 # The stamps are the last thing written, so an interrupted installation is
 # taken up again.
 $(VENV)/.installed: $(SOURCES)
 	@echo "Installing tfbert into $(VENV) (about 1 GB with TensorFlow)"
-	$(PIP) -e . -c constraints.txt
+	$(PIP) -e . -c $(CONSTRAINTS)
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	@echo "Installing what the tests need"
-	$(PIP) -e '.[test]' -c constraints.txt
+	$(PIP) -e '.[test]' -c $(CONSTRAINTS)
 	@touch $@

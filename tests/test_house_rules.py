@@ -30,6 +30,7 @@ TOP_LEVEL = {
     "Makefile",
     "README.md",
     "constraints.txt",
+    "constraints-2.20.txt",
     "pyproject.toml",
     "setup.cfg",
 }

@@ -7,14 +7,15 @@ import re
 import sys
 from collections.abc import Callable
 
-# TensorFlow logs its start-up, a missing GPU included, as notices and errors;
-# real errors are raised besides. The setting has to come before the import.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import jsonargparse
 import rich.console
 
 from tfbert.errors import UserError
+from tfbert.startup_notices import hide_startup_notices
+
+# TensorFlow logs its start-up, a missing GPU included, as notices and errors;
+# real errors are raised besides. This has to come before the import.
+hide_startup_notices()
 
 console = rich.console.Console(highlight=False, soft_wrap=True)
 

@@ -4,12 +4,12 @@ import functools
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfbert.errors import UserError
 from tfrecords import mistakes
 from trainers import command
 from trainers.config import add_settings, parse_settings
-from trainers.distribution import Distribution, distribution_of
 from trainers.finetuning import repeats
 from trainers.finetuning.kinds import find_kind
 from trainers.finetuning.settings import (
@@ -18,6 +18,9 @@ from trainers.finetuning.settings import (
     check_shapes,
     resolve,
 )
+
+if TYPE_CHECKING:
+    from trainers.distribution import Distribution
 
 
 def build_parser() -> command.Parser:
@@ -42,6 +45,10 @@ def main(argv: list[str] | None = None) -> None:
         raise UserError(f"wanted seeds above 0, got {settings.seeds}")
     find_kind(settings.task)
     grid = settings.sweep and repeats.read_grid(settings.sweep)
+    # Imported here and below: --help and a misspelt setting should not wait
+    # for TensorFlow's start-up.
+    from trainers.distribution import distribution_of
+
     with distribution_of(settings) as distribution, mistakes.raised():
         if settings.dry_run:
             finetune(settings, distribution)
@@ -51,14 +58,14 @@ def main(argv: list[str] | None = None) -> None:
             _run(settings, distribution)
 
 
-def _run(settings: FinetuningSettings, distribution: Distribution) -> dict:
+def _run(settings: FinetuningSettings, distribution: "Distribution") -> dict:
     """One run, or one for each of several seeds."""
     if settings.seeds == 1:
         return finetune(settings, distribution)
     return repeats.repeat(settings, distribution, finetune)
 
 
-def _sweep(grid, argv, settings, distribution: Distribution) -> None:
+def _sweep(grid, argv, settings, distribution: "Distribution") -> None:
     """A run for each combination of settings, as if they had been given."""
 
     def parse(values: Mapping[str, str], folder: Path) -> FinetuningSettings:
@@ -92,7 +99,7 @@ def _sweep(grid, argv, settings, distribution: Distribution) -> None:
 
 
 def finetune(
-    settings: FinetuningSettings, distribution: Distribution
+    settings: FinetuningSettings, distribution: "Distribution"
 ) -> dict[str, float]:
     """Fine-tunes; returns what the best weights reached.
 
@@ -103,8 +110,6 @@ def finetune(
     Raises:
       UserError: settings, data, run folder or weights do not fit together.
     """
-    # Imported here: --help and a misspelt setting should not wait for the
-    # model code and its TensorFlow start-up.
     from trainers import training
     from trainers.finetuning.data import load_data
     from trainers.finetuning.freezing import freeze
@@ -167,7 +172,7 @@ def _train(model, settings, distribution, data, batches, validation) -> dict:
     )
 
 
-def _open_run(settings, config, data, distribution: Distribution) -> None:
+def _open_run(settings, config, data, distribution: "Distribution") -> None:
     """Makes or re-opens the run's folder with all that describes the run."""
     from trainers import training
 
@@ -191,7 +196,9 @@ def _judge(model, data) -> None:
     model.judge_by(data.kind.outputs, len(data.validation), judge)
 
 
-def _keep_best(run_dir: Path, distribution: Distribution, metric: str) -> list:
+def _keep_best(
+    run_dir: Path, distribution: "Distribution", metric: str
+) -> list:
     from trainers.best import KeepBest
 
     return [KeepBest(run_dir, metric)] if distribution.is_chief else []

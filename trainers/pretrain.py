@@ -5,6 +5,7 @@ import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfbert.errors import UserError
 from tfrecords import mistakes
@@ -18,10 +19,12 @@ from trainers.config import (
     dry_run_setting,
     parse_settings,
 )
-from trainers.distribution import Distribution, distribution_of
 from trainers.pretraining_data import PretrainingData
 from trainers.pretraining_optimization import PretrainingOptimization
 from trainers.warmup import with_warmup_steps
+
+if TYPE_CHECKING:
+    from trainers.distribution import Distribution
 
 
 @dataclasses.dataclass
@@ -65,13 +68,17 @@ def main(
 ) -> None:
     """Runs the verb, on another task if one is given; see `pretrain`."""
     settings = parse_settings(build_parser(), PretrainingSettings, argv)
+    # Imported here and below: --help and a misspelt setting should not wait
+    # for TensorFlow's start-up.
+    from trainers.distribution import distribution_of
+
     with distribution_of(settings) as distribution:
         pretrain(settings, distribution, task_class)
 
 
 def pretrain(
     settings: PretrainingSettings,
-    distribution: Distribution,
+    distribution: "Distribution",
     task_class: Callable | None = None,
 ) -> dict[str, float]:
     """Pretrains; returns the last held-out values, with "step".
@@ -85,8 +92,6 @@ def pretrain(
     Raises:
       UserError: settings, records or run folder do not fit together.
     """
-    # Imported here: --help and a misspelt setting should not wait for the
-    # model code and its TensorFlow start-up.
     from trainers import training
 
     check_positive(settings.data, "data", "evaluation_rows")

@@ -3,21 +3,23 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import tensorflow as tf
 
 from tfbert.errors import UserError
 from tfbert.vocabulary import vocabulary_hash
 from tfrecords.batches import AnyRecords
-from tfrecords.dataset import evaluation_batches, pretraining_batches
 from tfrecords.masking import Masking
 from tfrecords.mixture import Mixture, open_mixture
 from tfrecords.records import Records
 from tfrecords.static import StaticRecords, open_records
 from tfrecords.word_list import WordList
-from trainers.distribution import Distribution
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from trainers.distribution import Distribution
 
 HELD_OUT = "held_out"
 DEFAULT_RECORDS = "records"
@@ -178,8 +180,8 @@ def make_batches(
     settings,
     records: AnyRecords,
     held_out: AnyRecords | None,
-    distribution: Distribution,
-) -> tuple[Callable, tuple[tf.data.Dataset, int] | None]:
+    distribution: "Distribution",
+) -> tuple[Callable, "tuple[tf.data.Dataset, int] | None"]:
     """What a run reads.
 
     Returns:
@@ -187,6 +189,8 @@ def make_batches(
       to be taken up to where their size changes; distributed held-out batches
       and their steps, if there are any).
     """
+    from tfrecords.dataset import evaluation_batches, pretraining_batches
+
     how = dict(seed=settings.seed, num_replicas=distribution.num_replicas)
     optimization = settings.optimization
     plan = optimization.batch_plan

@@ -11,11 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 # Stand-in colours -> variables of the page (trainers/report_page.py).
 INK, MUTED, GRID = "#0a0b01", "#0a0b02", "#0a0b03"
@@ -86,6 +82,11 @@ class Plot:
 
 def draw(plot: Plot) -> str:
     """Returns the plot as an inline `<svg>` element."""
+    # Imported here and below: the help of a verb should not wait for it.
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
     settings = {
         "svg.fonttype": "none",
         "svg.hashsalt": plot.name,
@@ -171,6 +172,8 @@ def _draw_curve(axes, curve: Curve) -> None:
 
 
 def _set_axes(axes, plot: Plot) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     axes.set_title(
         plot.title, loc="left", fontsize=11, fontweight="bold", color=INK
     )
@@ -182,12 +185,12 @@ def _set_axes(axes, plot: Plot) -> None:
     axes.set_axisbelow(True)
     axes.margins(x=0.01)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=ROUND_STEPS))
-    axes.xaxis.set_major_formatter(FuncFormatter(_number))
+    axes.xaxis.set_major_formatter(_number)
     values = _finite_values(plot)
     if not plot.from_zero and _spans_decades(values):
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(FuncFormatter(_number))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_formatter(_number)
+        axes.yaxis.set_minor_formatter("")
     else:
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=ROUND_STEPS))
         _write_ticks(axes, plot, values)
@@ -224,7 +227,7 @@ def _write_ticks(axes, plot: Plot, values: list[float]) -> None:
 
         shown = scaled
 
-    axes.yaxis.set_major_formatter(FuncFormatter(shown))
+    axes.yaxis.set_major_formatter(shown)
 
 
 def _finite_values(plot: Plot) -> list[float]:

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from trainers import cli, command
@@ -22,3 +25,20 @@ def test_the_command_line_prints_errors_and_help(capsys):
         raise KeyboardInterrupt
 
     assert command.run(interrupted) == 130
+
+
+def test_no_help_waits_for_tensorflow():
+    code = """
+import contextlib, io, sys
+from trainers import cli
+for verb in cli.VERBS:
+    text = io.StringIO()
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(text):
+        cli.dispatch([verb, "--help"])
+    heavy = {"tensorflow", "keras", "matplotlib"} & set(sys.modules)
+    print(verb, "Example:" in text.getvalue(), *heavy)
+"""
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert out.splitlines() == [f"{verb} True" for verb in cli.VERBS]

@@ -57,9 +57,25 @@ def check_versions(findings: Findings) -> None:
                 f"'{requirement.name}{requirement.specifier}'",
             )
     if len(findings.mistakes) == before:
+        _check_one_line(findings)
+    if len(findings.mistakes) == before:
         found = environment.describe(devices=False)["versions"]
         text = ", ".join(f"{name} {v}" for name, v in found.items())
         findings.add("fine", "versions", text)
+
+
+def _check_one_line(findings: Findings) -> None:
+    """TF.Text's operations are built for one minor version of TensorFlow."""
+    version = importlib.metadata.version
+    line, text = version("tensorflow"), version("tensorflow-text")
+    wanted = line.rsplit(".", 1)[0]
+    if not text.startswith(wanted + "."):
+        findings.add(
+            "mistake",
+            "versions",
+            f"wanted tensorflow-text {wanted} beside tensorflow {line}, got "
+            f"{text}; pip install 'tensorflow-text=={wanted}.*,!=2.21.0'",
+        )
 
 
 def check_devices(findings: Findings, runtime=None) -> None:

@@ -11,6 +11,7 @@ import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich.table
 import yaml
@@ -18,19 +19,21 @@ import yaml
 from tfbert import atomic
 from tfbert.errors import UserError
 from trainers import command
-from trainers.distribution import Distribution
+
+if TYPE_CHECKING:
+    from trainers.distribution import Distribution
 
 SUMMARY_FILE = "summary.json"
 SWEEP_FILE = "sweep.json"
 
 # (settings, distribution) -> figures by name.
-Run = Callable[[object, Distribution], dict[str, float]]
+Run = Callable[[object, "Distribution"], dict[str, float]]
 # Dotted setting -> values, as they would be given on a command line.
 Grid = Mapping[str, Sequence[str]]
 
 
 def repeat(
-    settings, distribution: Distribution, run: Run
+    settings, distribution: "Distribution", run: Run
 ) -> dict[str, dict[str, float]]:
     """Runs once for each seed; writes RUN_DIR/summary.json.
 

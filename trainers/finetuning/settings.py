@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
@@ -13,10 +13,12 @@ from trainers.config import (
     check_positive,
     dry_run_setting,
 )
-from trainers.distribution import Distribution
 from trainers.finetuning.kind import Kind
 from trainers.finetuning.kinds import KINDS
 from trainers.warmup import check_share
+
+if TYPE_CHECKING:
+    from trainers.distribution import Distribution
 
 
 @dataclasses.dataclass
@@ -253,7 +255,7 @@ def check_kind(kind: Kind, data: FinetuningData, config: BertConfig) -> None:
 
 
 def check_shapes(
-    optimization: FinetuningOptimization, distribution: Distribution
+    optimization: FinetuningOptimization, distribution: "Distribution"
 ) -> None:
     """Raises UserError for batches of many shapes on a TPU."""
     if optimization.group_by_length and distribution.kind == "tpu":

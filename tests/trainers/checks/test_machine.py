@@ -26,7 +26,32 @@ def test_what_is_installed_here_is_what_was_asked_for():
     findings = Findings()
     machine.check_versions(findings)
     assert not findings.mistakes
-    assert "tensorflow 2.20" in str(findings.all[0])
+    assert f"tensorflow {importlib.metadata.version('tensorflow')}" in str(
+        findings.all[0]
+    )
+
+
+@pytest.mark.parametrize(
+    "installed,said",
+    [
+        # Does not import at all.
+        ({"tensorflow-text": "2.21.0"}, "!=2.21.0"),
+        # Built for another TensorFlow: its operations are not found.
+        (
+            {"tensorflow": "2.21.0", "tensorflow-text": "2.20.1"},
+            "wanted tensorflow-text 2.21 beside tensorflow 2.21.0, got 2.20.1",
+        ),
+        ({"tensorflow": "2.22.0"}, "got 2.22.0"),
+    ],
+)
+def test_versions_that_cannot_work_are_named(monkeypatch, installed, said):
+    real = importlib.metadata.version
+    monkeypatch.setattr(
+        importlib.metadata, "version", lambda n: installed.get(n) or real(n)
+    )
+    findings = Findings()
+    machine.check_versions(findings)
+    assert said in "\n".join(map(str, findings.mistakes))
 
 
 class Runtime:
