@@ -34,7 +34,11 @@ MODEL_CARD = "MODEL_CARD.md"
 def versions(export: str | os.PathLike) -> list[int]:
     """The complete versions in an export folder, ascending."""
     found = Path(export).glob("[0-9]*/saved_model.pb")
-    return sorted(int(p.parent.name) for p in found if p.parent.name.isdigit())
+    return sorted(
+        int(path.parent.name)
+        for path in found
+        if path.parent.name.isdigit() and atomic.is_whole(path.parent)
+    )
 
 
 def newest_version(export: str | os.PathLike) -> Path:

@@ -139,7 +139,7 @@ def staged_folder(output: str | os.PathLike) -> Iterator[Path]:
                     atomic.sync_file(os.path.join(folder, name))
                 atomic.sync_folder(folder)
             # An empty folder of that name is replaced.
-            os.rename(staging, output)
+            atomic.move_folder(staging, output)
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
             raise
@@ -150,6 +150,10 @@ def staged_folder(output: str | os.PathLike) -> Iterator[Path]:
 
 def _refuse_used(output: Path) -> None:
     if output.is_dir() and not any(output.iterdir()):
+        return
+    if output.is_dir() and not atomic.is_whole(output):
+        # A build was killed where folders cannot be renamed.
+        _empty(output)
         return
     if output.exists():
         raise UserError(

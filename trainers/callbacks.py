@@ -17,6 +17,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfbert import atomic
+from tfbert.local_paths import local_path
 from trainers.meter import as_float
 from trainers.progress import ProgressBar
 from trainers.run_folder import METRICS_FILE, parse_metrics
@@ -52,7 +53,7 @@ class MetricsLog(Watcher):
         vitals: Vitals | None = None,
     ):
         super().__init__(every, first_step, total_steps, vitals)
-        self.path = Path(run_dir) / METRICS_FILE
+        self.path = local_path(run_dir, "the run's folder") / METRICS_FILE
         self._warned = False
         self._torn = False
 
@@ -130,7 +131,8 @@ class TensorBoardLog(Watcher):
         vitals: Vitals | None = None,
     ):
         super().__init__(every, first_step, total_steps, vitals)
-        self.folder = Path(run_dir) / TENSORBOARD_FOLDER
+        self.folder = local_path(run_dir, "the run's folder")
+        self.folder /= TENSORBOARD_FOLDER
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
         self._warned = False
 

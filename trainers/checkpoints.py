@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tfbert import atomic
 from tfbert.errors import UserError
+from tfbert.local_paths import local_path
 from tfbert.weights import arrays_of, assign_tensors, named_variables
 from trainers.checkpoint_files import (
     MODEL_FILE,
@@ -76,7 +77,7 @@ class Checkpoints:
         facts: Mapping | None = None,
         allowed: Sequence[str] = (),
     ):
-        self.folder = Path(run_dir) / FOLDER
+        self.folder = local_path(run_dir, "the run's folder") / FOLDER
         self.keep = keep
         self.keep_best = keep_best
         self.is_chief = is_chief
@@ -93,6 +94,7 @@ class Checkpoints:
         found = (
             re.fullmatch(r"step-(\d+)", path.name)
             for path in self.folder.iterdir()
+            if atomic.is_whole(path)
         )
         return sorted(int(match.group(1)) for match in found if match)
 
@@ -171,11 +173,7 @@ class Checkpoints:
         kept = set(steps[-self.keep :]) | set(self._best(steps))
         for step in steps:
             if step not in kept:
-                # Renamed first: a kill leaves no half checkpoint by its name.
-                old = self.path(step)
-                leaving = old.with_name(atomic.TEMPORARY_PREFIX + old.name)
-                old.rename(leaving)
-                shutil.rmtree(leaving, ignore_errors=True)
+                atomic.remove_folder(self.path(step))
 
     def _best(self, steps: list[int]) -> list[int]:
         """The steps with the lowest validation loss, of equal ones the later.
@@ -257,7 +255,7 @@ class Checkpoints:
             if later > step:
                 aside = self.folder / f"damaged-{later:08d}"
                 shutil.rmtree(aside, ignore_errors=True)
-                self.path(later).rename(aside)
+                atomic.move_folder(self.path(later), aside)
 
 
 def _assign(model, path, tensors):

@@ -5,12 +5,13 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import jsonargparse
 import rich.console
 
 from tfbert.errors import UserError
+from tfbert.local_paths import has_scheme, local_path
 from tfbert.startup_notices import hide_startup_notices
 
 # TensorFlow logs its start-up, a missing GPU included, as notices and errors;
@@ -25,7 +26,28 @@ STATUS_INTERRUPTED = 130
 
 
 class Parser(jsonargparse.ArgumentParser):
-    """An argument parser whose errors name the nearest thing that exists."""
+    """An argument parser whose errors name the nearest thing that exists.
+
+    Attributes:
+      may_be_addresses: names of what may be an address such as gs://bucket/x:
+        what is read where it lies, and text that is no path. In all else an
+        address is a mistake.
+    """
+
+    may_be_addresses: Sequence[str] = ()
+
+    def parse_args(self, *args, **options) -> jsonargparse.Namespace:
+        """Parses; see jsonargparse.
+
+        Raises:
+          UserError: it is not understood, or an address stands for a path.
+        """
+        namespace = super().parse_args(*args, **options)
+        for name, value in namespace.items():
+            if name not in self.may_be_addresses:
+                for text in _addresses(value):
+                    local_path(text, name)
+        return namespace
 
     def error(self, message: str, ex: Exception | None = None):
         """Raises UserError with `message` and, for a misspelt name, advice."""
@@ -54,6 +76,19 @@ class Parser(jsonargparse.ArgumentParser):
         return ""
 
 
+def _addresses(value: object) -> Iterator[str]:
+    """The addresses in a value of the settings."""
+    if isinstance(value, str) and has_scheme(value):
+        yield value
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _addresses(part)
+    elif isinstance(value, dict):
+        yield from _addresses(list(value.values()))
+    elif isinstance(value, jsonargparse.Namespace):
+        yield from _addresses(list(vars(value).values()))
+
+
 def _first_lines(message: str) -> str:
     """Leaves out jsonargparse's own pointer to --help."""
     lines = [line for line in message.splitlines() if line.strip()]
@@ -68,9 +103,14 @@ def _suspects(message: str) -> list[str]:
     return words
 
 
-def make_parser(verb: str, summary: str, example: str) -> Parser:
+def make_parser(
+    verb: str,
+    summary: str,
+    example: str,
+    may_be_addresses: Sequence[str] = (),
+) -> Parser:
     """Returns the parser of `tfbert VERB`; its help ends with `example`."""
-    return Parser(
+    parser = Parser(
         prog=f"tfbert {verb}",
         description=summary,
         epilog=f"Example:  {example}",
@@ -78,6 +118,8 @@ def make_parser(verb: str, summary: str, example: str) -> Parser:
         # `--learning_rat` is a misspelling, not short for something.
         allow_abbrev=False,
     )
+    parser.may_be_addresses = may_be_addresses
+    return parser
 
 
 def run(main: Callable[..., None], argv: list[str] | None = None) -> int:

@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+from tfbert import atomic
 from tfbert.errors import UserError
 from trainers import command
 
@@ -114,7 +115,7 @@ def convert(
     """
     from tfbert.converters import sources
 
-    if Path(output).exists():
+    if Path(output).exists() and atomic.is_whole(output):
         raise UserError(f"{output} exists already; give a new folder")
     model = sources.read(source)
     command.console.print(

@@ -20,6 +20,7 @@ def build_parser() -> command.Parser:
         "run; sentence embeddings, and what may stand at [MASK], from a "
         "pretraining run.",
         EXAMPLE,
+        may_be_addresses=("licence",),
     )
     parser.add_argument("run_dir", help="folder of a run")
     parser.add_argument(

@@ -32,6 +32,7 @@ def build_parser() -> command.Parser:
         "--task. The same command again resumes from the newest checkpoint.",
         "tfbert finetune --config trainers/configs/finetune_mr_polarity.yaml "
         "--model.init_from runs/mini --runtime.run_dir runs/reviews",
+        may_be_addresses=("runtime.tpu",),
     )
     add_settings(parser, FinetuningSettings)
     return parser

@@ -28,6 +28,8 @@ def build_parser() -> command.Parser:
         "started again; they go on from the newest checkpoint.",
         "tfbert launch --workers 2 -- pretrain --config "
         "trainers/configs/pretrain_mini_cpu.yaml",
+        # The worker looks at its own.
+        may_be_addresses=("command",),
     )
     parser.add_argument(
         "--workers", type=int, default=2, help="processes to start"

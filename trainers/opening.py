@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tfbert import atomic
 from tfbert.errors import UserError
+from tfbert.local_paths import local_path
 from trainers import environment
 from trainers.checkpoints import Checkpoints
 from trainers.cluster import agreement
@@ -119,7 +120,7 @@ def check_run_folder(settings, about: dict, distribution: Distribution) -> None:
     Args:
       settings, about, distribution: see open_run.
     """
-    run_dir = Path(settings.runtime.run_dir)
+    run_dir = local_path(settings.runtime.run_dir, "runtime.run_dir")
     _check_folder(run_dir, distribution)
     RunLock(run_dir, distribution.is_chief, console.print).refuse_if_held()
     checkpoints = Checkpoints(

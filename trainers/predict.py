@@ -29,7 +29,10 @@ Input = tuple[str | list[str], ...]
 def build_parser() -> command.Parser:
     """The options of `tfbert predict`."""
     parser = command.make_parser(
-        "predict", "Asks an exported model about text.", EXAMPLE
+        "predict",
+        "Asks an exported model about text.",
+        EXAMPLE,
+        may_be_addresses=("text", "text_b", "choice"),
     )
     parser.add_argument("export", help="the export folder, or one version")
     parser.add_argument("text", nargs="*", help="what to ask about")

@@ -58,6 +58,13 @@ def build_parser() -> command.Parser:
         "resumes from the newest checkpoint.",
         "tfbert pretrain --config trainers/configs/pretrain_mini_cpu.yaml "
         "--data.records records_32 --runtime.run_dir runs/mini_32",
+        # Records are copied here before they are read.
+        may_be_addresses=(
+            "data.records",
+            "data.mixture",
+            "data.held_out",
+            "runtime.tpu",
+        ),
     )
     add_settings(parser, PretrainingSettings)
     return parser

@@ -25,6 +25,7 @@ def build_parser() -> command.Parser:
         "preview",
         "Shows masked rows in colour, and measures masks, lengths and padding.",
         EXAMPLE,
+        may_be_addresses=("records",),
     )
     add = parser.add_argument
     add("records", type=str, help="a folder that `tfbert records` made")

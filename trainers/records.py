@@ -29,6 +29,7 @@ def build_parser() -> command.Parser:
         "Turns text into records for pretraining. `tfbert records verify DIR` "
         "checks a folder of records.",
         EXAMPLE,
+        may_be_addresses=("input", "beam_options"),
     )
     add = parser.add_argument
     add(

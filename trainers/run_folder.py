@@ -5,6 +5,7 @@ broken or of an older version; a file that is there but broken is a
 UserError that names it.
 """
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -15,7 +16,9 @@ from pathlib import Path
 
 import yaml
 
+from tfbert import atomic
 from tfbert.errors import UserError
+from tfbert.local_paths import local_path
 
 METRICS_FILE = "metrics.jsonl"
 # Any of these makes a folder a run folder.
@@ -51,7 +54,7 @@ class RunFolder:
     """
 
     def __init__(self, path: str | os.PathLike):
-        self.path = Path(path)
+        self.path = local_path(path, "the run's folder")
         if not self.path.exists():
             raise UserError(
                 f"wanted a run folder, but {self.path} does not exist; give "
@@ -109,12 +112,17 @@ class RunFolder:
         found = []
         for path in sorted((self.path / "checkpoints").glob("step-*")):
             match = re.fullmatch(r"step-(\d+)", path.name)
-            if match and path.is_dir():
+            if not match or not path.is_dir() or not atomic.is_whole(path):
+                continue
+            try:
                 sizes = [f.stat().st_size for f in path.iterdir()]
                 saved_at = path.stat().st_mtime
-                found.append(
-                    CheckpointFolder(int(match[1]), path, sum(sizes), saved_at)
-                )
+            except FileNotFoundError:
+                # The run goes on, and it has just been dropped.
+                continue
+            found.append(
+                CheckpointFolder(int(match[1]), path, sum(sizes), saved_at)
+            )
         return sorted(found, key=lambda checkpoint: checkpoint.step)
 
     @functools.cached_property
@@ -144,12 +152,11 @@ class RunFolder:
     @functools.cached_property
     def num_parameters(self) -> int | None:
         """Parameters in the newest checkpoint, from the file's header."""
-        if not self.checkpoints:
-            return None
-        path = self.checkpoints[-1].path / "model.safetensors"
-        if not path.is_file():
-            return None
-        return count_parameters(path)
+        # The newest that is still there, when it is read.
+        for checkpoint in reversed(self.checkpoints):
+            with contextlib.suppress(FileNotFoundError):
+                return count_parameters(checkpoint.path / "model.safetensors")
+        return None
 
     def _json(self, name: str) -> dict:
         return read_json(self.path / name)

@@ -34,6 +34,7 @@ def build_parser() -> command.Parser:
         "to one. The same text gives the same file, whatever the order of "
         "the files.",
         EXAMPLE,
+        may_be_addresses=("input", "language", "exclude"),
     )
     _add_text(parser.add_argument)
     text_options.add_reading(parser)

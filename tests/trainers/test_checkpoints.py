@@ -1,6 +1,7 @@
 """Checkpoints by themselves: order on the disk, keeping, refusing."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -216,3 +217,37 @@ def test_what_a_killed_writer_left_is_removed(tmp_path, model):
     (tmp_path / "checkpoints" / f"{atomic.TEMPORARY_PREFIX}x").mkdir()
     assert saved.restore(model).step == 1
     assert os.listdir(tmp_path / "checkpoints") == ["step-00000001"]
+
+
+def test_where_folders_cannot_be_renamed(tmp_path, model, monkeypatch):
+    """A mounted bucket: saved, dropped, set aside and restored all the same."""
+    rename = os.rename
+
+    def refusing(source, target, **options):
+        if os.path.isdir(source):
+            raise OSError(errno.EMFILE, "Too many open files", str(source))
+        rename(source, target, **options)
+
+    monkeypatch.setattr(os, "rename", refusing)
+    saved = Checkpoints(tmp_path, keep=2)
+    for step in (1, 2, 3):
+        model.task.kernel.assign_add(np.ones((4, 3)))
+        saved.save(model, step)
+        if step == 2:
+            before = kernel(model)
+    assert saved.steps() == [2, 3]
+    # One that was being moved when its writer was killed is none.
+    shutil.copytree(saved.path(3), saved.path(4))
+    (saved.path(4) / atomic.INCOMPLETE).touch()
+    assert saved.steps() == [2, 3]
+    (saved.path(3) / checkpoint_files.MODEL_FILE).write_bytes(b"damaged")
+    restored = saved.restore(model)
+    assert restored.step == 2 and len(restored.passed_over) == 1
+    assert np.array_equal(kernel(model), before)
+    names = sorted(os.listdir(saved.folder))
+    assert names == ["damaged-00000003", "step-00000002"]
+
+
+def test_an_address_is_no_folder_for_checkpoints():
+    with pytest.raises(UserError, match="the run's folder, got memory://run"):
+        Checkpoints("memory://run")

@@ -37,3 +37,82 @@ def test_other_errors_of_the_system_keep_their_traceback():
 
     with pytest.raises(OSError, match="Input/output"):
         command.run(verb)
+
+
+def verbs():
+    """Verb -> its parser, and arguments without which it does not parse."""
+    from trainers import (
+        convert,
+        demo,
+        evaluate,
+        export,
+        finetune,
+        preview,
+        records,
+        report,
+        vocab,
+    )
+
+    yield pretrain, []
+    yield finetune, []
+    yield evaluate, ["run", "--data", "x"]
+    yield export, ["run", "--output", "x"]
+    yield convert, ["source", "--output", "x"]
+    yield report, ["run"]
+    yield vocab, ["--input", "x", "--output", "x"]
+    yield records, ["--input", "x", "--vocab", "x", "--output", "x"]
+    yield preview, ["records"]
+    yield demo, []
+
+
+def texts(verb, needed):
+    """(parser, settings that are text) of a verb."""
+    parser = verb.build_parser()
+    parsed = parser.parse_args(needed)
+    wanted = {str, str | None}
+    for action in parser._actions:
+        hint = getattr(action, "_typehint", None) or action.type
+        is_text = hint in wanted or isinstance(parsed.get(action.dest), str)
+        if is_text and not action.choices and action.dest != "config":
+            yield parser, action
+
+
+def test_an_address_in_the_place_of_a_path_is_refused_by_every_verb():
+    tried = 0
+    for verb, needed in verbs():
+        for parser, action in texts(verb, needed):
+            if action.dest in parser.may_be_addresses:
+                continue
+            if not action.option_strings:
+                given = ["gs://b/x", *needed[1:]]
+            else:
+                given = [*needed, f"{action.option_strings[0]}=gs://b/x"]
+            # A setting of a few values refuses it as it refuses any other.
+            wanted = "wanted a path of this machine|Parser key"
+            with pytest.raises(UserError, match=wanted):
+                parser.parse_args(given)
+            tried += 1
+    assert tried > 40
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["runtime.run_dir", "data.vocab", "data.word_list", "model.init_from"],
+)
+def test_an_address_in_a_file_of_settings_is_refused(name, tmp_path):
+    section, leaf = name.split(".")
+    config = tmp_path / "config.yaml"
+    config.write_text(f"{section}:\n  {leaf}: gs://bucket/x\n")
+    with pytest.raises(UserError, match=f"in {name}, got gs://bucket/x"):
+        pretrain.build_parser().parse_args(["--config", str(config)])
+
+
+def test_records_are_read_where_they_lie():
+    mixture = '[{"records": "gs://a"}, {"records": "gs://b", "weight": 2}]'
+    settings = pretrain.build_parser().parse_args(
+        [
+            *("--data.records", "gs://a", "--data.held_out", "gs://b"),
+            *("--data.mixture", mixture, "--runtime.tpu", "grpc://10.0.0.2"),
+        ]
+    )
+    assert settings.data.records == "gs://a"

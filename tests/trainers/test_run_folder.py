@@ -1,9 +1,12 @@
 import json
+import pathlib
+import shutil
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from tfbert import atomic
 from tfbert.errors import UserError
 from trainers.run_folder import RunFolder, count_parameters, read_json
 
@@ -88,3 +91,41 @@ def test_weights_that_are_no_safetensors(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(UserError, match="not a safetensors file"):
         count_parameters(path)
+
+
+def test_a_checkpoint_that_is_dropped_meanwhile(tmp_path, monkeypatch):
+    (tmp_path / "run.json").write_text("{}")
+    for step in (10, 20):
+        checkpoint = tmp_path / "checkpoints" / f"step-{step:08d}"
+        checkpoint.mkdir(parents=True)
+        tensors = {"a": np.zeros((3, 4), "float32")}
+        save_file(tensors, checkpoint / "model.safetensors")
+    iterate = pathlib.Path.iterdir
+
+    def dropping(self):
+        names = list(iterate(self))
+        if self.name == "step-00000010":
+            shutil.rmtree(self)
+        return iter(names)
+
+    monkeypatch.setattr(pathlib.Path, "iterdir", dropping)
+    run = RunFolder(tmp_path)
+    assert [checkpoint.step for checkpoint in run.checkpoints] == [20]
+    monkeypatch.undo()
+    assert run.num_parameters == 12
+    shutil.rmtree(tmp_path / "checkpoints")
+    del run.num_parameters
+    assert run.num_parameters is None
+
+
+def test_a_checkpoint_that_is_being_moved_is_none(tmp_path):
+    (tmp_path / "run.json").write_text("{}")
+    checkpoint = tmp_path / "checkpoints" / "step-00000010"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / atomic.INCOMPLETE).touch()
+    assert RunFolder(tmp_path).checkpoints == []
+
+
+def test_an_address_is_no_run_folder():
+    with pytest.raises(UserError, match="the run's folder, got gs://b/run"):
+        RunFolder("gs://b/run")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
+from tfbert import atomic
 from tfbert.config import BertConfig
 from tfbert.converters import tensor_files
 from tfbert.converters.model import (
@@ -53,6 +54,7 @@ def newest_weights(folder: Path) -> Path:
         for path in (folder / "checkpoints").glob("step-*")
         if (match := _CHECKPOINT.fullmatch(path.name))
         and (path / WEIGHTS_FILE).is_file()
+        and atomic.is_whole(path)
     }
     if steps:
         return steps[max(steps)]

@@ -193,7 +193,7 @@ def write(
       UserError: the folder exists, or the format cannot hold the model.
     """
     folder = Path(folder)
-    if folder.exists():
+    if folder.exists() and atomic.is_whole(folder):
         raise UserError(f"{folder} exists already; give a new folder")
     if kind not in WRITERS:
         raise UserError(
