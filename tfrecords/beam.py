@@ -129,6 +129,7 @@ def _add_steps(pipeline, settings, recipe, paths, parts: Path) -> None:
                 settings.held_out,
                 settings.keep_duplicates,
                 settings.near_duplicates,
+                settings.objective,
                 str(parts / _PLAN),
             )
         )
@@ -206,15 +207,18 @@ class _Digest(_DoFn):
 class _MakePlan(_DoFn):
     """All events -> (file number, {place: (split, chunk)}), and plan.json."""
 
-    def __init__(self, held_out, keep_duplicates, threshold, path: str):
+    def __init__(
+        self, held_out, keep_duplicates, threshold, objective, path: str
+    ):
         self._how = held_out, keep_duplicates
         self._threshold = threshold
+        self._objective = objective
         self._path = path
 
     def process(self, element) -> Iterator[tuple[int, dict]]:
         _, events = element
         events = sorted(events, key=lambda event: event[:2])
-        plan = Plan(*self._how, self._near(events))
+        plan = Plan(*self._how, self._near(events), self._objective)
         placed: dict[int, dict] = {}
         told: dict[str, list] = {
             name: [] for name in ("rejected", "chunks", "sources", "mistakes")
@@ -229,7 +233,7 @@ class _MakePlan(_DoFn):
                 told["mistakes"].append(what)
             else:
                 digests, size, part, where, _ = what
-                found = plan.place(digests, size, part)
+                found = plan.place(digests, size, part, where)
                 if found.reason:
                     told["rejected"].append((found.reason, *where))
                     continue
@@ -239,6 +243,10 @@ class _MakePlan(_DoFn):
                 if found.full:
                     told["chunks"].append(chunk)
                     del opened[chunk]
+        try:
+            plan.check()
+        except UserError as error:
+            told["mistakes"].append(str(error))
         # The last chunk of each split is not full; training comes first.
         told["chunks"] += sorted(opened, reverse=True)
         text = json.dumps(told, ensure_ascii=False)
@@ -299,8 +307,10 @@ def _write_part(path: Path, result: ChunkRows) -> None:
     made = result.rows
     places = json.dumps(result.chunk.places).encode()
     stream = io.BytesIO()
+    some = {} if made.documents is None else {"documents": made.documents}
     np.savez(
         stream,
+        **some,
         values=made.values,
         lengths=result.lengths,
         counts=[made.sequences, made.tokens, result.unknown, result.text_bytes],
@@ -315,7 +325,7 @@ def _read_part(path: Path, split: str, number: int) -> ChunkRows:
         places = [tuple(p) for p in json.loads(part["places"].tobytes())]
         return ChunkRows(
             chunk=Chunk(split, number, [], places),
-            rows=Rows(part["values"], sequences, tokens),
+            rows=Rows(part["values"], sequences, tokens, part.get("documents")),
             lengths=part["lengths"],
             unknown=unknown,
             text_bytes=text_bytes,

@@ -16,7 +16,8 @@ from tfbert.errors import UserError
 from tfrecords import corpus, files, near_duplicates, spec, workers
 from tfrecords.manifest import Manifest
 from tfrecords.plan import HELD_OUT, TRAIN, Plan
-from tfrecords.shards import ShardWriter, staged_folder
+from tfrecords.shards import staged_folder
+from tfrecords.split import Split
 from tfrecords.tokenizing import Chunk, ChunkRows, Chunks, Recipe
 
 # Who runs a build.
@@ -25,8 +26,6 @@ LOCAL, BEAM = RUNNERS = ("local", "beam")
 # The shortest row worth having, and the longest that 16 bits of masking's
 # place numbers are meant for.
 MIN_LENGTH, MAX_LENGTH = 8, 8192
-
-_LONGEST_DOCUMENTS = 10
 
 # (bytes read, bytes in all, documents, rows) so far.
 Progress = Callable[[int, int, int, int], None]
@@ -223,13 +222,13 @@ class _Build:
         self._settings = settings
         self._rejected: collections.Counter = collections.Counter()
         # Told of at the end: when a chunk comes back depends on the workers.
-        self._empty: list[tuple[str, int]] = []
+        self._left_out: list[tuple[str, str, int]] = []
         self._log = open(folder / spec.REJECTED_FILE, "w", encoding="utf-8")
-        self._splits = {TRAIN: _Split(settings, tokenizer, folder)}
+        self._splits = {TRAIN: Split(settings, tokenizer, folder)}
         if settings.held_out:
             below = folder / spec.HELD_OUT_FOLDER
             below.mkdir()
-            self._splits[HELD_OUT] = _Split(settings, tokenizer, below)
+            self._splits[HELD_OUT] = Split(settings, tokenizer, below)
 
     @property
     def documents(self) -> int:
@@ -250,10 +249,18 @@ class _Build:
         gathered = {name: Chunks(name) for name in self._splits}
         settings = self._settings
         near = _near_duplicates(settings, text, progress)
-        plan = Plan(settings.held_out, settings.keep_duplicates, near)
+        plan = Plan(
+            settings.held_out,
+            settings.keep_duplicates,
+            near,
+            settings.objective,
+        )
         for document in text:
             place = plan.place(
-                document.digests(), len(document.text), document.part
+                document.digests(),
+                len(document.text),
+                document.part,
+                (document.file, document.line),
             )
             if place.reason:
                 self.reject(place.reason, document.file, document.line)
@@ -261,6 +268,7 @@ class _Build:
             gathered[place.split].add(document)
             if place.full:
                 yield gathered[place.split].close()
+        plan.check()
         for chunks in gathered.values():
             chunk = chunks.close()
             if chunk:
@@ -268,11 +276,14 @@ class _Build:
 
     def take(self, result: ChunkRows) -> None:
         """Writes the rows of a chunk."""
+        pairs = self._settings.objective != spec.MASKED_LM
         for place, length in zip(
             result.chunk.places, result.lengths.tolist(), strict=True
         ):
             if not length:
-                self._empty.append(place[:2])
+                self._left_out.append(("no_tokens", *place[:2]))
+            elif pairs and length == 1:
+                self._left_out.append(("one_token", *place[:2]))
         self._splits[result.chunk.split].take(result)
 
     def finish(self, sources: list[files.Source]) -> dict[str, Manifest]:
@@ -281,8 +292,8 @@ class _Build:
         Raises:
           UserError: no row came of all the text, or none was held out.
         """
-        for place in self._empty:
-            self.reject("no_tokens", *place)
+        for entry in self._left_out:
+            self.reject(*entry)
         self._log.close()
         if not self._splits[TRAIN].rows:
             raise UserError(
@@ -305,91 +316,3 @@ class _Build:
             name: split.finish(name, rejected, account)
             for name, split in self._splits.items()
         }
-
-
-class _Split:
-    """One folder of records in the making."""
-
-    def __init__(self, settings: BuildSettings, tokenizer, folder: Path):
-        self._settings = settings
-        self._tokenizer = tokenizer
-        self._folder = folder
-        labels = 0 if settings.objective == spec.MASKED_LM else 1
-        self._layout = spec.Layout.make(
-            settings.max_length, labels, len(tokenizer.vocabulary)
-        )
-        self._writer = ShardWriter(folder, self._layout, settings.shard_rows)
-        self.documents = self.rows = 0
-        self._sequences = self._tokens = self._unknown = self._bytes = 0
-        self._lengths: collections.Counter = collections.Counter()
-        self._longest: list[tuple[int, str, int]] = []
-
-    def take(self, result: ChunkRows) -> None:
-        """Writes rows and counts what they hold."""
-        made = result.rows
-        self._writer.write(made.values)
-        self.rows += len(made.values)
-        self._sequences += made.sequences
-        self._tokens += made.tokens
-        self._unknown += result.unknown
-        self._bytes += result.text_bytes
-        longest = []
-        for (file, line, part), length in zip(
-            result.chunk.places, result.lengths.tolist(), strict=True
-        ):
-            self.documents += part == 0 and length > 0
-            if length:
-                self._lengths[length.bit_length() - 1] += 1
-                longest.append((length, file, line))
-        # Ties go to what was read first, whatever came with it.
-        longest = self._longest + longest
-        longest.sort(key=lambda entry: -entry[0])
-        self._longest = longest[:_LONGEST_DOCUMENTS]
-
-    def finish(self, name: str, rejected: dict, sources: list) -> Manifest:
-        """Writes what is left, the vocabulary and the manifest."""
-        shards = self._writer.close()
-        self._tokenizer.save(self._folder)
-        settings, layout = self._settings, self._layout
-        frame = 2 if settings.objective == spec.MASKED_LM else 3
-        # Imported here: the package's own module needs no record to be read.
-        from tfbert import __version__
-
-        manifest = Manifest(
-            objective=settings.objective,
-            packed=settings.packed,
-            sequence_length=layout.sequence_length,
-            label_columns=layout.label_columns,
-            token_bytes=layout.token_bytes,
-            rows_per_record=layout.rows_per_record,
-            vocabulary={
-                "file": "vocab.txt",
-                "size": len(self._tokenizer.vocabulary),
-                "sha256": self._tokenizer.vocab_hash,
-            },
-            tokenizer=dict(self._tokenizer.settings),
-            split=name,
-            held_out_share=settings.held_out,
-            seed=settings.seed,
-            rows=self.rows,
-            sequences=self._sequences,
-            documents=self.documents,
-            tokens=self._tokens,
-            special_tokens=frame * self._sequences,
-            unknown_tokens=self._unknown,
-            text_bytes=self._bytes,
-            document_lengths={
-                str(bits): self._lengths[bits] for bits in sorted(self._lengths)
-            },
-            longest_documents=[
-                {"file": file, "line": line, "tokens": tokens}
-                for tokens, file, line in self._longest
-            ],
-            rejected=rejected,
-            sources=sources,
-            shards=tuple(shards),
-            builder=__version__,
-        )
-        path = self._folder / spec.MANIFEST_FILE
-        path.write_text(manifest.to_json(), encoding="utf-8")
-        return manifest

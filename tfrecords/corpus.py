@@ -30,7 +30,8 @@ class Document:
       text: UTF-8, lines joined by newlines, without empty lines.
       file: where it comes from.
       line: its first line there, from 1.
-      part: 0, or the number of the part of a very long document.
+      part: 0, or the number of the part of a very long document, of those
+        that are kept.
     """
 
     text: bytes
@@ -182,7 +183,9 @@ class Corpus:
             text = self._checked(line.strip(), path, number)
             if text:
                 yield Document(text, path, number, part)
-            part = 0 if whole else part + 1
+                part += 1
+            # Part 0 is the first that is kept: it says where all go.
+            part = 0 if whole else part
 
     def _json_documents(self, lines, path) -> Iterator[Document]:
         held: list[bytes] = []

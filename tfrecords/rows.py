@@ -29,11 +29,13 @@ class Rows:
       values: int32 [N, row_width]; token ids, then labels if there are any.
       sequences: how many sequences they hold.
       tokens: how many ids are not padding.
+      documents: int64 [N], the document of each row, where rows have one.
     """
 
     values: np.ndarray
     sequences: int
     tokens: int
+    documents: np.ndarray | None = None
 
 
 def cut(

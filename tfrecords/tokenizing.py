@@ -129,7 +129,7 @@ class RowMaker:
                 bounds,
                 length,
                 self._classes,
-                random_next=recipe.objective == spec.NEXT_SENTENCE,
+                turn=recipe.objective == spec.SENTENCE_ORDER,
                 seed=recipe.seed,
                 chunk=(chunk.split, chunk.number),
             )

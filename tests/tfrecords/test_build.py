@@ -10,7 +10,7 @@ import pytest
 
 from tfbert.errors import UserError
 from tfbert.tokenization import Tokenizer
-from tfrecords import build, spec, tokenizing
+from tfrecords import spec, split, tokenizing
 from tfrecords.build import BuildSettings, build_records
 from tfrecords.records import Records
 
@@ -191,6 +191,43 @@ def test_pairs_have_labels(tmp_path, corpus, vocab, objective):
     assert ((rows[:, :-1] == 3).sum(1) == 2).all()
 
 
+def test_next_sentences_of_one_document_are_refused(tmp_path, vocab):
+    path = tmp_path / "a.txt"
+    path.write_text("the sea was calm.\nthe ship saw light.\n" * 20)
+    how = {"objective": spec.NEXT_SENTENCE}
+    with pytest.raises(UserError, match=r"got one \(train: .*a.txt, line 1\)"):
+        build_records(settings(str(path), vocab, tmp_path / "r", **how))
+    # A second document without a token is none.
+    path.write_text("the sea was calm.\nthe ship saw light.\n\n\0")
+    with pytest.raises(UserError, match="--documents line"):
+        build_records(settings(str(path), vocab, tmp_path / "r", **how))
+    path.write_text("the sea was calm.\n\nthe ship saw light.\n\nhe")
+    build_records(settings(str(path), vocab, tmp_path / "r", **how))
+    records = Records(tmp_path / "r")
+    assert sorted(records.rows(np.arange(2))[:, -1].tolist()) == [0, 1]
+    assert records.manifest.rejected == {"one_token": 1}
+    assert not (tmp_path / "r" / "pairs").exists()
+
+
+def test_documents_larger_than_a_chunk_give_both_labels(
+    tmp_path, vocab, monkeypatch
+):
+    monkeypatch.setattr(tokenizing, "CHUNK_BYTES", 2000)
+    rng = np.random.default_rng(0)
+    texts = [
+        "\n".join(" ".join(rng.choice(WORDS, 9)) + "." for _ in range(200))
+        for _ in range(3)
+    ]
+    path = tmp_path / "a.txt"
+    path.write_text("\n\n".join(texts))
+    how = {"objective": spec.NEXT_SENTENCE, "processes": 1, "max_length": 32}
+    build_records(settings(str(path), vocab, tmp_path / "r", **how))
+    records = Records(tmp_path / "r")
+    rows = records.rows(np.arange(records.num_rows))
+    assert 0.45 < rows[:, -1].mean() < 0.55
+    assert records.manifest.tokens == (rows[:, :-1] != 0).sum()
+
+
 @pytest.mark.parametrize(
     "how, message",
     [
@@ -232,17 +269,20 @@ def test_bad_text_leaves_nothing_behind(tmp_path, corpus, vocab):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["text", "vocab.txt"]
 
 
-@pytest.mark.parametrize("name", ["rows-00000.tfrecord", "manifest.json"])
+@pytest.mark.parametrize(
+    "name", ["rows-00000.tfrecord", "manifest.json", "pairs"]
+)
 def test_a_full_disk_is_told(tmp_path, corpus, vocab, monkeypatch, name):
-    start = build._Split.__init__
+    start = split.Split.__init__
 
     def on_a_full_disk(self, settings, tokenizer, folder):
         (folder / name).symlink_to("/dev/full")
         start(self, settings, tokenizer, folder)
 
-    monkeypatch.setattr(build._Split, "__init__", on_a_full_disk)
+    monkeypatch.setattr(split.Split, "__init__", on_a_full_disk)
+    how = {"objective": spec.NEXT_SENTENCE if name == "pairs" else "masked_lm"}
     with pytest.raises(UserError, match="cannot be written.*No space left"):
-        build_records(settings(corpus, vocab, tmp_path / "r"))
+        build_records(settings(corpus, vocab, tmp_path / "r", **how))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["text", "vocab.txt"]
 
 

@@ -276,3 +276,13 @@ def test_a_pipe_is_read():
     assert corpus.sources[0].lines == 120_000
     writer.join()
     os.close(end)
+
+
+def test_the_first_part_that_is_kept_is_part_0(tmp_path, monkeypatch):
+    """A document's first part says on which side of a hold-out it goes."""
+    monkeypatch.setattr(files, "LINE_BYTES", 100)
+    path = write(tmp_path / "a.txt", b"one\n" + b"\xff" * 100 + b"x " * 80)
+    corpus = Corpus([str(path)], Reading("line", "text", "skip"), lambda *_: 0)
+    parts = [(d.line, d.part) for d in corpus]
+    assert parts[:2] == [(1, 0), (2, 0)] and parts[-1][1] == len(parts) - 2
+    assert corpus.sources[0].documents == 2
