@@ -1,10 +1,11 @@
 """What every verb shares: its parser, its console and its exit status."""
 
-import difflib
 import errno
+import itertools
+import json
 import os
-import re
 import sys
+import typing
 from collections.abc import Callable, Iterator, Sequence
 
 import jsonargparse
@@ -13,6 +14,7 @@ import rich.console
 from tfbert.errors import UserError
 from tfbert.local_paths import has_scheme, local_path
 from tfbert.startup_notices import hide_startup_notices
+from trainers import parser_errors
 
 # TensorFlow logs its start-up, a missing GPU included, as notices and errors;
 # real errors are raised besides. This has to come before the import.
@@ -26,7 +28,10 @@ STATUS_INTERRUPTED = 130
 
 
 class Parser(jsonargparse.ArgumentParser):
-    """An argument parser whose errors name the nearest thing that exists.
+    """A parser that takes lists as people write them, and helps with names.
+
+    A setting that is a list of texts may be given as `review` or `a,b`
+    instead of `[a, b]`; an error names the nearest setting that exists.
 
     Attributes:
       may_be_addresses: names of what may be an address such as gs://bucket/x:
@@ -35,45 +40,64 @@ class Parser(jsonargparse.ArgumentParser):
     """
 
     may_be_addresses: Sequence[str] = ()
+    _config: str | None = None
 
-    def parse_args(self, *args, **options) -> jsonargparse.Namespace:
-        """Parses; see jsonargparse.
+    def parse_args(self, args=None, *others, **named) -> jsonargparse.Namespace:
+        """Parses `args` (default: the command line); see jsonargparse.
 
         Raises:
           UserError: it is not understood, or an address stands for a path.
         """
-        namespace = super().parse_args(*args, **options)
+        args = sys.argv[1:] if args is None else list(args)
+        self._config = _value_of("--config", args)
+        args = self._with_lists(args)
+        namespace = super().parse_args(args, *others, **named)
         for name, value in namespace.items():
             if name not in self.may_be_addresses:
                 for text in _addresses(value):
                     local_path(text, name)
         return namespace
 
+    def _with_lists(self, args: list[str]) -> list[str]:
+        """The arguments, with lists of texts in brackets."""
+        lists = {
+            option
+            for action in self._actions
+            if _is_list_of_texts(getattr(action, "_typehint", None))
+            for option in action.option_strings
+        }
+        changed, expected = [], False
+        for argument in args:
+            option, equals, value = argument.partition("=")
+            if expected:
+                argument = _in_brackets(argument)
+            elif equals and option in lists:
+                argument = f"{option}={_in_brackets(value)}"
+            expected = argument in lists
+            changed.append(argument)
+        return changed
+
     def error(self, message: str, ex: Exception | None = None):
-        """Raises UserError with `message` and, for a misspelt name, advice."""
+        """Raises UserError with `message` in words that are a user's."""
+        known = {
+            action.dest: getattr(action, "_typehint", action.type)
+            for action in self._actions
+            if action.dest != "help"
+        }
+        text = parser_errors.explain(message, known, self._config)
         raise UserError(
-            f"{_first_lines(message)}{self._advice(message)}\n"
-            f"`{self.prog} --help` lists the settings."
+            f"{text}\n`{self.prog} --help` lists the settings."
         ) from ex
 
-    def _advice(self, message: str) -> str:
-        known = sorted(
-            action.dest for action in self._actions if action.dest != "help"
-        )
-        for word in _suspects(message):
-            if word in known:
-                continue
-            near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-            if not near:
-                # The section may be right and the last part misspelt, or a
-                # setting may have been given without its section.
-                leaf = {name.rsplit(".", 1)[-1]: name for name in known}
-                last = word.rsplit(".", 1)[-1]
-                found = difflib.get_close_matches(last, leaf, 1, 0.6)
-                near = [leaf[name] for name in found]
-            if near:
-                return f"\nThe nearest setting to {word!r} is {near[0]!r}."
-        return ""
+
+def _value_of(option: str, args: list[str]) -> str | None:
+    """The last value that is given to an option."""
+    found = None
+    for argument, following in itertools.zip_longest(args, args[1:]):
+        name, equals, value = argument.partition("=")
+        if name == option:
+            found = value if equals else following
+    return found
 
 
 def _addresses(value: object) -> Iterator[str]:
@@ -89,18 +113,16 @@ def _addresses(value: object) -> Iterator[str]:
         yield from _addresses(list(vars(value).values()))
 
 
-def _first_lines(message: str) -> str:
-    """Leaves out jsonargparse's own pointer to --help."""
-    lines = [line for line in message.splitlines() if line.strip()]
-    return "\n".join(lines)
+def _is_list_of_texts(hint) -> bool:
+    """Whether a type is list[str], or that or None."""
+    return hint == list[str] or list[str] in typing.get_args(hint)
 
 
-def _suspects(message: str) -> list[str]:
-    """The setting names that an error message may be about."""
-    words = re.findall(r"--([\w.]+)", message)
-    words += re.findall(r"[kK]ey[\" ]+'?([\w.]+)", message)
-    words += re.findall(r"'([A-Za-z_][\w.]*)'", message)
-    return words
+def _in_brackets(text: str) -> str:
+    """A list as YAML: `a,b` as ["a", "b"]; what is in brackets stays."""
+    if text.strip().startswith("[") or text.strip() in ("null", ""):
+        return text
+    return json.dumps([part.strip() for part in text.split(",")])
 
 
 def make_parser(

@@ -108,7 +108,8 @@ class OptimizationSettings:
         saves memory, does not change the update.
       steps: updates in all.
       learning_rate: peak, reached at the end of warm-up.
-      warmup_steps: steps of linear warm-up.
+      warmup_steps: steps of linear warm-up; null: 100, or a tenth of all
+        steps where that is less.
       warmup_share: warm-up as a share of all steps, in the place of
         warmup_steps.
       schedule: how the rate falls after warm-up, to reach its end at `steps`:
@@ -130,7 +131,7 @@ class OptimizationSettings:
     accumulation_steps: int = 1
     steps: int = 1000
     learning_rate: float = 1e-4
-    warmup_steps: int = 100
+    warmup_steps: int | None = None
     warmup_share: float | None = None
     schedule: Literal[
         "linear", "cosine", "polynomial", "inverse_sqrt", "one_cycle"
@@ -250,14 +251,6 @@ def dry_run_setting() -> bool:
     """The field `dry_run` of all settings of a run."""
     help = "show variables, memory, disk and predicted time; write nothing"
     return dataclasses.field(default=False, metadata={"help": help})
-
-
-def check_positive(settings, section: str, *names: str) -> None:
-    """Raises UserError unless the named settings are above zero."""
-    for name in names:
-        value = getattr(settings, name)
-        if value is not None and value <= 0:
-            raise UserError(f"wanted {section}.{name} above 0, got {value}")
 
 
 def add_settings(parser: Parser, settings_class: type) -> None:

@@ -16,7 +16,6 @@ from trainers.cluster.members import (
 )
 from trainers.cluster.monitor import Monitor
 from trainers.command import STATUS_INTERRUPTED, console
-from trainers.config import check_positive
 
 START_SECONDS = 600.0
 STALL_SECONDS = 45.0
@@ -212,7 +211,6 @@ def distribution_of(settings) -> Distribution:
       UserError, NotStarted: see make_distribution.
     """
     runtime = settings.runtime
-    check_positive(runtime, "runtime", "start_timeout", "stall_timeout")
     return make_distribution(
         runtime.strategy,
         runtime.tpu,

@@ -18,6 +18,7 @@ from trainers.finetuning.settings import (
     check_shapes,
     resolve,
 )
+from trainers.setting_ranges import check_ranges
 
 if TYPE_CHECKING:
     from trainers.distribution import Distribution
@@ -42,8 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     """Runs the verb."""
     argv = sys.argv[1:] if argv is None else argv
     settings = parse_settings(build_parser(), FinetuningSettings, argv)
-    if settings.seeds < 1:
-        raise UserError(f"wanted seeds above 0, got {settings.seeds}")
+    check_ranges(settings)
     find_kind(settings.task)
     grid = settings.sweep and repeats.read_grid(settings.sweep)
     # Imported here and below: --help and a misspelt setting should not wait
@@ -72,9 +72,11 @@ def _sweep(grid, argv, settings, distribution: "Distribution") -> None:
     def parse(values: Mapping[str, str], folder: Path) -> FinetuningSettings:
         options = {**values, "runtime.run_dir": str(folder), "sweep": "null"}
         given = [f"--{name}={value}" for name, value in options.items()]
-        return parse_settings(
+        parsed = parse_settings(
             build_parser(), FinetuningSettings, [*argv, *given]
         )
+        check_ranges(parsed)
+        return parsed
 
     def run_one(values: Mapping[str, str], folder: Path) -> dict:
         import keras

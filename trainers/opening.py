@@ -12,51 +12,20 @@ from trainers.cluster import agreement
 from trainers.command import console
 from trainers.config import (
     SETTINGS_FILE,
-    check_positive,
     check_same_run,
     save_settings,
 )
 from trainers.distribution import Distribution
 from trainers.run_lock import RunLock
+from trainers.setting_ranges import check_ranges
 
 RUN_FILE = "run.json"
 
 
 def check_settings(settings, distribution: Distribution) -> None:
     """Raises UserError for numbers that cannot be trained with."""
+    check_ranges(settings)
     optimization, runtime = settings.optimization, settings.runtime
-    check_positive(
-        optimization,
-        "optimization",
-        "batch_size",
-        "accumulation_steps",
-        "steps",
-        "learning_rate",
-        "layer_decay",
-        "clip_norm",
-    )
-    check_positive(
-        runtime,
-        "runtime",
-        "devices",
-        "steps_per_loop",
-        "evaluate_every",
-        "checkpoint_every",
-        "keep_checkpoints",
-        "log_every",
-        "max_skipped",
-    )
-    check_positive(runtime.spike, "runtime.spike", "window", "threshold")
-    if runtime.keep_best < 0:
-        raise UserError(
-            f"wanted runtime.keep_best from 0, got {runtime.keep_best}"
-        )
-    average = optimization.average_decay
-    if average is not None and not 0 < average < 1:
-        raise UserError(
-            "wanted optimization.average_decay between 0 and 1, such as "
-            f"0.999, got {average}"
-        )
     for size in optimization.batch_plan.sizes:
         distribution.check_batch_size(size, optimization.accumulation_steps)
     if not 0 <= optimization.warmup_steps < optimization.steps:

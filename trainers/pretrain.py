@@ -15,12 +15,12 @@ from trainers.config import (
     ModelSettings,
     RuntimeSettings,
     add_settings,
-    check_positive,
     dry_run_setting,
     parse_settings,
 )
 from trainers.pretraining_data import PretrainingData
 from trainers.pretraining_optimization import PretrainingOptimization
+from trainers.setting_ranges import check_ranges
 from trainers.warmup import with_warmup_steps
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def main(
 ) -> None:
     """Runs the verb, on another task if one is given; see `pretrain`."""
     settings = parse_settings(build_parser(), PretrainingSettings, argv)
+    check_ranges(settings)
     # Imported here and below: --help and a misspelt setting should not wait
     # for TensorFlow's start-up.
     from trainers.distribution import distribution_of
@@ -101,7 +102,6 @@ def pretrain(
     """
     from trainers import training
 
-    check_positive(settings.data, "data", "evaluation_rows")
     records = pretraining_data.open_training(settings.data)
     held_out = pretraining_data.open_held_out(settings.data, records)
     config = settings.model.bert_config(vocab_size=len(records.vocabulary))

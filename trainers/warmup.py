@@ -4,6 +4,9 @@ import dataclasses
 
 from tfbert.errors import UserError
 
+# Of runs that do not say; shorter ones take a tenth.
+DEFAULT_STEPS = 100
+
 
 def with_warmup_steps(optimization, sequence_length: int):
     """Returns the settings with `warmup_steps` as a number of steps.
@@ -17,7 +20,10 @@ def with_warmup_steps(optimization, sequence_length: int):
     """
     share, tokens = optimization.warmup_share, optimization.warmup_tokens
     if share is None and tokens is None:
-        return optimization
+        if optimization.warmup_steps is not None:
+            return optimization
+        steps = min(DEFAULT_STEPS, optimization.steps // 10)
+        return dataclasses.replace(optimization, warmup_steps=steps)
     if share is not None and tokens is not None:
         raise UserError(
             "wanted optimization.warmup_share or optimization.warmup_tokens, "

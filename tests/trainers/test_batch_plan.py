@@ -40,12 +40,15 @@ def test_a_stage_of_nothing():
 
 def test_warm_up_in_steps_share_and_tokens():
     def steps(**changes):
-        settings = PretrainingOptimization(
-            batch_size=16, steps=200, warmup_steps=7, **changes
-        )
+        given = {"batch_size": 16, "steps": 200, "warmup_steps": 7} | changes
+        settings = PretrainingOptimization(**given)
         return with_warmup_steps(settings, 32).warmup_steps
 
     assert steps() == 7
+    # Who does not say gets 100, in short runs a tenth.
+    assert steps(warmup_steps=None, steps=5000) == 100
+    assert steps(warmup_steps=None, steps=100) == 10
+    assert steps(warmup_steps=None, steps=3) == 0
     assert steps(warmup_share=0.1) == 20
     assert steps(warmup_tokens=10 * 16 * 32) == 10
     assert steps(warmup_tokens=10 * 16 * 32 + 1) == 11

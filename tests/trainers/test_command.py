@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from tfbert.errors import UserError
-from trainers import command, pretrain
+from trainers import command, finetune, pretrain, records
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,13 @@ from trainers import command, pretrain
         ("optimization.learnig_rate", "optimization.learning_rate"),
         ("model.hiden_size", "model.hidden_size"),
         ("batch_size", "optimization.batch_size"),
+        # By meaning: what it is called elsewhere.
+        ("lr", "optimization.learning_rate"),
+        ("max-steps", "optimization.steps"),
+        ("bs", "optimization.batch_size"),
+        ("per_device_train_batch_size", "optimization.batch_size"),
+        ("output_dir", "runtime.run_dir"),
+        ("optimization.lr", "optimization.learning_rate"),
     ],
 )
 def test_a_misspelt_setting_is_refused_with_the_nearest(written, meant):
@@ -46,9 +53,7 @@ def verbs():
         demo,
         evaluate,
         export,
-        finetune,
         preview,
-        records,
         report,
         vocab,
     )
@@ -88,7 +93,7 @@ def test_an_address_in_the_place_of_a_path_is_refused_by_every_verb():
             else:
                 given = [*needed, f"{action.option_strings[0]}=gs://b/x"]
             # A setting of a few values refuses it as it refuses any other.
-            wanted = "wanted a path of this machine|Parser key"
+            wanted = "wanted a path of this machine|to be one of"
             with pytest.raises(UserError, match=wanted):
                 parser.parse_args(given)
             tried += 1

@@ -227,5 +227,5 @@ def test_the_example_of_a_task_of_ones_own(data, tmp_path):
 
 
 def test_an_average_needs_a_decay(data, tmp_path):
-    with pytest.raises(UserError, match="average_decay between 0 and 1"):
+    with pytest.raises(UserError, match="average_decay above 0 and below 1"):
         train(data, tmp_path / "run", optimization__average_decay=1.0)

@@ -9,7 +9,6 @@ from trainers import pretraining_data
 from trainers.checks import machine
 from trainers.checks.findings import Findings
 from trainers.cluster.members import Cluster
-from trainers.config import check_positive
 from trainers.opening import check_run_folder, check_settings
 from trainers.pretrain import about_run, check_sizes, with_known_steps
 
@@ -37,9 +36,6 @@ def check_pretraining(
             or settings
         )
     _settle(findings, "settings", check_settings, settings, distribution)
-    findings.attempt(
-        "settings", check_positive, settings.data, "data", "evaluation_rows"
-    )
     check_rate(findings, settings.optimization)
     if records is None:
         return

@@ -10,11 +10,11 @@ from trainers.config import (
     ModelSettings,
     OptimizationSettings,
     RuntimeSettings,
-    check_positive,
     dry_run_setting,
 )
 from trainers.finetuning.kind import Kind
 from trainers.finetuning.kinds import KINDS
+from trainers.setting_ranges import check_ranges
 from trainers.warmup import check_share
 
 if TYPE_CHECKING:
@@ -274,12 +274,7 @@ def resolve(
       UserError: epochs or batch size cannot be trained with.
     """
     optimization, runtime = settings.optimization, settings.runtime
-    if optimization.epochs <= 0 or optimization.batch_size <= 0:
-        raise UserError(
-            "wanted optimization.epochs and optimization.batch_size above 0, "
-            f"got {optimization.epochs} and {optimization.batch_size}"
-        )
-    check_positive(runtime, "runtime", "early_stopping")
+    check_ranges(settings)
     loop = max(runtime.steps_per_loop, 1)
 
     def whole_loops(steps: float) -> int:
