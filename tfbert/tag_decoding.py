@@ -1,48 +1,26 @@
-"""The best legal sequence of BIO tags, as TensorFlow ops.
+"""The best legal sequence of tags, as TensorFlow ops.
 
-Scores of a sequence add up over its words; a sequence is legal when each I-X
-follows B-X or I-X (so that none begins a sentence); there is no condition on
-its end. Viterbi's algorithm finds the best one (Viterbi 1967; for roles He et
-al. 2017, "Deep Semantic Role Labeling", section 2.2). As I-X has two
-predecessors and every other tag has all, a step takes O(C) operations rather
-than O(C^2).
+Scores of a sequence add up over its words; which sequences are legal a
+`TagScheme` says. Viterbi's algorithm finds the best one (Viterbi 1967; for
+roles He et al. 2017, "Deep Semantic Role Labeling", section 2.2). As a tag has
+two predecessors, or else all that may end a sentence, a step takes O(C)
+operations rather than O(C^2).
 
 Legend: B sentences, W words, C tags.
 """
 
-from collections.abc import Iterable, Sequence
-
 import numpy as np
 import tensorflow as tf
 
-OUTSIDE = "O"
+from tfbert.tag_scheme import TagScheme
 
-
-def bio_tags(types: Iterable[str]) -> list[str]:
-    """O, then B and I of each type, sorted: the tags that a model has."""
-    pairs = [(f"B-{name}", f"I-{name}") for name in sorted(set(types))]
-    return [OUTSIDE, *(tag for pair in pairs for tag in pair)]
-
-
-def openers(tags: Sequence[str], has_spans: bool = True) -> np.ndarray:
-    """For each I-X the place of B-X, for others -1; int32 [C].
-
-    Args:
-      tags: names of the tags; with spans, those of `bio_tags`.
-      has_spans: whether the tags are BIO; if not, all sequences are legal.
-    """
-    place = {tag: index for index, tag in enumerate(tags)}
-    return np.array(
-        [
-            place[f"B-{tag[2:]}"] if has_spans and tag.startswith("I-") else -1
-            for tag in tags
-        ],
-        np.int32,
-    )
+# The score of what is illegal. Finite, so that the least illegal sequence is
+# found where a model's tags leave no legal one.
+_NEVER = -1e30
 
 
 def decode(
-    scores: tf.Tensor, lengths: tf.Tensor, opener: np.ndarray
+    scores: tf.Tensor, lengths: tf.Tensor, scheme: TagScheme
 ) -> tf.Tensor:
     """The legal sequence of the highest sum of scores.
 
@@ -50,7 +28,7 @@ def decode(
       scores: float32 [B, W, C], finite; logits or logarithms of
         probabilities give the same answer.
       lengths: integers [B], words of each sentence.
-      opener: of `openers`, int32 [C].
+      scheme: of the C tags.
 
     Returns:
       int32 [B, W]; 0 from the sentence's length on.
@@ -58,24 +36,16 @@ def decode(
     lengths = tf.cast(lengths, tf.int32)
     width = tf.shape(scores)[1]
     real = tf.sequence_mask(lengths, width)
-    inside = opener >= 0
-    if not inside.any():
+    bound = scheme.follows[:, 0] >= 0
+    if not bound.any():
         best = tf.argmax(scores, axis=2, output_type=tf.int32)
         return tf.where(real, best, 0)
     # A step more than there are words, so that there is one.
     steps = tf.transpose(tf.pad(scores, [[0, 0], [0, 1], [0, 0]]), [1, 0, 2])
-    own = tf.range(len(opener))[None]
-    before = tf.constant(np.where(inside, opener, 0), tf.int32)
+    own = tf.range(len(bound))[None]
 
     def forward(step, totals, pointers):
-        top = tf.reduce_max(totals, axis=1, keepdims=True)
-        best = tf.argmax(totals, axis=1, output_type=tf.int32)[:, None]
-        opened = tf.gather(totals, before, axis=1)  # [B, C]
-        back = tf.where(
-            inside, tf.where(opened >= totals, before[None], own), best
-        )
-        # Less `top`, so that totals stay small and exact in long sentences.
-        total = tf.where(inside, tf.maximum(opened, totals), top) - top
+        total, back = _step(totals, scheme)
         live = (step < lengths)[:, None]
         return (
             step + 1,
@@ -83,8 +53,8 @@ def decode(
             pointers.write(step, tf.where(live, back, own)),
         )
 
-    first = tf.where(inside, -np.inf, steps[0])
-    shape = [None, len(opener)]
+    first = tf.where(bound, _NEVER, steps[0])
+    shape = [None, len(bound)]
     pointers = tf.TensorArray(tf.int32, width + 1, element_shape=shape)
     _, totals, pointers = tf.while_loop(
         lambda step, *_: step < width,
@@ -96,8 +66,35 @@ def decode(
             tf.TensorShape(None),
         ),
     )
+    totals = _ending(totals, scheme)
     chosen = _follow(tf.argmax(totals, axis=1, output_type=tf.int32), pointers)
     return tf.where(real, tf.transpose(chosen[:width]), 0)
+
+
+def _step(totals: tf.Tensor, scheme: TagScheme) -> tuple[tf.Tensor, tf.Tensor]:
+    """Before each tag [B, C] the best total, and the tag that has it."""
+    bound = scheme.follows[:, 0] >= 0
+    one, other = (tf.constant(np.maximum(x, 0)) for x in scheme.follows.T)
+    first = tf.gather(totals, one, axis=1)
+    second = tf.gather(totals, other, axis=1)
+    ended = _ending(totals, scheme)
+    best = tf.argmax(ended, axis=1, output_type=tf.int32)[:, None]
+    back = tf.where(first >= second, one[None], other[None])
+    total = tf.where(
+        bound,
+        tf.maximum(first, second),
+        tf.reduce_max(ended, axis=1, keepdims=True),
+    )
+    # Less the highest, so that totals stay small and exact in long sentences.
+    top = tf.reduce_max(totals, axis=1, keepdims=True)
+    return total - top, tf.where(bound, back, best)
+
+
+def _ending(totals: tf.Tensor, scheme: TagScheme) -> tf.Tensor:
+    """The totals [B, C] of tags that may end a sentence."""
+    if scheme.may_end.all():
+        return totals
+    return tf.where(scheme.may_end, totals, _NEVER)
 
 
 def _follow(last: tf.Tensor, pointers: tf.TensorArray) -> tf.Tensor:

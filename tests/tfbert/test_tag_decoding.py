@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfbert.tag_decoding import bio_tags, decode, openers
+from tfbert.tag_decoding import decode
+from tfbert.tag_scheme import TagScheme, bio_tags
 
 TAGS = bio_tags(["PER", "LOC"])
+SCHEME = TagScheme.of(TAGS)
 
 
 def is_legal(tags):
@@ -31,8 +33,10 @@ def brute_force(scores):
 
 def test_tags():
     assert TAGS == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
-    assert openers(TAGS).tolist() == [-1, -1, 1, -1, 3]
-    assert openers(["I-X", "NOUN"], has_spans=False).tolist() == [-1, -1]
+    assert SCHEME.follows[:, 0].tolist() == [-1, -1, 1, -1, 3]
+    assert SCHEME.follows[:, 1].tolist() == [-1, -1, 2, -1, 4]
+    plain = TagScheme.of(["I-X", "NOUN"], "plain")
+    assert plain.follows.tolist() == [[-1, -1], [-1, -1]]
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +45,8 @@ def compiled():
         tf.TensorSpec([None, None, len(TAGS)]),
         tf.TensorSpec([None], tf.int32),
     ]
-    opener = openers(TAGS)
     return tf.function(
-        lambda scores, lengths: decode(scores, lengths, opener), signature
+        lambda scores, lengths: decode(scores, lengths, SCHEME), signature
     )
 
 
@@ -89,7 +92,64 @@ def test_nothing_to_decode(compiled):
 def test_plain_tags_are_taken_one_by_one():
     rng = np.random.default_rng(2)
     scores = rng.normal(size=(3, 4, 5)).astype(np.float32)
-    answer = decode(scores, np.array([4, 2, 0]), openers(TAGS, False)).numpy()
+    plain = TagScheme.of(TAGS, "plain")
+    answer = decode(scores, np.array([4, 2, 0]), plain).numpy()
     wanted = scores.argmax(axis=2)
     wanted[1, 2:] = wanted[2] = 0
     np.testing.assert_array_equal(answer, wanted)
+
+
+# Before a tag of the first kind stands one of the second, of its own type.
+BOUND = {
+    "IO": {},
+    "IOB1": {"B": "BI"},
+    "IOB2": {"I": "BI"},
+    "BIOES": {"I": "BI", "E": "BI"},
+}
+
+
+def is_legal_in(scheme, tags):
+    """Whether (prefix, type) pairs are legal; None is before and behind."""
+    bound = BOUND[scheme]
+    pairs = itertools.pairwise([("O", ""), *tags, ("O", "")])
+    for (before, kind), (now, own) in pairs:
+        follows = before in bound.get(now, "") and kind == own
+        if now in bound and not follows:
+            return False
+        if scheme == "BIOES" and before in ("B", "I") and not follows:
+            return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("scheme", "names"),
+    [
+        ("IO", "I-Y O I-X"),
+        ("IOB1", "B-X I-X O I-Y B-Y"),
+        ("IOB2", "I-X B-X I-Y B-Y O"),
+        ("BIOES", "E-X I-X B-X O S-X S-Y"),
+    ],
+)
+def test_every_scheme_equals_brute_force(scheme, names):
+    tags = TagScheme.of(names.split(), scheme)
+    rng = np.random.default_rng(4)
+    lengths = np.array([0, 1, 2, 3, 4] * 6, np.int32)
+    size = len(tags.names)
+    scores = rng.normal(size=(len(lengths), 4, size)).astype(np.float32)
+    answer = decode(scores, lengths, tags).numpy()
+    for row, length in enumerate(lengths):
+        legal = [
+            sequence
+            for sequence in itertools.product(range(size), repeat=length)
+            if is_legal_in(scheme, [tags.parts[tag] for tag in sequence])
+        ]
+        words = np.arange(length)
+        best = max(legal, key=lambda own: scores[row][words, list(own)].sum())
+        assert tuple(answer[row, :length]) == best
+
+
+def test_without_a_legal_sequence_there_is_an_answer():
+    # One word cannot be a span here, and there is no O.
+    tags = TagScheme.of(["B-X", "E-X"])
+    answer = decode(np.ones([1, 1, 2], np.float32), np.array([1]), tags)
+    assert answer.numpy().shape == (1, 1)

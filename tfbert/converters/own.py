@@ -25,6 +25,7 @@ from tfbert.converters.tokenizer_files import (
     read_json,
 )
 from tfbert.errors import UserError
+from tfbert.tag_scheme import TagScheme
 from tfbert.vocabulary import read_vocabulary
 
 KIND = "tfbert"
@@ -229,13 +230,14 @@ def _about(model: PortableModel) -> dict:
     labels = model.labels or map(str, range(model.outputs))
     about["labels"] = list(labels)
     if model.task == "token_labelling":
-        spans = any(name.startswith("B-") for name in about["labels"])
+        scheme = TagScheme.of(about["labels"])
         return about | {
-            "has_spans": spans,
+            "has_spans": scheme.has_spans,
+            "label_scheme": scheme.scheme,
             "token_column": 0,
             "tag_column": -1,
             "separator": "whitespace",
-            "tag_scheme": "IOB2" if spans else None,
+            "tag_scheme": None,
             "split_words": False,
         }
     if model.task == "multi_label":

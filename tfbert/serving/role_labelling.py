@@ -19,7 +19,7 @@ from tfbert.serving.tagging import (
     words_of,
 )
 from tfbert.serving.token_labelling import span_texts
-from tfbert.tag_decoding import openers
+from tfbert.tag_scheme import TagScheme
 
 PREDICATE_TAG = "B-V"
 _PREDICATE_TAGS = (PREDICATE_TAG, "I-V", "B-C-V", "I-C-V")
@@ -56,7 +56,8 @@ class RoleLabeller(tf.Module):
     def __init__(self, task, tokenizer, labels: Sequence[str], max_length: int):
         super().__init__(name="role_labeller")
         self._names = list(labels)
-        self._tagger = Tagger(task, tokenizer, openers(labels), max_length)
+        self._scheme = TagScheme.of(labels, "IOB2")
+        self._tagger = Tagger(task, tokenizer, self._scheme, max_length)
 
     def text(
         self, text: tf.Tensor, predicate: tf.Tensor | None = None
@@ -106,7 +107,7 @@ class RoleLabeller(tf.Module):
             tf.gather(pieces, found.sentence), marked=found.word
         )
         spans = self._without_predicate(tagger.spans(tagger.tag(logits)))
-        types = tf.constant([name[2:] for name in self._names])
+        types = tf.constant(self._scheme.types)
         answer = {
             "predicates": found.by_text(tf.cast(found.word, tf.int32), -1),
             "predicate_scores": found.by_text(found.scores, 0),
@@ -126,7 +127,7 @@ class RoleLabeller(tf.Module):
         logits = self._tagger.logits(pieces)
         flat = logits.values  # [W, C]
         verb = self._names.index(PREDICATE_TAG)
-        found = flat[:, verb] > flat[:, 0]
+        found = flat[:, verb] > flat[:, self._scheme.outside]
         places = tf.where(logits.with_values(found).to_tensor(False))
         scores = tf.boolean_mask(tf.nn.softmax(flat)[:, verb], found)
         return _Predicates(

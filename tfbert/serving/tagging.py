@@ -5,12 +5,12 @@ Legend: B sentences, R rows (windows), S sequence, W words, N spans, C tags.
 
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from tfbert.sentence_windows import SentenceTokenizer
 from tfbert.serving.servable import run_in_parts
 from tfbert.tag_decoding import decode
+from tfbert.tag_scheme import TagScheme
 
 # Of a text no more is read: an answer for every word takes memory for every
 # word.
@@ -24,7 +24,7 @@ class Tagged(NamedTuple):
     """Tags of words, RaggedTensors [B, None].
 
     Attributes:
-      tags: int32, legal where the tags are BIO.
+      tags: int32, legal in their scheme.
       scores: float32, the probability of each tag on its own.
     """
 
@@ -53,15 +53,15 @@ class Tagger(tf.Module):
     Args:
       task: a TokenLabellingTask.
       tokenizer: the Tokenizer that it was trained with.
-      opener: of `tag_decoding.openers`, int32 [C].
+      scheme: of the task's tags.
       max_length: longest row in tokens; longer sentences take several.
     """
 
-    def __init__(self, task, tokenizer, opener: np.ndarray, max_length: int):
+    def __init__(self, task, tokenizer, scheme: TagScheme, max_length: int):
         super().__init__(name="tagger")
         self._task = task
         self.sentences = SentenceTokenizer(tokenizer)
-        self._opener = opener
+        self.scheme = scheme
         self._max_length = max_length
         # One graph for all signatures, and all passes of a signature.
         tokens = tf.TensorSpec([None, None], tf.int32)
@@ -91,7 +91,7 @@ class Tagger(tf.Module):
         """The best legal tags for logits float32 [B, None, C]."""
         lengths = logits.row_lengths()
         dense = logits.to_tensor()  # [B, W, C]
-        tags = decode(dense, lengths, self._opener)
+        tags = decode(dense, lengths, self.scheme)
         flat = tf.boolean_mask(tags, tf.sequence_mask(lengths))  # [W]
         probabilities = tf.nn.softmax(logits.values)
         return Tagged(
@@ -100,23 +100,32 @@ class Tagger(tf.Module):
         )
 
     def spans(self, tagged: Tagged) -> Spans:
-        """The spans of legal BIO tags, in the order of the text."""
+        """The spans of tags, in the order of the text.
+
+        As `tag_scheme.read_spans` finds them.
+        """
         tags = tagged.tags.values  # [W]
-        inside = tf.gather(tf.constant(self._opener >= 0), tags)
-        # Tag 0 is O.
-        begins = (tags > 0) & ~inside
+        rows = tagged.tags.value_rowids()
+        kinds = tf.gather(tf.constant(self.scheme.kinds), tags)
+        inside = kinds >= 0
+        begins = inside & (
+            tf.gather(tf.constant(self.scheme.opens), tags)
+            | _differs(rows)
+            | _differs(kinds)
+            | _shifted(tf.gather(tf.constant(self.scheme.closes), tags))
+        )
         first = tf.where(begins)[:, 0]  # [N]
         number = tf.maximum(tf.cumsum(tf.cast(begins, tf.int32)) - 1, 0)
         size = tf.size(first)
 
         def total(values):
-            values = tf.where(tags > 0, values, 0)
+            values = tf.where(inside, values, 0)
             # One more: words of no span need a place where there is no span.
             return tf.math.unsorted_segment_sum(values, number, size + 1)[:size]
 
         lengths = total(tf.ones_like(tags))
         scores = total(tagged.scores.values) / tf.cast(lengths, tf.float32)
-        sentence = tf.gather(tagged.tags.value_rowids(), first)
+        sentence = tf.gather(rows, first)
         place = first - tf.gather(tagged.tags.row_splits, sentence)
         parts = (
             tf.gather(tags, first),
@@ -135,8 +144,19 @@ class Tagger(tf.Module):
 
     def _in_parts(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
         """Logits [R, S, C], some rows at a time."""
-        shape = [None, None, len(self._opener)]
+        shape = [None, None, len(self.scheme.names)]
         return run_in_parts(self._task, batch, {"logits": shape})["logits"]
+
+
+def _shifted(values: tf.Tensor) -> tf.Tensor:
+    """For each of the values [W] the one before; True for the first."""
+    return tf.concat([tf.ones_like(values[:1]), values[:-1]], 0)
+
+
+def _differs(values: tf.Tensor) -> tf.Tensor:
+    """Whether each of the values [W] is another than the one before."""
+    changed = values[1:] != values[:-1]
+    return tf.concat([tf.ones_like(values[:1], tf.bool), changed], 0)
 
 
 def words_of(words: tf.Tensor) -> tf.RaggedTensor:

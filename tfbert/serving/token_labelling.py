@@ -20,7 +20,7 @@ from tfbert.serving.tagging import (
     pick,
     words_of,
 )
-from tfbert.tag_decoding import openers
+from tfbert.tag_scheme import TagScheme
 
 
 class TokenLabeller(tf.Module):
@@ -31,9 +31,10 @@ class TokenLabeller(tf.Module):
     - `words`, string [B, W], the words that BERT's basic tokenizer finds;
       `starts` and `ends`, int32 [B, W], their characters (code points), end
       exclusive; `labels`, string [B, W], and `scores`, float32 [B, W].
-    - of BIO labels, which are always legal, the spans too: `span_labels` and
-      `span_texts`, string [B, N]; `span_starts` and `span_ends`, int32
-      [B, N], in characters; `span_scores`, float32 [B, N], means over words.
+    - of labels that stand for spans, and are always legal, the spans too:
+      `span_labels` and `span_texts`, string [B, N]; `span_starts` and
+      `span_ends`, int32 [B, N], in characters; `span_scores`, float32 [B, N],
+      means over words.
 
     `words` maps `words`, string [B, W] padded with "", to `labels`, `scores`,
     `span_labels`, `span_scores`, `span_starts` and `span_ends`; the last two
@@ -44,9 +45,9 @@ class TokenLabeller(tf.Module):
     Args:
       task: a TokenLabellingTask.
       tokenizer: the Tokenizer that it was trained with.
-      labels: names of the tags; with spans, those of `bio_tags`.
+      labels: names of the tags.
       max_length: longest row in tokens; longer texts take several.
-      has_spans: whether the tags are BIO.
+      scheme: of the tags, see `TagScheme.of`.
     """
 
     def __init__(
@@ -55,13 +56,11 @@ class TokenLabeller(tf.Module):
         tokenizer,
         labels: Sequence[str],
         max_length: int,
-        has_spans: bool = True,
+        scheme: str | None = None,
     ):
         super().__init__(name="token_labeller")
-        self._names = list(labels)
-        self._has_spans = has_spans
-        opener = openers(labels, has_spans)
-        self._tagger = Tagger(task, tokenizer, opener, max_length)
+        self._scheme = TagScheme.of(labels, scheme)
+        self._tagger = Tagger(task, tokenizer, self._scheme, max_length)
 
     def text(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         """Labels the words of texts."""
@@ -74,7 +73,7 @@ class TokenLabeller(tf.Module):
             "ends": padded(split.ends, -1),
             **self._labels(tagged),
         }
-        if self._has_spans:
+        if self._scheme.has_spans:
             spans = self._tagger.spans(tagged)
             answer.update(self._span_labels(spans))
             answer.update(span_texts(text, split, spans.firsts, spans.lasts))
@@ -85,7 +84,7 @@ class TokenLabeller(tf.Module):
         pieces = self._tagger.sentences.pieces(words_of(words))
         tagged = self._tagger.tag(self._tagger.logits(pieces))
         answer = self._labels(tagged)
-        if self._has_spans:
+        if self._scheme.has_spans:
             spans = self._tagger.spans(tagged)
             answer.update(self._span_labels(spans))
             answer["span_starts"] = padded(spans.firsts, -1)
@@ -93,15 +92,14 @@ class TokenLabeller(tf.Module):
         return answer
 
     def _labels(self, tagged: Tagged) -> dict[str, tf.Tensor]:
-        names = tf.gather(tf.constant(self._names), tagged.tags)
+        names = tf.gather(tf.constant(self._scheme.names), tagged.tags)
         return {
             "labels": padded(names, ""),
             "scores": padded(tagged.scores, 0),
         }
 
     def _span_labels(self, spans: Spans) -> dict[str, tf.Tensor]:
-        # B-X is the tag of a span of X.
-        types = tf.constant([name[2:] for name in self._names])
+        types = tf.constant(self._scheme.types)
         return {
             "span_labels": padded(tf.gather(types, spans.tags), ""),
             "span_scores": padded(spans.scores, 0),
@@ -142,14 +140,14 @@ def token_labeller(
     tokenizer,
     labels: Sequence[str],
     max_length: int,
-    has_spans: bool = True,
+    scheme: str | None = None,
 ) -> Servable:
     """A servable with the signatures `serving_default`, `words` and `embed`.
 
     See TokenLabeller; `serving_default` is its `text`, and `embed` is
     `embedder`'s.
     """
-    labeller = TokenLabeller(task, tokenizer, labels, max_length, has_spans)
+    labeller = TokenLabeller(task, tokenizer, labels, max_length, scheme)
 
     @tf.function(input_signature=[WORDS])
     def of_words(words):

@@ -1,22 +1,11 @@
-"""Schemes of span tags in files, and BIO, the one that models learn.
+"""Span tags of files, in any scheme, become BIO, which is what models learn.
 
-| scheme | a span of two words | two spans of one type in a row |
-|---|---|---|
-| IO | I-X I-X | cannot be written |
-| IOB1 | I-X I-X | I-X B-X |
-| IOB2 | B-X I-X | B-X B-X |
-| BIOES | B-X E-X | S-X S-X |
-
-IOB2 is BIO. BIOES is also written with L for E and U for S (BILOU). Source of
-the names: Tjong Kim Sang and Veenstra 1999, "Representing Text Chunks".
-Plain tags, as those of parts of speech, have no prefix and no spans.
+The schemes are those of `tfbert.tag_scheme`.
 """
 
 from collections.abc import Iterable, Sequence
 
-SCHEMES = ("IO", "IOB1", "IOB2", "BIOES", "plain")
-OUTSIDE = "O"
-_BILOU = {"L": "E", "U": "S"}
+from tfbert.tag_scheme import OUTSIDE, name_scheme, split_in
 
 
 class IllegalTag(ValueError):
@@ -31,41 +20,26 @@ class IllegalTag(ValueError):
         self.place = place
 
 
-def split_tag(tag: str) -> tuple[str, str]:
-    """("B", "PER") of "B-PER"; ("O", "") of "O"; ("", tag) of a plain tag."""
-    if tag == OUTSIDE:
-        return OUTSIDE, ""
-    prefix, dash, kind = tag.partition("-")
-    if dash and kind and prefix in "BIESLU" and len(prefix) == 1:
-        return _BILOU.get(prefix, prefix), kind
-    return "", tag
-
-
 def detect_scheme(sentences: Iterable[Sequence[str]]) -> str:
     """The scheme that the tags of a file are in.
 
     Tags without prefixes are plain; any E or S means BIOES; no B means IO; a
     span that begins with I means IOB1 where each B follows a span of its own
     type, as only IOB1 has it. What is left is IOB2, and `to_bio` then finds
-    what is wrong with it.
+    what is wrong with it. B I O without types are span tags too.
     """
-    prefixes: set[str] = set()
+    sentences = list(sentences)
+    named = name_scheme({tag for tags in sentences for tag in tags})
+    if named not in ("IOB1", "IOB2"):
+        return named
     starts_inside = starts_apart = False
     for tags in sentences:
         before = (OUTSIDE, "")
-        for tag in map(split_tag, tags):
-            prefixes.add(tag[0])
-            follows = before[0] in ("B", "I") and before[1] == tag[1]
-            starts_inside |= tag[0] == "I" and not follows
-            starts_apart |= tag[0] == "B" and not follows
-            before = tag
-    spans = prefixes - {OUTSIDE, ""}
-    if not spans:
-        return "plain" if "" in prefixes else "IO"
-    if spans & {"E", "S"}:
-        return "BIOES"
-    if "B" not in spans:
-        return "IO"
+        for now in (split_in(tag, "IOB2") for tag in tags):
+            follows = before[0] in ("B", "I") and before[1] == now[1]
+            starts_inside |= now[0] == "I" and not follows
+            starts_apart |= now[0] == "B" and not follows
+            before = now
     return "IOB1" if starts_inside and not starts_apart else "IOB2"
 
 
@@ -74,7 +48,8 @@ def to_bio(tags: Sequence[str], scheme: str) -> list[str]:
 
     Args:
       tags: in `scheme`. "IO" takes types without a prefix too: PER PER O.
-      scheme: one of SCHEMES; "plain" tags come back as they are.
+      scheme: one of `tag_scheme.SCHEMES`; "plain" tags come back as they are.
+        Tags without a type get the type "_".
 
     Raises:
       IllegalTag: a tag is not of the scheme, or not where it may stand.
@@ -84,9 +59,7 @@ def to_bio(tags: Sequence[str], scheme: str) -> list[str]:
     bio = []
     before = (OUTSIDE, "")
     for place, tag in enumerate(tags):
-        now = split_tag(tag)
-        if scheme == "IO" and now[0] == "":
-            now = ("I", now[1])
+        now = split_in(tag, scheme)
         _check(place, tag, before, now, scheme)
         follows = before[0] in ("B", "I") and before[1] == now[1]
         if now[0] == OUTSIDE:

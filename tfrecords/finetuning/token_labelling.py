@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfbert.errors import UserError
+from tfbert.tag_scheme import SCHEMES
 from tfrecords.finetuning import tables
 from tfrecords.finetuning.tag_schemes import (
-    SCHEMES,
     IllegalTag,
     detect_scheme,
     to_bio,
@@ -35,7 +35,7 @@ class TaggedSentences:
       lines: the line of each sentence's first word.
       words: the words of each sentence.
       tags: a tag for each word, BIO, or plain tags.
-      scheme: what the tags were written in, one of `tag_schemes.SCHEMES`.
+      scheme: what the tags were written in, one of `tag_scheme.SCHEMES`.
       lines_per_word: 1 where each word has a line of its own, else 0.
     """
 

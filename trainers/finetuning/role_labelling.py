@@ -20,7 +20,7 @@ import numpy as np
 import rich.table
 
 from tfbert.errors import UserError
-from tfbert.tag_decoding import bio_tags, openers
+from tfbert.tag_scheme import TagScheme, bio_tags
 from tfrecords.finetuning.role_labelling import RoleExamples, read_roles
 from tfrecords.finetuning.word_rows import (
     EncodedWords,
@@ -91,6 +91,11 @@ class RoleLabelling(Kind):
             max_length=data.max_length,
         )
 
+    @property
+    def scheme(self) -> TagScheme:
+        """The tags, BIO."""
+        return TagScheme.of(self.labels, "IOB2")
+
     def check(self, examples: RoleExamples) -> None:
         """Nothing: rare roles are many, and those unseen count as missed."""
 
@@ -129,9 +134,7 @@ class RoleLabelling(Kind):
         step: int,
     ) -> "RoleEvaluation":
         logits = encoded.word_values(outputs["logits"])
-        answers = decode_words(
-            logits[-len(examples) :], self.labels, openers(self.labels)
-        )
+        answers = decode_words(logits[-len(examples) :], self.scheme)
         predicates = None
         if self.find_predicates:
             predicates = self._predicate_score(
@@ -148,12 +151,13 @@ class RoleLabelling(Kind):
 
     def _predicate_score(self, tags, logits) -> SpanScore:
         verb = self.labels.index(f"B-{PREDICATE}")
+        outside = self.scheme.outside
         gold, found = [], []
         for line, scores in zip(tags[: len(logits)], logits, strict=True):
             gold.append(
                 [(PREDICATE, i) for i, t in enumerate(line) if t == "B-V"]
             )
-            places = np.flatnonzero(scores[:, verb] > scores[:, 0])
+            places = np.flatnonzero(scores[:, verb] > scores[:, outside])
             found.append([(PREDICATE, int(place)) for place in places])
         return score(gold, found)[0]
 

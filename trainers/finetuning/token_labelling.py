@@ -1,6 +1,7 @@
 """A tag for each word of a sentence: named entities, parts of speech."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
@@ -9,7 +10,7 @@ import numpy as np
 import rich.table
 
 from tfbert.errors import UserError
-from tfbert.tag_decoding import bio_tags, openers
+from tfbert.tag_scheme import TagScheme, bio_tags, split_tag
 from tfrecords.finetuning.tables import nearest_first
 from tfrecords.finetuning.token_labelling import (
     TaggedSentences,
@@ -22,7 +23,7 @@ from tfrecords.finetuning.word_rows import (
     split_further,
 )
 from trainers.finetuning.kind import Evaluation, Kind
-from trainers.metrics.spans import SpanScore, bio_spans, score
+from trainers.metrics.spans import SpanScore, score
 from trainers.metrics.tags import Answers, decode_words, span_table
 
 
@@ -31,12 +32,14 @@ class TokenLabelling(Kind):
     """Softmax over the tags of each word's first piece, decoded legally.
 
     Attributes:
-      labels: names of the tags, in the order of the logits; with spans those
-        of `bio_tags`.
-      has_spans: whether the tags are BIO.
+      labels: names of the tags, in the order of the logits; of models that we
+        trained for spans those of `bio_tags`.
+      has_spans: whether the tags stand for spans.
       token_column, tag_column, separator, tag_scheme: how files are read.
       split_words: whether words are split further, as raw text is.
       max_length: longest row in tokens.
+      label_scheme: that of `labels`; None: what their names look like. Our
+        own are IOB2, those of converted models any.
     """
 
     name: ClassVar = "token_labelling"
@@ -50,6 +53,7 @@ class TokenLabelling(Kind):
     tag_scheme: str | None
     split_words: bool
     max_length: int
+    label_scheme: str | None = None
 
     @classmethod
     def read(cls, path: str | os.PathLike, data: Any) -> TaggedSentences:
@@ -65,7 +69,7 @@ class TokenLabelling(Kind):
     def from_training(cls, data: Any, train: TaggedSentences) -> Self:
         found = {tag for tags in train.tags for tag in tags}
         if train.has_spans:
-            types = {tag[2:] for tag in found if tag != "O"}
+            types = {split_tag(tag)[1] for tag in found} - {""}
             if not types:
                 raise UserError(
                     f"{train.path}: every tag is O; at least one type of span "
@@ -83,14 +87,28 @@ class TokenLabelling(Kind):
             tag_scheme=data.tag_scheme,
             split_words=data.split_words,
             max_length=data.max_length,
+            label_scheme="IOB2" if train.has_spans else "plain",
+        )
+
+    @functools.cached_property
+    def scheme(self) -> TagScheme:
+        """What the tags mean.
+
+        Raises:
+          UserError: `label_scheme` is no scheme.
+        """
+        return TagScheme.of(
+            self.labels,
+            self.label_scheme or (None if self.has_spans else "plain"),
         )
 
     @property
     def best_metric(self) -> str:
-        return "f1" if self.has_spans else "accuracy"
+        return "f1" if self.scheme.has_spans else "accuracy"
 
     def check(self, examples: TaggedSentences) -> None:
-        known = set(self.labels)
+        """Raises UserError for types of spans, or plain tags, not learnt."""
+        known = self._known(examples)
         for sentence, tags in enumerate(examples.tags):
             for word, tag in enumerate(tags):
                 if tag not in known:
@@ -103,13 +121,20 @@ class TokenLabelling(Kind):
                         "with it."
                     )
 
+    def _known(self, examples: TaggedSentences) -> set[str]:
+        """The tags that a file may have, as they are read."""
+        if not self.scheme.has_spans:
+            return set(self.labels)
+        types = self.scheme.types if examples.has_spans else ()
+        return set(bio_tags({*types} - {""}))
+
     def golds(self, examples: TaggedSentences) -> list:
         return [tuple(tags) for tags in examples.tags]
 
     def describe(self) -> str:
-        if not self.has_spans:
+        if not self.scheme.has_spans:
             return f"{len(self.labels)} tags"
-        types = [label[2:] for label in self.labels if label[:2] == "B-"]
+        types = {*self.scheme.types} - {""}
         return f"spans of {len(types)} types"
 
     def encode(self, examples: TaggedSentences, tokenizer) -> EncodedWords:
@@ -118,6 +143,9 @@ class TokenLabelling(Kind):
         )
         if self.split_words:
             sentences = split_further(sentences, tokenizer)
+        if examples.has_spans:
+            tags = [self.scheme.of_bio(tags) for tags in sentences.tags]
+            sentences = dataclasses.replace(sentences, tags=tags)
         return encode(sentences, tokenizer, self.labels, self.max_length)
 
     def make_task(self, config, dtype=None, seed=0):
@@ -135,25 +163,24 @@ class TokenLabelling(Kind):
         step: int,
     ) -> "TokenEvaluation":
         answers = decode_words(
-            encoded.word_values(outputs["logits"]),
-            self.labels,
-            openers(self.labels, self.has_spans),
+            encoded.word_values(outputs["logits"]), self.scheme
         )
         return TokenEvaluation.of(
-            self.has_spans, encoded.sentences, answers, step, examples.lines
+            self.scheme, encoded.sentences, answers, step, examples.lines
         )
 
     def servable(self, task, tokenizer):
         from tfbert.serving.token_labelling import token_labeller
 
         served = token_labeller(
-            task, tokenizer, self.labels, self.max_length, self.has_spans
+            task, tokenizer, self.labels, self.max_length, self.scheme.scheme
         )
         return served, {
             "kind": self.name,
             "inputs": ["text"],
             "labels": self.labels,
-            "has_spans": self.has_spans,
+            "has_spans": self.scheme.has_spans,
+            "label_scheme": self.scheme.scheme,
             "split_words": self.split_words,
             "max_length": self.max_length,
         }
@@ -165,7 +192,7 @@ class TokenEvaluation(Evaluation):
 
     Attributes:
       step: the step that the weights are of.
-      has_spans: whether the tags are BIO.
+      has_spans: whether the tags stand for spans.
       sentences: words and right tags.
       answers: the tags given.
       lines: the line of each sentence.
@@ -188,14 +215,14 @@ class TokenEvaluation(Evaluation):
     @classmethod
     def of(
         cls,
-        has_spans: bool,
+        scheme: TagScheme,
         sentences: TaggedWords,
         answers: Answers,
         step: int,
         lines: list[int],
     ) -> Self:
         """Computes all figures."""
-        spans = bio_spans if has_spans else _words_as_spans
+        spans = scheme.spans if scheme.has_spans else _words_as_spans
         overall, by_type = score(
             map(spans, sentences.tags), map(spans, answers.tags)
         )
@@ -204,7 +231,7 @@ class TokenEvaluation(Evaluation):
         _, counts = np.unique(gold, return_counts=True)
         return cls(
             step,
-            has_spans,
+            scheme.has_spans,
             sentences,
             answers,
             lines,

@@ -7,33 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-
-class Span(NamedTuple):
-    """Words `start` to `end` (exclusive) of a type."""
-
-    type: str
-    start: int
-    end: int
+from tfbert.tag_scheme import Span, read_spans, split_tag
 
 
 def bio_spans(tags: Sequence[str]) -> list[Span]:
-    """The spans of BIO tags, in order.
-
-    Illegal tags are read as conlleval and seqeval read them: I-X that does
-    not continue a span of X begins one (Ramshaw and Marcus 1995; Nakayama
-    2018, seqeval).
-    """
-    spans: list[Span] = []
-    start, kind = 0, None
-    for place, tag in enumerate([*tags, "O"]):
-        prefix, _, name = tag.partition("-")
-        goes_on = prefix == "I" and name == kind
-        if kind is not None and not goes_on:
-            spans.append(Span(kind, start, place))
-            kind = None
-        if prefix in ("B", "I") and not goes_on:
-            start, kind = place, name
-    return spans
+    """The spans of BIO tags, in order; of illegal tags see `read_spans`."""
+    return read_spans(map(split_tag, tags))
 
 
 class SpanScore(NamedTuple):

@@ -8,6 +8,7 @@ import numpy as np
 import rich.table
 import rich.text
 
+from tfbert.tag_scheme import TagScheme
 from trainers.metrics.spans import SpanScore
 
 _SENTENCES_AT_ONCE = 256
@@ -20,17 +21,15 @@ class Answers(NamedTuple):
     scores: list[np.ndarray]
 
 
-def decode_words(
-    logits: Sequence[np.ndarray], labels: Sequence[str], opener: np.ndarray
-) -> Answers:
+def decode_words(logits: Sequence[np.ndarray], scheme: TagScheme) -> Answers:
     """The best legal tags, by the operations that the exported graph has.
 
     Args:
       logits: of each sentence, float32 [words, C].
-      labels: names of the C tags.
-      opener: of `tfbert.tag_decoding.openers`.
+      scheme: of the C tags.
     """
-    best = _decoder(tuple(opener.tolist()))
+    best = _decoder(scheme)
+    labels = scheme.names
     tags: list[list[str]] = []
     scores: list[np.ndarray] = []
     for start in range(0, len(logits), _SENTENCES_AT_ONCE):
@@ -47,7 +46,7 @@ def decode_words(
 
 
 @functools.cache
-def _decoder(opener: tuple[int, ...]):
+def _decoder(scheme: TagScheme):
     """Scores [B, W, C] and lengths [B] -> tags and their probabilities."""
     import tensorflow as tf
 
@@ -55,12 +54,12 @@ def _decoder(opener: tuple[int, ...]):
 
     @tf.function(
         input_signature=[
-            tf.TensorSpec([None, None, len(opener)]),
+            tf.TensorSpec([None, None, len(scheme.names)]),
             tf.TensorSpec([None], tf.int32),
         ]
     )
     def best(scores, lengths):
-        chosen = decode(scores, lengths, np.array(opener, np.int32))
+        chosen = decode(scores, lengths, scheme)
         probabilities = tf.nn.softmax(scores)
         return chosen, tf.gather(probabilities, chosen, batch_dims=2)
 

@@ -8,7 +8,7 @@ from tfbert.config import BertConfig
 from tfbert.sentence_windows import SentenceTokenizer
 from tfbert.serving.role_labelling import role_labeller
 from tfbert.serving.token_labelling import token_labeller
-from tfbert.tag_decoding import bio_tags
+from tfbert.tag_scheme import bio_tags
 from tfbert.tasks import TokenLabellingTask
 from tfbert.tokenization import Tokenizer
 
@@ -155,7 +155,7 @@ def test_labels_of_words(labeller):
 
 def test_plain_tags_have_no_spans(tmp_path):
     task = TokenLabellingTask(CONFIG, 2, seed=3)
-    servable = token_labeller(task, TOKENIZER, ["N", "V"], 16, has_spans=False)
+    servable = token_labeller(task, TOKENIZER, ["N", "V"], 16, scheme="plain")
     answer = ask(servable.functions["serving_default"], text=["the film"])
     assert set(answer) == {"words", "starts", "ends", "labels", "scores"}
     assert set(answer["labels"][0]) <= {b"N", b"V"}

@@ -8,7 +8,7 @@ import tensorflow as tf
 import yaml
 
 from tfbert.errors import UserError
-from tfbert.tag_decoding import bio_tags
+from tfbert.tag_scheme import bio_tags
 from tfbert.tokenization import Tokenizer
 from trainers import evaluate, export, finetune, predict
 from trainers.finetuning.run import FinetunedRun
