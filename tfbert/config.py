@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tfbert import atomic
 from tfbert.errors import UserError
+from tfbert.json_files import parse
 
 # name: (layers, hidden size); heads are H / 64, the feed-forward is 4 H wide.
 PRESETS = {
@@ -212,13 +213,12 @@ class BertConfig:
         """
         path = Path(path)
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            data = path.read_bytes()
         except OSError as error:
             raise UserError(
                 f"cannot read the model config {path}: {error.strerror}"
             ) from error
-        except ValueError as error:
-            raise UserError(f"{path} is not JSON: {error}") from error
+        values = parse(data, path)
         if not isinstance(values, dict):
             raise UserError(
                 f"{path} must hold one JSON object of settings, got "

@@ -19,13 +19,14 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from tfbert import atomic
+from tfbert import atomic, tokenizer_settings
 from tfbert.errors import UserError
 from tfbert.input_layout import lay_out
 from tfbert.kernel_text import replace_special_tokens
 from tfbert.mark_order import MarkOrder, disordered_pattern
 from tfbert.normalizer_model import normalizer_model
 from tfbert.spans import TextBytes, TokensWithOffsets, gather_in_rows
+from tfbert.tokenizer_settings import SETTINGS_FILE, VOCABULARY_FILE
 from tfbert.vocabulary import (
     CLS,
     CONTINUATION,
@@ -36,11 +37,9 @@ from tfbert.vocabulary import (
     check_vocabulary,
     read_vocabulary,
     vocabulary_hash,
+    vocabulary_text,
 )
 from tfbert.wordpieces import WordPieces, long_word_pattern
-
-VOCABULARY_FILE = "vocab.txt"
-SETTINGS_FILE = "tokenizer_config.json"
 
 
 class Tokenizer(tf.Module):
@@ -283,32 +282,25 @@ class Tokenizer(tf.Module):
         """Reads what `save` wrote (a Hugging Face folder will do as well).
 
         Raises:
-          UserError: vocab.txt or tokenizer_config.json is missing or broken.
+          UserError: the vocabulary is missing, no file says do_lower_case,
+            or the files describe another tokenizer than this one.
         """
-        path = Path(folder) / SETTINGS_FILE
-        try:
-            settings = json.loads(path.read_text("utf-8"))
-            lowercase = settings["do_lower_case"]
-            reads_specials = settings.get("special_tokens_in_text", False)
-        except OSError as error:
+        folder = Path(folder)
+        settings = tokenizer_settings.read(folder)
+        if settings is None:
             raise UserError(
-                f"Cannot read {path}: {error.strerror}. It says whether the "
-                'vocabulary is uncased: {"do_lower_case": true} or false.'
-            ) from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f'{path}: wanted {{"do_lower_case": true}} or false in JSON; '
-                f"reading it failed with {error!r}."
-            ) from error
+                f"Cannot read {folder / VOCABULARY_FILE}: there is none, and "
+                f"no {tokenizer_settings.TOKENIZER_FILE} either."
+            )
         return cls(
-            Path(folder) / VOCABULARY_FILE,
-            lowercase=lowercase,
-            special_tokens_in_text=reads_specials,
+            settings.tokens,
+            lowercase=tokenizer_settings.require_case(settings, folder),
+            special_tokens_in_text=settings.special_tokens_in_text,
         )
 
     def save(self, folder: str | os.PathLike) -> None:
         """Writes vocab.txt and tokenizer_config.json into `folder`."""
-        text = "".join(token + "\n" for token in self._tokens)
+        text = vocabulary_text(self._tokens)
         atomic.write_file(Path(folder) / VOCABULARY_FILE, text)
         settings = self.settings
         settings["do_lower_case"] = settings.pop("lowercase")

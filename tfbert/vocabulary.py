@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tfbert.errors import UserError
@@ -57,8 +57,15 @@ def check_vocabulary(tokens: Sequence[str], source: str) -> None:
     for line, token in enumerate(tokens, start=1):
         if token == "":
             raise UserError(
-                f"{source}, line {line}: empty. Wanted one token per line; "
-                "remove the line, or find out which token is missing there."
+                f"{source}, line {line}: empty. Wanted one token per line. "
+                + _empty_line_advice(tokens, line)
+            )
+        if "\n" in token or "\r" in token:
+            raise UserError(
+                f"{source}, line {line}: the token {token!r} has a line break "
+                "inside, which no file of tokens can hold and no text is "
+                f"tokenized to; put a token like [unused{line}] in its place, "
+                "so that the others keep their ids."
             )
         if token in first:
             raise UserError(
@@ -76,6 +83,21 @@ def check_vocabulary(tokens: Sequence[str], source: str) -> None:
             f"{', '.join(SPECIAL_TOKENS)}, each on a line of its own; is this "
             "a vocab.txt of a WordPiece model?"
         )
+
+
+def _empty_line_advice(tokens: Sequence[str], line: int) -> str:
+    if not any(tokens[line:]):
+        return "Remove the empty lines at the end."
+    return (
+        "Find out which token is missing there; without one put a token like "
+        f"[unused{line}] in its place. To remove the line would give all "
+        "tokens after it other ids."
+    )
+
+
+def vocabulary_text(tokens: Iterable[str]) -> str:
+    """The content of a vocabulary file: one token per line."""
+    return "".join(token + "\n" for token in tokens)
 
 
 def vocabulary_hash(tokens: Sequence[str]) -> str:

@@ -14,11 +14,11 @@ token together, for the longest match would have found that.
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tfbert import tokenizer_settings
 from tfbert.errors import UserError
 from tfbert.vocabulary import CONTINUATION, read_vocabulary
 from tfbert.vocabulary_learning import (
@@ -58,9 +58,7 @@ def read_old_vocabulary(
         cased where uncased text was asked for or the other way round.
     """
     path = Path(path)
-    if path.is_dir():
-        path = path / "vocab.txt"
-    tokens = read_vocabulary(path)
+    tokens, lowercase = _tokens_and_case(path)
     if settings.size <= len(tokens):
         raise UserError(
             f"{path} has {len(tokens):,} tokens already, and a size of "
@@ -72,7 +70,6 @@ def read_old_vocabulary(
             f"A size of {settings.size:,} was asked for; an extended "
             f"vocabulary may have {_MAX_PIECES:,} tokens at most."
         )
-    lowercase = _is_lowercase(path, tokens)
     if lowercase is not None and lowercase != settings.lowercase:
         is_now, flag = (
             ("uncased", "leave --cased out (and --lowercase at true)")
@@ -86,17 +83,29 @@ def read_old_vocabulary(
     return tokens
 
 
-def _is_lowercase(path: Path, tokens: Sequence[str]) -> bool | None:
-    """Whether a vocabulary is for uncased text; None where nobody says."""
-    try:
-        text = path.with_name("tokenizer_config.json").read_text("utf-8")
-        return bool(json.loads(text)["do_lower_case"])
-    except (OSError, ValueError, KeyError, TypeError):
+def _tokens_and_case(path: Path) -> tuple[list[str], bool | None]:
+    """Tokens of a vocabulary, and whether they are for uncased text.
+
+    None where nobody says and no capital gives it away.
+    """
+    file, folder = path, path.parent
+    if path.is_dir():
+        file, folder = path / tokenizer_settings.VOCABULARY_FILE, path
+    settings = None
+    if file.name == tokenizer_settings.VOCABULARY_FILE:
+        settings = tokenizer_settings.read(folder)
+    if settings is not None:
+        tokens, lowercase = list(settings.tokens), settings.lowercase
+    else:
+        tokens = read_vocabulary(file)
+        lowercase = tokenizer_settings.read_case(folder)
+    if lowercase is None:
         capitals = sum(
             token != token.lower() and not token.startswith("[")
             for token in tokens
         )
-        return False if capitals > _CASED_SHARE * len(tokens) else None
+        lowercase = False if capitals > _CASED_SHARE * len(tokens) else None
+    return tokens, lowercase
 
 
 def extend_vocabulary(

@@ -11,6 +11,7 @@ import rich.progress
 
 from tfbert import atomic
 from tfbert.errors import UserError
+from tfbert.vocabulary import vocabulary_text
 from tfbert.vocabulary_extension import extend_vocabulary, read_old_vocabulary
 from tfbert.vocabulary_learning import (
     VocabularyReport,
@@ -183,7 +184,7 @@ def _learn(
         progress.update(task, total=1, completed=1)
         after = _reports(tokens, settings, mixture, progress)
         before = _reports(old, settings, mixture, progress) if old else {}
-    atomic.write_file(output, "".join(token + "\n" for token in tokens))
+    atomic.write_file(output, vocabulary_text(tokens))
     vocab_report.print_report(tokens, old, settings, mixture, before, after)
 
 

@@ -115,6 +115,9 @@ def test_wrong_files(tmp_path):
     path.write_text("{")
     with pytest.raises(UserError, match="is not JSON"):
         BertConfig.from_json(path)
+    path.write_text("[" * 100_000)
+    with pytest.raises(UserError, match="nested too deeply"):
+        BertConfig.from_json(path)
     path.write_text("[]")
     with pytest.raises(UserError, match="one JSON object"):
         BertConfig.from_json(path)

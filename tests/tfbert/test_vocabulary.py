@@ -1,11 +1,13 @@
 import pytest
 
 from tfbert.errors import UserError
+from tfbert.tokenization import Tokenizer
 from tfbert.vocabulary import (
     SPECIAL_TOKENS,
     check_vocabulary,
     read_vocabulary,
     vocabulary_hash,
+    vocabulary_text,
 )
 
 TOKENS = [*SPECIAL_TOKENS, "a", "##b"]
@@ -43,7 +45,14 @@ def test_not_utf8(tmp_path):
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        ([*TOKENS, "", "c"], "line 8: empty"),
+        ([*TOKENS, "", "c"], r"line 8: empty.* \[unused8\] in its place"),
+        (
+            [*TOKENS, "", ""],
+            "line 8: empty.* Remove the empty lines",
+        ),
+        ([*TOKENS, "x\ny"], r"line 8: the token 'x\\ny' has a line break"),
+        ([*TOKENS, "b\r"], r"line 8: the token 'b\\r' has a line break"),
+        ([*TOKENS, "\n"], r"line 8: the token '\\n' has a line break"),
         ([*TOKENS, "a"], "line 8: the token 'a' is there already on line 6"),
         (["[PAD]", "[UNK]", "a"], r"\[CLS\], \[SEP\], \[MASK\] are missing"),
         ([], "are missing"),
@@ -60,3 +69,18 @@ def test_hash_tells_order_and_content():
         for tokens in (TOKENS, TOKENS[::-1], TOKENS[:-1], [*TOKENS, "c"])
     }
     assert len(hashes) == 4
+
+
+@pytest.mark.parametrize("odd", ["\u2028", "a\u2029b", "\x85", "\x0b", "\xa0"])
+def test_what_is_written_is_read(tmp_path, odd):
+    """Other line separators are part of a token."""
+    tokens = [*TOKENS, odd, "end"]
+    path = write(tmp_path, vocabulary_text(tokens).encode("utf-8"))
+    assert read_vocabulary(path) == tokens
+    assert Tokenizer(tokens).vocabulary == tokens
+
+
+def test_a_line_break_inside_of_a_file(tmp_path):
+    data = vocabulary_text([*TOKENS, "a\rb"]).encode()
+    with pytest.raises(UserError, match="line 8: .* has a line break"):
+        read_vocabulary(write(tmp_path, data))

@@ -25,8 +25,9 @@ from tfbert.converters.names import (
     present_parts,
     unpack,
 )
-from tfbert.converters.tokenizer_files import as_json, read_json
+from tfbert.converters.tokenizer_files import as_json
 from tfbert.errors import UserError
+from tfbert.json_files import read_json
 
 KIND = "huggingface"
 CONFIG_FILE = "config.json"
@@ -150,9 +151,8 @@ def read(path: Path) -> PortableModel:
     theirs = _tidy(_read_tensors(path), path)
     task = _task(content, theirs, config, path)
     ours, rows = unpack(table(config, task), theirs, config, path)
-    vocabulary = tokenizer_files.read(path)
-    if vocabulary is None:
-        notes.append("the folder has no tokenizer")
+    vocabulary, more = tokenizer_files.read(path)
+    notes += more
     missing = "encoder/pooler/kernel" not in ours
     if missing:
         notes.append(
@@ -166,7 +166,8 @@ def read(path: Path) -> PortableModel:
             config=config,
             tensors=ours,
             task=task,
-            vocabulary=vocabulary,
+            vocabulary=vocabulary
+            and vocabulary.within(config.max_position_embeddings),
             labels=_labels(content, ours, path),
             pooling=sentence_vectors.read(path),
             rows=rows,

@@ -24,8 +24,8 @@ from tfbert.converters.names import (
     unpack,
 )
 from tfbert.converters.own import with_pooler
-from tfbert.converters.tokenizer_files import read_json
 from tfbert.errors import UserError
+from tfbert.json_files import read_json
 from tfbert.vocabulary import read_vocabulary
 
 KIND = "keras_hub"

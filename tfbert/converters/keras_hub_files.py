@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tfbert.config import BertConfig
 from tfbert.converters.model import PortableModel
 from tfbert.converters.tokenizer_files import as_json
+from tfbert.vocabulary import vocabulary_text
 
 # The releases whose files these are like.
 _VERSIONS = {"keras_version": "3.15.1", "keras_hub_version": "0.32.0"}
@@ -71,8 +72,8 @@ def texts(
         files |= _task(model, config, backbone, tokenizer)
     written = {name: as_json(content) for name, content in files.items()}
     if model.vocabulary is not None:
-        written["assets/tokenizer/vocabulary.txt"] = "".join(
-            token + "\n" for token in model.vocabulary.tokens
+        written["assets/tokenizer/vocabulary.txt"] = vocabulary_text(
+            model.vocabulary.tokens
         )
     return written
 

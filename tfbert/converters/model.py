@@ -31,10 +31,19 @@ class Vocabulary:
     Attributes:
       tokens: in the order of their ids.
       lowercase: lower case and no accents (an uncased model), or text as is.
+      max_length: tokens of a sequence that the source reads; None where that
+        is what the position table allows.
     """
 
     tokens: tuple[str, ...]
     lowercase: bool
+    max_length: int | None = None
+
+    def within(self, longest: int) -> "Vocabulary":
+        """The same, without a limit that is none for that many positions."""
+        if self.max_length is None or self.max_length < longest:
+            return self
+        return dataclasses.replace(self, max_length=None)
 
 
 @dataclasses.dataclass(frozen=True)

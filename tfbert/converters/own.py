@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
-from tfbert import atomic
+from tfbert import atomic, tokenizer_settings
 from tfbert.config import BertConfig
 from tfbert.converters import tensor_files
 from tfbert.converters.model import (
@@ -22,11 +22,11 @@ from tfbert.converters.tokenizer_files import (
     SETTINGS_FILE,
     VOCABULARY_FILE,
     as_json,
-    read_json,
 )
 from tfbert.errors import UserError
+from tfbert.json_files import read_json
 from tfbert.tag_scheme import TagScheme
-from tfbert.vocabulary import read_vocabulary
+from tfbert.vocabulary import vocabulary_text
 
 KIND = "tfbert"
 CONFIG_FILE = "config.json"
@@ -151,17 +151,11 @@ def read(path: Path) -> PortableModel:
 
 
 def _vocabulary(path: Path) -> Vocabulary | None:
-    if not (path / VOCABULARY_FILE).is_file():
+    settings = tokenizer_settings.read(path)
+    if settings is None:
         return None
-    settings = read_json(path / SETTINGS_FILE)
-    if type(settings.get("do_lower_case")) is not bool:
-        raise UserError(
-            f"{path / SETTINGS_FILE}: wanted do_lower_case true or false"
-        )
-    return Vocabulary(
-        tuple(read_vocabulary(path / VOCABULARY_FILE)),
-        settings["do_lower_case"],
-    )
+    lowercase = tokenizer_settings.require_case(settings, path)
+    return Vocabulary(settings.tokens, lowercase, settings.max_length)
 
 
 def _pooling(path: Path) -> Pooling | None:
@@ -189,9 +183,11 @@ def write(model: PortableModel, folder: Path) -> PortableModel:
     about = {"converted_from": str(model.source), **_about(model)}
     (folder / RUN_FILE).write_text(as_json(about), "utf-8")
     if model.vocabulary is not None:
-        text = "".join(token + "\n" for token in model.vocabulary.tokens)
+        text = vocabulary_text(model.vocabulary.tokens)
         (folder / VOCABULARY_FILE).write_text(text, "utf-8")
         settings = {"do_lower_case": model.vocabulary.lowercase}
+        if model.vocabulary.max_length is not None:
+            settings["model_max_length"] = model.vocabulary.max_length
         (folder / SETTINGS_FILE).write_text(as_json(settings), "utf-8")
     if model.pooling is not None:
         about = as_json(dataclasses.asdict(model.pooling))
@@ -206,6 +202,8 @@ def _about(model: PortableModel) -> dict:
     have others, run.json is the place to say so.
     """
     longest = model.config.max_position_embeddings
+    if model.vocabulary is not None:
+        longest = min(longest, model.vocabulary.max_length or longest)
     if model.task in ("encoder", "pretraining"):
         return {"kind": "pretraining"}
     if model.task == "question_answering":

@@ -8,8 +8,9 @@ import json
 from pathlib import Path
 
 from tfbert.converters.model import Pooling
-from tfbert.converters.tokenizer_files import as_json, read_json
+from tfbert.converters.tokenizer_files import as_json
 from tfbert.errors import UserError
+from tfbert.json_files import read_json
 
 MODULES_FILE = "modules.json"
 LENGTH_FILE = "sentence_bert_config.json"

@@ -13,8 +13,8 @@ from tfbert.config import BertConfig
 from tfbert.converters.model import PortableModel
 from tfbert.converters.names import PARTS, part_of
 from tfbert.converters.tensor_files import INDEX_SUFFIX, read_header
-from tfbert.converters.tokenizer_files import read_json
 from tfbert.errors import UserError
+from tfbert.json_files import read_json
 
 if TYPE_CHECKING:
     from tfbert.tokenization import Tokenizer

@@ -10,51 +10,28 @@ from pathlib import Path
 
 import tokenizers
 
+from tfbert import tokenizer_settings
 from tfbert.converters.model import Vocabulary
 from tfbert.errors import UserError
+from tfbert.tokenizer_settings import (
+    ROLES,
+    SETTINGS_FILE,
+    SPECIAL_FILE,
+    TOKENIZER_FILE,
+    VOCABULARY_FILE,
+)
 from tfbert.vocabulary import (
     CLS,
     CONTINUATION,
-    MASK,
     MAX_WORD_CHARACTERS,
-    PAD,
     SEP,
     SPECIAL_TOKENS,
     UNK,
-    read_vocabulary,
+    vocabulary_text,
 )
 
-VOCABULARY_FILE = "vocab.txt"
-SETTINGS_FILE = "tokenizer_config.json"
-TOKENIZER_FILE = "tokenizer.json"
-_ROLES = {
-    "unk_token": UNK,
-    "sep_token": SEP,
-    "pad_token": PAD,
-    "cls_token": CLS,
-    "mask_token": MASK,
-}
 # Published uncased vocabularies have no capitals, or a stray one.
 _CASED_SHARE = 0.01
-
-
-def read_json(path: Path) -> dict:
-    """The object in a JSON file.
-
-    Raises:
-      UserError: it cannot be read, or holds something else.
-    """
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise UserError(
-            f"wanted a JSON object in {path}, got {type(content).__name__}"
-        )
-    return content
 
 
 def looks_lowercase(tokens: Sequence[str]) -> bool:
@@ -68,135 +45,44 @@ def looks_lowercase(tokens: Sequence[str]) -> bool:
     return capitals <= _CASED_SHARE * len(tokens)
 
 
-def read(folder: Path) -> Vocabulary | None:
-    """The vocabulary of a Hugging Face folder; None where it has none.
+def read(folder: Path) -> tuple[Vocabulary | None, list[str]]:
+    """The vocabulary of a Hugging Face folder, and notes on it.
 
     Raises:
       UserError: the files contradict each other, or describe something else
-        than BERT's tokenizer.
+        than BERT's tokenizer; or nobody says whether a vocabulary that has
+        capitals is cased.
     """
-    settings = {}
-    if (folder / SETTINGS_FILE).is_file():
-        settings = read_json(folder / SETTINGS_FILE)
-        _check_settings(folder / SETTINGS_FILE, settings)
-    lowercase = settings.get("do_lower_case")
-    tokens = None
-    if (folder / TOKENIZER_FILE).is_file():
-        tokens, fast_lowercase = _read_fast(folder / TOKENIZER_FILE)
-        if lowercase is not None and lowercase != fast_lowercase:
-            raise UserError(
-                f"{folder}: {SETTINGS_FILE} says do_lower_case "
-                f"{lowercase}, {TOKENIZER_FILE} says lowercase "
-                f"{fast_lowercase}; find out which is right and change the "
-                "other"
-            )
-        lowercase = fast_lowercase
-    if (folder / VOCABULARY_FILE).is_file():
-        plain = read_vocabulary(folder / VOCABULARY_FILE)
-        if tokens is not None and plain != tokens:
-            raise UserError(
-                f"{folder}: {VOCABULARY_FILE} ({len(plain)} tokens) and "
-                f"{TOKENIZER_FILE} ({len(tokens)}) are two vocabularies; "
-                "remove the wrong one"
-            )
-        tokens = plain
-    if tokens is None:
-        return None
-    # Where nothing is said Hugging Face lower-cases.
-    return Vocabulary(tuple(tokens), True if lowercase is None else lowercase)
-
-
-def _check_settings(path: Path, settings: dict) -> None:
-    lowercase = settings.get("do_lower_case", True)
-    wanted = {
-        "do_lower_case": (True, False),
-        "tokenize_chinese_chars": (True,),
-        "do_basic_tokenize": (True,),
-        "strip_accents": (None, lowercase),
-        "never_split": (None, []),
-    }
-    for name, allowed in wanted.items():
-        if name in settings and settings[name] not in allowed:
-            raise UserError(
-                f"{path}: {name} is {settings[name]!r}; our tokenizer can do "
-                f"{' or '.join(map(repr, allowed))} only, and other ids would "
-                "spoil the model"
-            )
-    for role, token in _ROLES.items():
-        there = settings.get(role, token)
-        there = there.get("content") if isinstance(there, dict) else there
-        if there not in (token, None):
-            raise UserError(f"{path}: {role} is {there!r}, wanted {token!r}")
-
-
-def _read_fast(path: Path) -> tuple[list[str], bool]:
-    """Tokens and lowercase of a tokenizer.json."""
-    content = read_json(path)
-    model = content.get("model") or {}
-    normalizer = content.get("normalizer") or {}
-    splitter = content.get("pre_tokenizer") or {}
-    lowercase = normalizer.get("lowercase")
-    wanted = {
-        "model.type": (model.get("type", "WordPiece"), "WordPiece"),
-        "model.unk_token": (model.get("unk_token"), UNK),
-        "model.continuing_subword_prefix": (
-            model.get("continuing_subword_prefix"),
-            CONTINUATION,
-        ),
-        "model.max_input_chars_per_word": (
-            model.get("max_input_chars_per_word"),
-            MAX_WORD_CHARACTERS,
-        ),
-        "normalizer.type": (normalizer.get("type"), "BertNormalizer"),
-        "normalizer.clean_text": (normalizer.get("clean_text"), True),
-        "normalizer.handle_chinese_chars": (
-            normalizer.get("handle_chinese_chars"),
-            True,
-        ),
-        "pre_tokenizer.type": (splitter.get("type"), "BertPreTokenizer"),
-    }
-    if normalizer.get("strip_accents") is not None:
-        wanted["normalizer.strip_accents"] = (
-            normalizer["strip_accents"],
-            lowercase,
-        )
-    for name, (there, needed) in wanted.items():
-        if there != needed:
-            raise UserError(
-                f"{path}: {name} is {there!r}; a BERT tokenizer has "
-                f"{needed!r}, and other ids would spoil the model"
-            )
-    return _tokens_of(path, content), bool(lowercase)
-
-
-def _tokens_of(path: Path, content: dict) -> list[str]:
-    ids = content["model"].get("vocab")
-    added = content.get("added_tokens") or []
-    try:
-        ids = dict(ids) | {item["content"]: item["id"] for item in added}
-        tokens = sorted(ids, key=ids.get)
-    except (TypeError, KeyError, ValueError) as error:
-        raise UserError(f"{path}: the vocabulary is broken: {error!r}") from (
-            error
-        )
-    if [ids[token] for token in tokens] != list(range(len(tokens))):
+    settings = tokenizer_settings.read(folder)
+    if settings is None:
+        return None, ["the folder has no tokenizer"]
+    lowercase = settings.lowercase
+    if lowercase is None and not looks_lowercase(settings.tokens):
         raise UserError(
-            f"{path}: the ids of the tokens are not 0, 1, 2, ...; tokens "
-            "are missing or two have one id"
+            f"{folder}: the vocabulary has capitals, and no file says "
+            "do_lower_case, where Hugging Face lower-cases; put "
+            f'{{"do_lower_case": false}} into {SETTINGS_FILE}, or true if the '
+            "model was trained so"
         )
-    return tokens
+    # Where nothing is said Hugging Face lower-cases.
+    return Vocabulary(
+        settings.tokens,
+        True if lowercase is None else lowercase,
+        settings.max_length,
+    ), []
 
 
 def files(
-    vocabulary: Vocabulary, max_length: int, max_tokens: int | None = None
+    vocabulary: Vocabulary, longest: int, max_tokens: int | None = None
 ) -> dict[str, str]:
     """The tokenizer's files for Hugging Face, name -> text.
 
     Args:
       vocabulary: tokens and case.
-      max_length: longest sequence of the model.
+      longest: sequence of the model.
       max_tokens: fewer, where a text shall be cut earlier.
     """
+    limits = (longest, vocabulary.max_length, max_tokens)
     settings = {
         "do_lower_case": vocabulary.lowercase,
         "do_basic_tokenize": True,
@@ -204,13 +90,13 @@ def files(
         "strip_accents": None,
         "tokenize_chinese_chars": True,
         "tokenizer_class": "BertTokenizer",
-        "model_max_length": min(max_length, max_tokens or max_length),
-        **_ROLES,
+        "model_max_length": min(filter(None, limits)),
+        **ROLES,
     }
     return {
-        VOCABULARY_FILE: "".join(token + "\n" for token in vocabulary.tokens),
+        VOCABULARY_FILE: vocabulary_text(vocabulary.tokens),
         SETTINGS_FILE: as_json(settings),
-        "special_tokens_map.json": as_json(_ROLES),
+        SPECIAL_FILE: as_json(ROLES),
         TOKENIZER_FILE: fast_tokenizer(vocabulary).to_str(pretty=False),
     }
 
