@@ -14,7 +14,7 @@ import shlex
 import pytest
 
 from tfbert.errors import UserError
-from trainers import cli
+from trainers import cli, doctor
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -141,6 +141,8 @@ def test_command_is_understood(place, words, monkeypatch):
     assert verb in cli.VERBS, f"{place}: there is no verb {verb!r}"
     if "--help" in rest:
         return
+    if verb == "doctor" and rest and rest[0] in doctor.VERBS:
+        verb, *rest = rest
     parser = importlib.import_module(cli.VERBS[verb][0]).build_parser()
     try:
         parser.parse_args(rest)

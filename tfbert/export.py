@@ -53,6 +53,11 @@ def newest_version(export: str | os.PathLike) -> Path:
     found = versions(export)
     if not found:
         state = "holds no version" if export.is_dir() else "does not exist"
+        if (export / "settings.yaml").exists():
+            raise UserError(
+                f"{export} is a run, and an export was wanted: `tfbert export "
+                f"{export} --output exports/{export.name}` makes it"
+            )
         raise UserError(
             f"{export} {state}; a folder that `tfbert export RUN_DIR "
             f"--output {export}` wrote was wanted."

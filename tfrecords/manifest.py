@@ -12,6 +12,18 @@ FORMAT = "tfbert-records"
 FORMAT_VERSION = 1
 
 
+def check_folder(folder: str | os.PathLike) -> None:
+    """Raises UserError if what is to hold records is a file, or not there."""
+    path = Path(folder)
+    if path.is_dir():
+        return
+    state = f"got the file {path}" if path.exists() else f"{path} is not there"
+    raise UserError(
+        f"wanted a folder of records, {state}. `tfbert records --input TEXT "
+        "--vocab vocab.txt --output records/` makes one."
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class Shard:
     """One file of rows.
@@ -120,6 +132,7 @@ class Manifest:
           UserError: there is none, or it is not one of ours.
         """
         path = Path(folder) / spec.MANIFEST_FILE
+        check_folder(folder)
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):

@@ -19,6 +19,7 @@ import numpy as np
 
 from tfbert.errors import UserError
 from tfrecords import order, record_files, remote, spec
+from tfrecords.manifest import check_folder
 from tfrecords.records import Records, check_on_corrupt
 from tfrecords.token_classes import TokenClasses
 from tfrecords.verify import Fault
@@ -365,6 +366,7 @@ def open_records(
       UserError: it is neither, or damaged.
     """
     path = remote.local(path)
+    check_folder(path)
     if (path / spec.MANIFEST_FILE).exists():
         return Records(path, on_corrupt)
     return StaticRecords(path, vocab, on_corrupt)

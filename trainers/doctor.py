@@ -9,6 +9,8 @@ from trainers import command
 from trainers.checks.findings import Finding, Findings
 from trainers.config import parse_settings
 
+# Whose settings can be looked at.
+VERBS = ("pretrain", "finetune")
 # Documented in docs/architecture.md: a mistake in settings or files.
 STATUS_MISTAKES = 2
 # A config with any of these is one of fine-tuning.
@@ -19,11 +21,14 @@ def build_parser() -> command.Parser:
     """The parser of `tfbert doctor`."""
     parser = command.make_parser(
         "doctor",
-        "Checks versions, devices, cluster, ports, disk and memory, and with "
-        "a config file its settings, data, vocabulary, weights and run "
-        "folder. Trains and writes nothing. The exit status is 0 if nothing "
-        "is wrong and 2 if mistakes were found.",
-        "tfbert doctor --config trainers/configs/pretrain_mini_cpu.yaml",
+        "Checks versions, devices, cluster, ports, disk and memory, and of a "
+        "training its settings, data, vocabulary, weights and run folder: put "
+        "`doctor` before the command, as in `tfbert doctor finetune "
+        "--data.train train.tsv ...`, or name its config file. Trains and "
+        "writes nothing. The exit status is 0 if nothing is wrong and 2 if "
+        "mistakes were found.",
+        "tfbert doctor pretrain --config "
+        "trainers/configs/pretrain_mini_cpu.yaml --data.records records_32",
     )
     parser.add_argument(
         "--config",
@@ -34,8 +39,9 @@ def build_parser() -> command.Parser:
     parser.add_argument(
         "settings",
         nargs="*",
-        help="NAME=VALUE, settings in the place of those of the file, such "
-        "as optimization.batch_size=64",
+        help="pretrain or finetune, with its own options; or NAME=VALUE, "
+        "settings in the place of those of the file, such as "
+        "optimization.batch_size=64",
     )
     return parser
 
@@ -46,8 +52,12 @@ def main(argv: list[str] | None = None) -> None:
     Raises:
       SystemExit: with status 2, if mistakes were found.
     """
-    options = build_parser().parse_args(argv)
-    findings = examine(options.config, options.settings, _show)
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if argv[:1] and argv[0] in VERBS:
+        findings = examine_command(argv[0], argv[1:], _show)
+    else:
+        options = build_parser().parse_args(argv)
+        findings = examine(options.config, options.settings, _show)
     count = len(findings.mistakes)
     if count:
         plural = "" if count == 1 else "s"
@@ -69,14 +79,38 @@ def examine(
     Returns:
       all findings.
     """
+    if config is None and not changes:
+        return _look(report)
+    return _look(report, read, config, changes)
+
+
+def examine_command(
+    verb: str, argv: list[str], report=lambda _: None
+) -> Findings:
+    """Looks at the machine, and at what a command would train.
+
+    Args:
+      verb: pretrain or finetune.
+      argv: the command's options.
+      report: called with each Finding as it is made.
+
+    Returns:
+      all findings.
+    """
+    if {"-h", "--help"} & set(argv):
+        _parse(verb, argv)
+    return _look(report, _parse, verb, argv)
+
+
+def _look(report, read_settings=None, *arguments) -> Findings:
     # Imported here: --help should not wait for TensorFlow.
     from trainers.checks import machine
 
     findings = Findings(report)
     machine.check_versions(findings)
     settings = None
-    if config is not None or changes:
-        settings = findings.attempt("settings", read, config, changes)
+    if read_settings is not None:
+        settings = findings.attempt("settings", read_settings, *arguments)
     runtime = getattr(settings, "runtime", None)
     machine.check_devices(findings, runtime)
     cluster = machine.check_cluster(findings, runtime)
@@ -109,7 +143,11 @@ def read(config: str | None, changes: list[str] = ()):
                 f"{change!r}"
             )
         argv += [f"--{name}", value]
-    if _is_finetuning(config):
+    return _parse("finetune" if _is_finetuning(config) else "pretrain", argv)
+
+
+def _parse(name: str, argv: list[str]):
+    if name == "finetune":
         from trainers import finetune as verb
         from trainers.finetuning.settings import FinetuningSettings as Settings
     else:

@@ -64,7 +64,8 @@ def main(argv: list[str] | None = None) -> None:
     """
     from trainers.cluster.processes import Group
 
-    options = build_parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else list(argv)
+    options = build_parser().parse_args(with_separator(argv))
     check(options)
     group = Group(
         [sys.executable, "-m", "trainers.cli", *options.command],
@@ -78,6 +79,19 @@ def main(argv: list[str] | None = None) -> None:
     status = group.run()
     if status:
         raise SystemExit(status)
+
+
+def with_separator(argv: list[str]) -> list[str]:
+    """The arguments with `--` before the verb, where it was left out.
+
+    Without it the verb's options would be read as those of launch.
+    """
+    for place, argument in enumerate(argv):
+        if argument == "--":
+            break
+        if argument in VERBS:
+            return [*argv[:place], "--", *argv[place:]]
+    return argv
 
 
 def check(options) -> None:

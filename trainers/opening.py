@@ -28,7 +28,8 @@ def check_settings(settings, distribution: Distribution) -> None:
     optimization, runtime = settings.optimization, settings.runtime
     for size in optimization.batch_plan.sizes:
         distribution.check_batch_size(size, optimization.accumulation_steps)
-    if not 0 <= optimization.warmup_steps < optimization.steps:
+    # What is None is left to the plan, which a mistake elsewhere kept back.
+    if (optimization.warmup_steps or 0) >= optimization.steps:
         raise UserError(
             f"wanted optimization.warmup_steps from 0 to below "
             f"optimization.steps ({optimization.steps}), got "

@@ -110,9 +110,10 @@ def _not_recognized(match, settings, config) -> str:
     words = match["words"].split()
     options = [word for word in words if word.startswith("-")]
     if not options:
+        name = "data" if "data" in settings else "NAME"
         return (
-            f"{words[0]!r} stands alone, and every setting is given by name: "
-            "--NAME VALUE"
+            f"{words[0]!r} stands alone, and settings are given by name: "
+            f"--{name} {words[0]}"
         )
     name = options[0].split("=", 1)[0].lstrip("-")
     return f"there is no setting --{name}" + _nearest(name, settings)

@@ -209,6 +209,9 @@ def test_an_export_that_is_none_is_named(tmp_path):
         export.newest_version(tmp_path / "none")
     with pytest.raises(UserError, match="holds no version"):
         export.newest_version(tmp_path)
+    (tmp_path / "settings.yaml").write_text("")
+    with pytest.raises(UserError, match="is a run, .* `tfbert export"):
+        export.newest_version(tmp_path)
 
 
 def test_the_readme_can_be_followed(tmp_path):

@@ -122,6 +122,11 @@ def test_records_with_a_manifest_are_opened_as_such(make_records, random_rows):
 
 
 def test_a_folder_without_vocabulary_or_records_is_refused(tmp_path):
+    with pytest.raises(UserError, match="nowhere is not there.*makes one"):
+        open_records(tmp_path / "nowhere")
+    (tmp_path / "text.txt").write_text("a")
+    with pytest.raises(UserError, match="got the file .*text.txt"):
+        open_records(tmp_path / "text.txt")
     with pytest.raises(UserError, match="has no manifest.json"):
         open_records(tmp_path)
     (tmp_path / "vocab.txt").write_text("\n".join(TOKENS) + "\n")

@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from tfbert.config import BertConfig
-from tfbert.errors import UserError
 from tfbert.tasks import PretrainingTask
 from tfbert.tokenization import Tokenizer
 from tfbert.weights import save_weights
@@ -367,27 +366,25 @@ def test_the_exit_status_and_what_is_printed(setup, capsys):
     assert out.endswith("mistake found.\n") or "mistakes found" in out
 
 
+def test_the_options_of_the_verb_itself(setup, capsys):
+    path = setup.folder / "config.yaml"
+    for verb, content in (
+        ("pretrain", setup.pretraining),
+        ("finetune", setup.finetuning),
+    ):
+        path.write_text(yaml.safe_dump(content))
+        doctor.main([verb, "--config", str(path), "--seed", "3"])
+        out = capsys.readouterr().out
+        assert out.endswith("No mistakes found.\n")
+        assert ("records:" in out) == (verb == "pretrain")
+    found = doctor.examine_command("finetune", ["--bs", "3"]).mistakes
+    assert "nearest setting to 'bs'" in str(found[0])
+    with pytest.raises(SystemExit) as stopped:
+        doctor.main(["finetune", "--help"])
+    assert not stopped.value.code
+    assert "--data.text_columns" in capsys.readouterr().out
+
+
 def test_without_a_config_the_machine_is_looked_at(setup):
     areas = {finding.area for finding in doctor.examine().all}
     assert areas == {"versions", "devices", "cluster"}
-
-
-@pytest.mark.parametrize(
-    "content,wanted",
-    [
-        (None, "wanted a config file"),
-        ("a: [", "is not YAML"),
-        ("- a\n", "wanted sections"),
-    ],
-)
-def test_files_that_are_no_config(tmp_path, content, wanted):
-    path = tmp_path / "config.yaml"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(UserError, match=wanted):
-        doctor.read(str(path))
-
-
-def test_a_change_needs_a_value():
-    with pytest.raises(UserError, match="wanted NAME=VALUE"):
-        doctor.read(None, ["optimization.steps"])

@@ -3,7 +3,7 @@
 import pytest
 
 from tfbert.errors import UserError
-from trainers import finetune, pretrain, records
+from trainers import evaluate, finetune, pretrain, records
 from trainers.setting_names import MEANINGS, nearest_setting
 
 
@@ -77,6 +77,11 @@ def test_lists_as_people_write_them(given, columns):
         ),
         (records, ["--input", "x"], "wanted also --vocab, --output"),
         (finetune, ["hey"], "'hey' stands alone"),
+        (
+            evaluate,
+            ["run", "x.tsv", "--data", "y.tsv"],
+            "'x.tsv' stands alone, and settings are given by name: --data",
+        ),
         (finetune, ["--optimization.steps"], "a value after --optimization"),
         (finetune, ["--config", "no.yaml"], "got no.yaml: there is no such"),
     ],

@@ -182,6 +182,15 @@ def test_each_worker_gets_its_place_ports_and_gpus(monkeypatch):
     json.loads(launch.environments(1)[0]["TF_CONFIG"])
 
 
+def test_the_separator_may_be_left_out():
+    argv = "--workers 3 pretrain --config x --workers 2".split()
+    parsed = launch.build_parser().parse_args(launch.with_separator(argv))
+    assert parsed.workers == 3
+    assert parsed.command == argv[2:]
+    given = "--workers 3 -- pretrain -- finetune".split()
+    assert launch.with_separator(given) == given
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
