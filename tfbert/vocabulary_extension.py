@@ -18,9 +18,9 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tfbert import tokenizer_settings
 from tfbert.errors import UserError
-from tfbert.vocabulary import CONTINUATION, read_vocabulary
+from tfbert.vocabulary import CONTINUATION
+from tfbert.vocabulary_case import check_case, tokens_and_case
 from tfbert.vocabulary_learning import (
     VocabularySettings,
     check_room,
@@ -37,8 +37,6 @@ _WORDS_PER_CALL = 65536
 # plus i. The planes from here on hold no white space and no surrogates.
 _FIRST_CODE = 0x10000
 _MAX_PIECES = 0x110000 - _FIRST_CODE
-# Published uncased vocabularies have no capitals, or a stray one.
-_CASED_SHARE = 0.01
 
 
 def read_old_vocabulary(
@@ -58,7 +56,7 @@ def read_old_vocabulary(
         cased where uncased text was asked for or the other way round.
     """
     path = Path(path)
-    tokens, lowercase = _tokens_and_case(path)
+    tokens, lowercase = tokens_and_case(path)
     if settings.size <= len(tokens):
         raise UserError(
             f"{path} has {len(tokens):,} tokens already, and a size of "
@@ -70,42 +68,8 @@ def read_old_vocabulary(
             f"A size of {settings.size:,} was asked for; an extended "
             f"vocabulary may have {_MAX_PIECES:,} tokens at most."
         )
-    if lowercase is not None and lowercase != settings.lowercase:
-        is_now, flag = (
-            ("uncased", "leave --cased out (and --lowercase at true)")
-            if lowercase
-            else ("cased", "give --cased")
-        )
-        raise UserError(
-            f"{path} is a vocabulary for {is_now} text, and the new pieces "
-            f"would not be. To extend it, {flag}."
-        )
+    check_case(path, lowercase, settings.lowercase)
     return tokens
-
-
-def _tokens_and_case(path: Path) -> tuple[list[str], bool | None]:
-    """Tokens of a vocabulary, and whether they are for uncased text.
-
-    None where nobody says and no capital gives it away.
-    """
-    file, folder = path, path.parent
-    if path.is_dir():
-        file, folder = path / tokenizer_settings.VOCABULARY_FILE, path
-    settings = None
-    if file.name == tokenizer_settings.VOCABULARY_FILE:
-        settings = tokenizer_settings.read(folder)
-    if settings is not None:
-        tokens, lowercase = list(settings.tokens), settings.lowercase
-    else:
-        tokens = read_vocabulary(file)
-        lowercase = tokenizer_settings.read_case(folder)
-    if lowercase is None:
-        capitals = sum(
-            token != token.lower() and not token.startswith("[")
-            for token in tokens
-        )
-        lowercase = False if capitals > _CASED_SHARE * len(tokens) else None
-    return tokens, lowercase
 
 
 def extend_vocabulary(

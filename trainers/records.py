@@ -8,6 +8,7 @@ from pathlib import Path
 import rich.progress
 
 from tfbert.errors import UserError
+from tfbert.vocabulary_case import check_case, tokens_and_case
 from tfrecords import spec
 from tfrecords.build import BuildSettings, build_records
 from tfrecords.manifest import Manifest
@@ -96,12 +97,16 @@ def main(argv: list[str] | None = None) -> None:
     if argv[:1] == ["verify"]:
         verify_main(argv[1:])
         return
-    values = build_parser().parse_args(argv).as_dict()
-    if values.pop("cased"):
-        values["lowercase"] = False
+    parsed = build_parser().parse_args(argv)
+    values = parsed.as_dict()
+    del values["cased"]
+    _, known = tokens_and_case(parsed.vocab)
+    asked = text_options.asked_case(parsed)
+    values["lowercase"] = check_case(parsed.vocab, known, asked)
     settings = BuildSettings(**values)
     command.console.print(
-        f"Building rows of {settings.max_length} tokens in {settings.output}."
+        f"Building {'uncased' if settings.lowercase else 'cased'} rows of "
+        f"{settings.max_length} tokens in {settings.output}."
     )
     start = time.perf_counter()
     with _progress_bar() as progress:

@@ -1,5 +1,6 @@
 """The options that all verbs which read text have in common."""
 
+from tfbert.errors import UserError
 from trainers import command
 
 
@@ -26,8 +27,20 @@ def add_case(parser: command.Parser) -> None:
     add = parser.add_argument
     add(
         "--lowercase",
-        type=bool,
-        default=True,
-        help="false keeps capitals and accents (a cased model)",
+        type=bool | None,
+        default=None,
+        help="true: lower case, no accents; false keeps both (a cased model); "
+        "left out: as a given vocabulary says, else true",
     )
     add("--cased", action="store_true", help="the same as --lowercase false")
+
+
+def asked_case(values) -> bool | None:
+    """What --lowercase and --cased say together; None: nothing.
+
+    Raises:
+      UserError: they contradict each other.
+    """
+    if values.cased and values.lowercase:
+        raise UserError("--cased and --lowercase true contradict each other")
+    return False if values.cased else values.lowercase

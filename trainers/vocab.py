@@ -12,6 +12,12 @@ import rich.progress
 from tfbert import atomic
 from tfbert.errors import UserError
 from tfbert.vocabulary import vocabulary_text
+from tfbert.vocabulary_case import (
+    check_case,
+    check_case_file,
+    tokens_and_case,
+    write_case,
+)
 from tfbert.vocabulary_extension import extend_vocabulary, read_old_vocabulary
 from tfbert.vocabulary_learning import (
     VocabularyReport,
@@ -114,9 +120,13 @@ def main(argv: list[str] | None = None) -> None:
         small, or the output exists.
     """
     values = build_parser().parse_args(argv)
+    lowercase = text_options.asked_case(values)
+    if values.extend:
+        _, known = tokens_and_case(values.extend)
+        lowercase = check_case(values.extend, known, lowercase)
     settings = VocabularySettings(
         size=values.size,
-        lowercase=values.lowercase and not values.cased,
+        lowercase=lowercase is not False,
         min_frequency=values.min_frequency,
         character_coverage=values.character_coverage,
         temperature=values.temperature,
@@ -127,6 +137,8 @@ def main(argv: list[str] | None = None) -> None:
             f"{output} is there already. Give another --output"
             + ("." if output.is_dir() else ", or --overwrite to replace it.")
         )
+    if not output.exists():
+        check_case_file(output, settings.lowercase)
     old = read_old_vocabulary(values.extend, settings) if values.extend else []
     paths = _files_of_languages(values.input, values.language, values.exclude)
     rejected: dict[str, int] = {}
@@ -151,7 +163,9 @@ def main(argv: list[str] | None = None) -> None:
     for reason, number in sorted(rejected.items()):
         command.console.print(f"  rejected lines, {reason}: {number:,}")
     command.console.print(
-        f"Wrote {output} in {time.perf_counter() - start:.1f} s.",
+        f"Wrote {output}, and beside it tokenizer_config.json with its case, "
+        f"in {time.perf_counter() - start:.1f} s. Next: tfbert records --input "
+        f"TEXT --vocab {output} --output records/",
         markup=False,
     )
 
@@ -184,6 +198,7 @@ def _learn(
         progress.update(task, total=1, completed=1)
         after = _reports(tokens, settings, mixture, progress)
         before = _reports(old, settings, mixture, progress) if old else {}
+    write_case(output, settings.lowercase)
     atomic.write_file(output, vocabulary_text(tokens))
     vocab_report.print_report(tokens, old, settings, mixture, before, after)
 

@@ -6,10 +6,12 @@ import sys
 
 import pytest
 
+from tfbert import tokenizer_settings
 from tfbert.errors import UserError
 from tfbert.tokenization import Tokenizer
 from tfbert.vocabulary import SPECIAL_TOKENS, read_vocabulary
-from trainers import command, vocab
+from tfrecords.manifest import Manifest
+from trainers import command, records, vocab
 
 TEXT = "The cat sat on the mat.\n\nA dog, the dog! Cats and dogs; naïve.\n"
 
@@ -50,6 +52,40 @@ def test_learns_writes_and_reports(corpus, tmp_path, capsys):
 def test_cased(corpus, tmp_path):
     tokens = run(corpus, tmp_path / "vocab.txt", "--cased")
     assert {"T", "##ï"} <= set(tokens)
+
+
+def test_the_case_travels_with_the_vocabulary(corpus, tmp_path, capsys):
+    output = tmp_path / "vocab.txt"
+    run(corpus, output, "--cased")
+    argv = ["--input", str(corpus), "--vocab", str(output), "--max_length"]
+    argv += ["16", "--processes", "1", "--output"]
+    records.main([*argv, str(tmp_path / "r")])
+    assert "Building cased rows" in capsys.readouterr().out
+    assert Manifest.read(tmp_path / "r").tokenizer == {"lowercase": False}
+    assert tokenizer_settings.read_case(tmp_path) is False
+    with pytest.raises(UserError, match="for cased text.*give --cased"):
+        records.main([*argv, str(tmp_path / "s"), "--lowercase", "true"])
+    with pytest.raises(UserError, match="--cased and --lowercase true"):
+        run(corpus, tmp_path / "x.txt", "--cased", "--lowercase", "true")
+    # Another case beside it would be lost.
+    with pytest.raises(UserError, match="do_lower_case false of another"):
+        run(corpus, tmp_path / "uncased.txt")
+    # Replaced, it is what the new one is; extended, what the old one was.
+    run(corpus, output, "--overwrite")
+    assert tokenizer_settings.read_case(tmp_path) is True
+    with pytest.raises(UserError, match="for uncased text.*leave --cased"):
+        records.main([*argv, str(tmp_path / "s"), "--cased"])
+    cased = tmp_path / "old" / "vocab.txt"
+    cased.parent.mkdir()
+    run(corpus, cased, "--cased")
+    more = tmp_path / "old" / "more.txt"
+    vocab.main(
+        [
+            *("--input", str(corpus), "--output", str(more)),
+            *("--size", "110", "--extend", str(cased)),
+        ]
+    )
+    assert "cased." in capsys.readouterr().out
 
 
 def test_exclude(corpus, tmp_path):

@@ -25,9 +25,10 @@ from tfbert.converters.names import (
     pack,
     unpack,
 )
-from tfbert.converters.tokenizer_files import as_json, looks_lowercase
+from tfbert.converters.tokenizer_files import as_json
 from tfbert.errors import UserError
 from tfbert.vocabulary import read_vocabulary
+from tfbert.vocabulary_case import is_lowercase
 
 KIND = "google"
 CONFIG_FILE = "bert_config.json"
@@ -193,7 +194,7 @@ def read_vocab(folder: Path) -> tuple[Vocabulary | None, list[str]]:
     if not path.is_file():
         return None, [f"the folder has no {VOCABULARY_FILE}"]
     tokens = read_vocabulary(path)
-    lowercase = looks_lowercase(tokens)
+    lowercase = is_lowercase(tokens) is not False
     kind = "uncased" if lowercase else "cased"
     return Vocabulary(tuple(tokens), lowercase), [
         f"no file says whether the vocabulary is cased; by its tokens it is "

@@ -5,7 +5,6 @@ three times; what they say has to agree, and has to be BERT's tokenization.
 """
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import tokenizers
@@ -29,20 +28,7 @@ from tfbert.vocabulary import (
     UNK,
     vocabulary_text,
 )
-
-# Published uncased vocabularies have no capitals, or a stray one.
-_CASED_SHARE = 0.01
-
-
-def looks_lowercase(tokens: Sequence[str]) -> bool:
-    """Whether a vocabulary of unknown origin is for uncased text."""
-    capitals = sum(
-        token != token.lower()
-        and token not in SPECIAL_TOKENS
-        and not token.startswith("[unused")
-        for token in tokens
-    )
-    return capitals <= _CASED_SHARE * len(tokens)
+from tfbert.vocabulary_case import is_lowercase
 
 
 def read(folder: Path) -> tuple[Vocabulary | None, list[str]]:
@@ -57,7 +43,7 @@ def read(folder: Path) -> tuple[Vocabulary | None, list[str]]:
     if settings is None:
         return None, ["the folder has no tokenizer"]
     lowercase = settings.lowercase
-    if lowercase is None and not looks_lowercase(settings.tokens):
+    if lowercase is None and is_lowercase(settings.tokens) is False:
         raise UserError(
             f"{folder}: the vocabulary has capitals, and no file says "
             "do_lower_case, where Hugging Face lower-cases; put "

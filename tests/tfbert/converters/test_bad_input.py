@@ -14,11 +14,11 @@ from tfbert.converters import (
     checkpoint_files,
     sources,
     tensor_files,
-    tokenizer_files,
 )
 from tfbert.converters.model import Vocabulary, check
 from tfbert.errors import UserError
 from tfbert.json_files import read_json
+from tfbert.vocabulary_case import is_lowercase
 
 
 @pytest.fixture(scope="module")
@@ -377,5 +377,5 @@ def test_a_vocabulary_without_special_tokens(portable):
     model = dataclasses.replace(model, vocabulary=Vocabulary(tokens, True))
     with pytest.raises(UserError, match=r"lacks \[MASK\]"):
         check(model)
-    assert tokenizer_files.looks_lowercase([*tokens[5:], "[MASK]"])
-    assert not tokenizer_files.looks_lowercase(["A", "b"])
+    assert is_lowercase([*tokens[5:], "[MASK]"]) is not False
+    assert is_lowercase(["A", "b"]) is False
