@@ -250,6 +250,11 @@ def test_seeds_are_repeated_and_summed_up(arguments, folder, tmp_path, capsys):
         (["--data.text_columns", "[txet]"], "no column 'txet'.*: text, label"),
         (["--data.max_length", "2"], "max_length from 3 to 24"),
         (["--data.max_length", "25"], "max_length from 3 to 24"),
+        (
+            ["--data.max_length", "25"],
+            "give --data.max_length 24, or --model.max_position_embeddings 25",
+        ),
+        (["--data.max_length", "1"], "max_length from 3, .* got 1"),
         (["--data.tokenizer", "none"], "no folder none"),
         (["--data.tokenizer", "null"], "model.init_from .* or data.tokenizer"),
         (["--data.train", "null"], "wanted data.train"),

@@ -160,6 +160,11 @@ def load_data(settings) -> LoadedData:
         for path in (data.train, data.validation, data.test)
     )
     kind = kind_class.from_training(data, train)
+    if data.max_length < kind.least_length():
+        raise UserError(
+            f"wanted data.max_length from {kind.least_length()}, for the "
+            f"special tokens and one of each text, got {data.max_length}"
+        )
     weights = settings.optimization.class_weights
     if weights is not None:
         kind = kind.with_class_weights(weights, train)

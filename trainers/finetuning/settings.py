@@ -243,9 +243,15 @@ def check_kind(kind: Kind, data: FinetuningData, config: BertConfig) -> None:
     """
     least, most = kind.least_length(), config.max_position_embeddings
     if not least <= data.max_length <= most:
+        cure = (
+            f"; give --data.max_length {most}, or --model."
+            f"max_position_embeddings {data.max_length}, which lengthens the "
+            "encoder's table"
+        )
         raise UserError(
             f"wanted data.max_length from {least} to {most} (the encoder's "
             f"max_position_embeddings), got {data.max_length}"
+            + (cure if data.max_length > most else "")
         )
     if data.metric is not None and data.metric not in kind.measured:
         raise UserError(
