@@ -18,6 +18,7 @@ from tfbert.errors import UserError
 from tfbert.tasks import PretrainingTask
 from trainers import convert, export, finetune, training
 from trainers.config import ModelSettings
+from trainers.finetuning.settings import FinetuningModel
 
 
 def test_a_run_goes_out_and_comes_back(single_run, tmp_path, capsys):
@@ -48,6 +49,8 @@ def test_a_run_goes_out_and_comes_back(single_run, tmp_path, capsys):
 def test_other_formats_tell_what_changes(single_run, tmp_path, to, capsys):
     report = convert.convert(str(single_run), str(tmp_path / "out"), to)
     assert any("tanh" in note for note in report["notes"])
+    # Neither format has a place for label names.
+    assert any("bad, good, très bien" in note for note in report["notes"])
     assert report["config"]["hidden_act"] == "gelu_new"
     if to == "keras_hub" and importlib.util.find_spec("keras_hub"):
         check = report["checks"][1]
@@ -91,6 +94,18 @@ def test_nothing_is_written_when_something_is_wrong(
     with pytest.raises(UserError, match="computes something else"):
         convert.convert(str(single_run), str(out), "huggingface")
     monkeypatch.undo()
+    outputs = peers.our_outputs
+
+    def broken(model, batch):
+        found = outputs(model, batch)
+        return found | {"logits": np.full_like(found["logits"], np.nan)}
+
+    # NaN equals nothing, and is above no tolerance.
+    for answer in (broken, lambda model, batch: {}):
+        monkeypatch.setattr(peers, "our_outputs", answer)
+        with pytest.raises(UserError, match="computes something else"):
+            convert.convert(str(single_run), str(out), "huggingface")
+        monkeypatch.undo()
     with pytest.raises(UserError, match="no folder"):
         convert.convert(str(tmp_path / "none"), str(out), "huggingface")
     assert list(tmp_path.iterdir()) == []
@@ -173,3 +188,33 @@ def test_an_export_pools_as_the_sentence_transformer_did(
         tmp_path / "max", tmp_path / "out", pooling="mean"
     )
     assert (card["pooling"], card["max_length"]) == ("mean", 40)
+
+
+def test_fine_tuning_starts_from_a_padded_table(
+    single_run, single_data, tmp_path
+):
+    """A table of 8 more rows than tokens, as others pad theirs."""
+    model = sources.read(single_run)
+    name = "encoder/embeddings/token_embeddings"
+    table = np.pad(model.tensors[name], ((0, 8), (0, 0)))
+    config = dataclasses.replace(model.config, vocab_size=len(table))
+    model = dataclasses.replace(
+        model, config=config, tensors={**model.tensors, name: table}
+    )
+    sources.write(model, "huggingface", tmp_path / "hf")
+    start = FinetuningModel(init_from=str(tmp_path / "hf"))
+    size = len(model.vocabulary.tokens)
+    assert start.encoder_config(size).vocab_size == size
+    with pytest.raises(UserError, match=f"knows {size} tokens, the tokenizer"):
+        start.encoder_config(size - 1)
+    finetune.main(
+        [
+            f"--model.init_from={tmp_path / 'hf'}",
+            f"--data.train={single_data}",
+            f"--runtime.run_dir={tmp_path / 'run'}",
+            "--data.max_length=16",
+            "--optimization.epochs=1",
+            "--optimization.batch_size=8",
+        ]
+    )
+    assert sources.read(tmp_path / "run").config.vocab_size == size

@@ -223,7 +223,7 @@ def write(model: PortableModel, folder: Path) -> PortableModel:
       UserError: Google's code cannot compute the model.
     """
     config, notes = google_config(model.config, "Google's code")
-    notes = [*model.notes, *notes]
+    notes = [*model.notes, *notes, *lost_labels(model, "Google's checkpoint")]
     if model.task not in ("encoder", "pretraining", *_HEADS):
         raise UserError(
             f"google-research/bert has no model for {model.task}; leave the "
@@ -247,6 +247,16 @@ def write(model: PortableModel, folder: Path) -> PortableModel:
     return dataclasses.replace(
         model, config=config, rows=rows, notes=tuple(notes)
     )
+
+
+def lost_labels(model: PortableModel, whose: str) -> list[str]:
+    """A note on label names that a format has no place for."""
+    if not model.labels:
+        return []
+    return [
+        f"{whose} has no place for label names; outputs 0, 1, ... are: "
+        + ", ".join(model.labels)
+    ]
 
 
 def google_config(

@@ -152,7 +152,10 @@ def read(path: Path) -> PortableModel:
     task = _task(content, theirs, config, path)
     ours, rows = unpack(table(config, task), theirs, config, path)
     vocabulary, more = tokenizer_files.read(path)
-    notes += more
+    if vocabulary is not None:
+        vocabulary = vocabulary.within(config.max_position_embeddings)
+    pooling, prompts = sentence_vectors.read(path, vocabulary)
+    notes += [*more, *prompts]
     missing = "encoder/pooler/kernel" not in ours
     if missing:
         notes.append(
@@ -166,10 +169,9 @@ def read(path: Path) -> PortableModel:
             config=config,
             tensors=ours,
             task=task,
-            vocabulary=vocabulary
-            and vocabulary.within(config.max_position_embeddings),
+            vocabulary=vocabulary,
             labels=_labels(content, ours, path),
-            pooling=sentence_vectors.read(path),
+            pooling=pooling,
             rows=rows,
             notes=tuple(notes),
         )
@@ -311,12 +313,15 @@ def architecture(model: PortableModel) -> tuple[str, frozenset[str]]:
     task = model.task
     if task in ("multi_label", "regression"):
         task = "classification"
+    names = [name for name, (it, _) in ARCHITECTURES.items() if it == task]
+    if not names:
+        raise UserError(
+            f"transformers has no BERT for {task}; leave the head out "
+            "(--encoder_only), or write another format"
+        )
+    name = names[0]
     if task == "pretraining" and "next_sentence" not in model.parts:
         name = "BertForMaskedLM"
-    else:
-        name = next(
-            name for name, (it, _) in ARCHITECTURES.items() if it == task
-        )
     return name, frozenset(model.parts - ARCHITECTURES[name][1])
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tfbert.config import BertConfig
 from tfbert.converters import hdf5_files, keras_hub_files
-from tfbert.converters.google import google_config
+from tfbert.converters.google import google_config, lost_labels
 from tfbert.converters.model import PortableModel, Vocabulary, check
 from tfbert.converters.names import (
     HEAD_ROWS,
@@ -278,7 +278,7 @@ def write(model: PortableModel, folder: Path) -> PortableModel:
             "(--encoder_only), or write another format"
         )
     config, notes = google_config(model.config, "keras-hub's BertBackbone")
-    notes = [*model.notes, *notes]
+    notes = [*model.notes, *notes, *lost_labels(model, "keras-hub's preset")]
     model = with_pooler(model)
     if config.hidden_dropout_prob != config.attention_probs_dropout_prob:
         notes.append(

@@ -1,7 +1,7 @@
 """PortableModel: what all converters read into and write out of."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ TASKS = {
     "regression": True,
     "multiple_choice": True,
     "token_labelling": False,
+    "role_labelling": False,
     "question_answering": False,
 }
 
@@ -77,6 +78,8 @@ class PortableModel:
       pooling: None where the source does not make sentence vectors.
       rows: the map of names that was used.
       notes: what a person should know about the conversion.
+      run: what run.json of a run of ours says, columns of files and the like;
+        None for others.
     """
 
     kind: str
@@ -89,6 +92,7 @@ class PortableModel:
     pooling: Pooling | None = None
     rows: Sequence[Row] = ()
     notes: tuple[str, ...] = ()
+    run: Mapping[str, object] | None = None
 
     @property
     def parts(self) -> frozenset[str]:
@@ -113,12 +117,23 @@ def check(model: PortableModel) -> PortableModel:
     """
     source, config = model.source, model.config
     vocabulary = model.vocabulary
-    if vocabulary and len(vocabulary.tokens) != config.vocab_size:
+    size = len(vocabulary.tokens) if vocabulary else config.vocab_size
+    if size > config.vocab_size:
         raise UserError(
             f"{source}: the config says vocab_size {config.vocab_size}, the "
-            f"vocabulary has {len(vocabulary.tokens)} tokens; these weights "
-            "belong to another vocabulary"
+            f"vocabulary has {size} tokens, and "
+            f"{vocabulary.tokens[config.vocab_size]!r} is the first without a "
+            "row in the token table; these weights belong to another "
+            "vocabulary"
         )
+    if size < config.vocab_size:
+        # Tables are padded to a multiple of 8, 64 or 128, for speed.
+        note = (
+            f"the token table has {config.vocab_size} rows for {size} tokens; "
+            "the rows behind stand for no token"
+        )
+        notes = (*(n for n in model.notes if n != note), note)
+        model = dataclasses.replace(model, notes=notes)
     if vocabulary:
         missing = set(SPECIAL_TOKENS) - set(vocabulary.tokens)
         if missing:

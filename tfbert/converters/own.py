@@ -17,14 +17,21 @@ from tfbert.converters.model import (
     Vocabulary,
     check,
 )
-from tfbert.converters.names import Entry, entry, expand, pack, unpack
+from tfbert.converters.names import (
+    Entry,
+    entry,
+    expand,
+    pack,
+    present_parts,
+    unpack,
+)
 from tfbert.converters.tokenizer_files import (
     SETTINGS_FILE,
     VOCABULARY_FILE,
     as_json,
 )
 from tfbert.errors import UserError
-from tfbert.json_files import read_json
+from tfbert.json_files import parse, read_json
 from tfbert.tag_scheme import TagScheme
 from tfbert.vocabulary import vocabulary_text
 
@@ -118,15 +125,9 @@ def read(path: Path) -> PortableModel:
     config = BertConfig.from_json(path / CONFIG_FILE)
     best = path / BEST_FILE
     weights = best if best.is_file() else newest_weights(path)
-    theirs, notes = tensor_files.read_file(weights), []
-    about = {}
-    if (path / RUN_FILE).is_file():
-        about = read_json(path / RUN_FILE)
+    theirs = tensor_files.read_file(weights)
+    about = _read_about(path / RUN_FILE)
     task = about.get("kind", "encoder")
-    if task not in TASKS:
-        notes.append(f"the head of a run of kind {task!r} is left out")
-        theirs = {n: x for n, x in theirs.items() if n.startswith("encoder/")}
-        task = "encoder"
     ours, rows = unpack(table(config, task), theirs, config, weights)
     if task == "regression":
         ours = _in_the_scores_unit(ours, about)
@@ -134,6 +135,9 @@ def read(path: Path) -> PortableModel:
         has_words = "masked_lm/output_bias" in ours
         task = "pretraining" if has_words else "encoder"
     labels = about.get("labels") if task != "encoder" else None
+    facts = None
+    if "head" in present_parts(table(config, task), theirs):
+        facts = {**about, **_validation(best)}
     return check(
         PortableModel(
             kind=KIND,
@@ -145,9 +149,40 @@ def read(path: Path) -> PortableModel:
             labels=tuple(map(str, labels)) if labels else None,
             pooling=_pooling(path),
             rows=rows,
-            notes=(f"weights of {weights}", *notes),
+            notes=(f"weights of {weights}",),
+            run=facts,
         )
     )
+
+
+def _read_about(path: Path) -> dict:
+    """run.json; {} where there is none.
+
+    Raises:
+      UserError: it is broken, or of a kind that nobody here knows.
+    """
+    about = read_json(path) if path.is_file() else {}
+    kind, labels = about.get("kind", "encoder"), about.get("labels")
+    if not isinstance(kind, str) or kind not in TASKS:
+        raise UserError(
+            f"{path}: no kind of run is called {kind!r}; there are "
+            + ", ".join(TASKS)
+        )
+    if not isinstance(labels, list | None):
+        raise UserError(f"{path}: labels is {labels!r}, wanted a list")
+    for name in _UNIT:
+        value = about.get(name, 0.0)
+        if type(value) not in (int, float):
+            raise UserError(f"{path}: {name} is {value!r}, wanted a number")
+    return about
+
+
+def _validation(best: Path) -> dict:
+    """What validation chose for the best weights, a threshold for instance."""
+    text = None
+    if best.is_file():
+        text = tensor_files.read_metadata(best).get("validation")
+    return {} if text is None else {"validation": parse(text, best)}
 
 
 def _vocabulary(path: Path) -> Vocabulary | None:
@@ -180,7 +215,11 @@ def write(model: PortableModel, folder: Path) -> PortableModel:
     data = safetensors.numpy.save(tensors)
     (folder / WEIGHTS_FILE).write_bytes(data)
     model.config.to_json(folder / CONFIG_FILE)
-    about = {"converted_from": str(model.source), **_about(model)}
+    about = _about(model)
+    if model.run is not None and model.run.get("kind") == model.task:
+        # A run stays the run that it was; the unit is in the head now.
+        about = {**model.run, **(_UNIT if model.task == "regression" else {})}
+    about["converted_from"] = str(model.source)
     (folder / RUN_FILE).write_text(as_json(about), "utf-8")
     if model.vocabulary is not None:
         text = vocabulary_text(model.vocabulary.tokens)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfbert.config import BertConfig
-from tfbert.converters.model import PortableModel, Vocabulary
+from tfbert.converters.model import PortableModel
 from tfbert.errors import UserError
 from tfbert.vocabulary import CONTINUATION
 
@@ -83,6 +83,8 @@ def extend_vocabulary(
 ) -> PortableModel:
     """Adds rows for the tokens behind those that the model knows.
 
+    Rows that stand for no token, as in tables padded to a multiple of 64, go.
+
     A new row of the token table, and a new element of the masked-LM bias, is
     the mean of those of the old pieces that the token was written with (as in
     Minixhofer et al. 2022, "WECHSEL", section 2, for "subwords of the source
@@ -99,7 +101,7 @@ def extend_vocabulary(
     tokens = tuple(tokens)
     old = model.vocabulary.tokens if model.vocabulary else None
     size = model.config.vocab_size
-    if old == tokens or (old is None and len(tokens) == size):
+    if len(tokens) == size and old in (None, tokens):
         return model
     if old is None or tokens[: len(old)] != old:
         raise UserError(
@@ -114,22 +116,32 @@ def extend_vocabulary(
             "with a vocabulary that `tfbert vocab --extend` made of it"
         )
     ids = {token: index for index, token in enumerate(old)}
-    pieces = [_pieces(token, ids) for token in tokens[size:]]
+    pieces = [_pieces(token, ids) for token in tokens[len(old) :]]
     tensors = dict(model.tensors)
     for name in (_TOKENS, _BIAS):
         if name in tensors:
-            tensors[name] = _with_means(tensors[name], pieces)
-    unknown = sum(not found for found in pieces)
-    note = f"{len(pieces)} tokens added: rows are the mean of their old pieces"
-    if unknown:
-        note += f" ({unknown} of unknown characters: the mean of all rows)"
+            tensors[name] = _with_means(tensors[name][: len(old)], pieces)
     return dataclasses.replace(
         model,
         tensors=tensors,
         config=dataclasses.replace(model.config, vocab_size=len(tokens)),
-        vocabulary=Vocabulary(tokens, model.vocabulary.lowercase),
-        notes=(*model.notes, note),
+        vocabulary=dataclasses.replace(model.vocabulary, tokens=tokens),
+        notes=(*model.notes, *_resizing_notes(size - len(old), pieces)),
     )
+
+
+def _resizing_notes(padding: int, pieces: list[list[int]]) -> list[str]:
+    notes = []
+    if padding:
+        notes.append(f"{padding} rows that stand for no token left out")
+    if pieces:
+        unknown = sum(not found for found in pieces)
+        note = f"{len(pieces)} tokens added: rows are the mean of their old "
+        note += "pieces"
+        if unknown:
+            note += f" ({unknown} of unknown characters: the mean of all rows)"
+        notes.append(note)
+    return notes
 
 
 def _pieces(token: str, ids: dict[str, int]) -> list[int]:

@@ -147,6 +147,15 @@ def read_config(source: str | os.PathLike) -> BertConfig:
     return read(source).config
 
 
+def has_tokenizer(source: str | os.PathLike) -> bool:
+    """Whether a source has a vocabulary beside its weights.
+
+    Raises:
+      UserError: as `read`.
+    """
+    return read(source).vocabulary is not None
+
+
 def read_tokenizer(source: str | os.PathLike) -> "Tokenizer":
     """The tokenizer of any source.
 

@@ -5,7 +5,6 @@ every range of bytes, and that ranges neither overlap nor end behind the file
 (the format, https://github.com/huggingface/safetensors#format).
 """
 
-import json
 import math
 import os
 from pathlib import Path
@@ -13,10 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from tfbert.errors import UserError
+from tfbert.json_files import parse, read_value
 
 INDEX_SUFFIX = ".index.json"
 # What the format itself allows.
 _MAX_HEADER = 100_000_000
+_METADATA = "__metadata__"
+# BERT's tensors have four axes at most; sizes beyond NumPy's are no sizes.
+_MAX_AXES = 8
+_LARGEST = (1 << 62) - 1
 _DTYPES = {
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
@@ -38,6 +42,26 @@ def read_header(path: Path) -> tuple[dict, int]:
     Raises:
       UserError: the file is cut short, or its header claims what is not so.
     """
+    header, start, size = _parse_header(path)
+    header.pop(_METADATA, None)
+    _check_header(path, header, size - start)
+    return header, start
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """What the writer of a safetensors file has noted in its header.
+
+    Raises:
+      UserError: as `read_header`.
+    """
+    notes = _parse_header(path)[0].get(_METADATA, {})
+    if not isinstance(notes, dict):
+        raise UserError(f"{path}: the header's {_METADATA} is broken")
+    return notes
+
+
+def _parse_header(path: Path) -> tuple[dict, int, int]:
+    """The header as it is, where the data begin, and the file's size."""
     try:
         size = path.stat().st_size
         with open(path, "rb") as stream:
@@ -47,37 +71,38 @@ def read_header(path: Path) -> tuple[dict, int]:
                     f"{path} is not a whole safetensors file: it has {size} "
                     f"bytes and claims a header of {length}"
                 )
-            header = json.loads(stream.read(length))
+            text = stream.read(length)
     except OSError as error:
         raise UserError(
             f"cannot read the weights {path}: {error.strerror}"
         ) from error
-    except ValueError as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(
-            f"{path}: the header of the safetensors file is not JSON "
-            f"({error}); copy the file again"
-        ) from error
+    header = parse(text, f"the header of the safetensors file {path}")
     if not isinstance(header, dict):
         raise UserError(f"{path}: the header is no JSON object")
-    header.pop("__metadata__", None)
-    _check_header(path, header, size - 8 - length)
-    return header, 8 + length
+    return header, 8 + length, size
+
+
+def _is_sound(about: object) -> bool:
+    """Whether an entry says dtype, shape and place, in the right types."""
+    if not isinstance(about, dict) or not isinstance(about.get("dtype"), str):
+        return False
+    shape, place = about.get("shape"), about.get("data_offsets")
+    if not isinstance(shape, list) or not isinstance(place, list):
+        return False
+    return (
+        len(place) == 2
+        and len(shape) <= _MAX_AXES
+        and all(type(n) is int and 0 <= n <= _LARGEST for n in place + shape)
+    )
 
 
 def _check_header(path: Path, header: dict, num_bytes: int) -> None:
     ranges = []
     for name, about in header.items():
-        try:
-            dtype, shape = about["dtype"], about["shape"]
-            start, end = about["data_offsets"]
-            whole = [start, end, *shape]
-            sound = all(type(n) is int and n >= 0 for n in whole)
-        except (KeyError, TypeError, ValueError):
-            sound = False
-        if not sound:
+        if not _is_sound(about):
             raise UserError(f"{path}: the header's entry {name!r} is broken")
+        dtype, shape = about["dtype"], about["shape"]
+        start, end = about["data_offsets"]
         if dtype not in _DTYPES:
             raise UserError(
                 f"{path}: {name} is of the kind {dtype}, which BERT does not "
@@ -136,12 +161,11 @@ def read_sharded(index: str | os.PathLike) -> dict[str, np.ndarray]:
         tensors that the files do not have.
     """
     index = Path(index)
+    content = read_value(index)
     try:
-        weight_map = json.loads(index.read_text("utf-8"))["weight_map"]
+        weight_map = content["weight_map"]
         files = sorted(set(weight_map.values()))
-    except OSError as error:
-        raise UserError(f"cannot read {index}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{index}: wanted a JSON object with a weight_map of tensor names "
             f"to file names; reading it failed with {error!r}"

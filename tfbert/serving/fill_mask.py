@@ -56,7 +56,9 @@ def fill_mask_function(
             {**batch, "masked_lm_positions": positions}, training=False
         )
         logits = tf.cast(outputs["masked_lm_logits"], tf.float32)
-        scores, ids = tf.math.top_k(tf.nn.softmax(logits), top_k)
+        # A converted table may have rows behind that stand for no token.
+        shares = tf.nn.softmax(logits)[:, :, : tokenizer.vocab_size]
+        scores, ids = tf.math.top_k(shares, top_k)
         there = tf.sequence_mask(masks, tf.shape(positions)[1])[:, :, None]
         return {
             "tokens": tf.where(there, tf.gather(table, ids), ""),

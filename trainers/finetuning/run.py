@@ -63,7 +63,10 @@ class FinetunedRun:
                 "changed, or is of another version"
             ) from error
         best = folder.path / BEST_FILE
-        figures = read_best(best) if best.exists() else {}
+        # A converted folder keeps what validation of the run has found.
+        figures = about.get("validation") or {}
+        if best.exists():
+            figures = read_best(best)
         self.kind = self.kind.with_validation(figures)
         self.path = folder.path
         self.config = BertConfig.from_json(folder.path / "config.json")

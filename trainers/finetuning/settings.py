@@ -63,13 +63,18 @@ class FinetuningModel(ModelSettings):
         config = resizing.changed_config(
             sources.read_config(self.init_from), self.changes(), self.init_from
         )
-        if config.vocab_size != vocab_size:
+        known = config.vocab_size
+        if known > vocab_size and sources.has_tokenizer(self.init_from):
+            # A table of more rows than tokens is padded; when the weights are
+            # read those behind are left out.
+            known = sources.read_tokenizer(self.init_from).vocab_size
+        if known != vocab_size:
             raise UserError(
-                f"the encoder in {self.init_from} knows {config.vocab_size} "
+                f"the encoder in {self.init_from} knows {known} "
                 f"tokens, the tokenizer {vocab_size}; leave data.tokenizer "
                 "out to take the one of model.init_from"
             )
-        return config
+        return dataclasses.replace(config, vocab_size=vocab_size)
 
 
 @dataclasses.dataclass

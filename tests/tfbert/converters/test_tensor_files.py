@@ -28,6 +28,13 @@ ONE = {"x": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
         (with_header(ONE, bytes(9)), "claims 8 bytes of tensors, .* has 9"),
         (struct.pack("<Q", 2) + b"[]", "header is no JSON object"),
         (struct.pack("<Q", 2) + b"{x", "is not JSON"),
+        (struct.pack("<Q", 9000) + b"[" * 9000, "nested too deeply"),
+        (with_header({"x": {**ONE["x"], "dtype": ["F32"]}}), "'x' is broken"),
+        (with_header({"x": {**ONE["x"], "shape": {}}}), "'x' is broken"),
+        (with_header({"x": {**ONE["x"], "shape": [1] * 65}}), "is broken"),
+        (with_header({"x": {**ONE["x"], "shape": [0, 2**70]}}), "is broken"),
+        (with_header({"x": {**ONE["x"], "data_offsets": [0]}}), "is broken"),
+        (with_header({"x": 7}), "'x' is broken"),
         (with_header({}), "holds no tensors"),
         (with_header({"x": {"dtype": "F32"}}), "entry 'x' is broken"),
         (
@@ -64,3 +71,15 @@ def test_missing_weights_and_kinds_of_numbers(tmp_path):
     path.write_bytes(with_header(header, half.astype("<u2").tobytes()))
     values = tensor_files.read_file(path)["x"]
     assert values.dtype == np.float32 and values.tolist() == [1.5, -2.0]
+
+
+def test_what_the_writer_noted(tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(with_header({"__metadata__": {"a": "b"}, **ONE}, bytes(8)))
+    assert tensor_files.read_metadata(path) == {"a": "b"}
+    assert list(tensor_files.read_file(path)) == ["x"]
+    path.write_bytes(with_header(ONE, bytes(8)))
+    assert tensor_files.read_metadata(path) == {}
+    path.write_bytes(with_header({"__metadata__": 7, **ONE}, bytes(8)))
+    with pytest.raises(UserError, match="__metadata__ is broken"):
+        tensor_files.read_metadata(path)

@@ -8,8 +8,11 @@ import pytest
 
 from tfbert.config import BertConfig
 from tfbert.converters import peers, sources
+from tfbert.errors import UserError
 from tfbert.tokenization import Tokenizer
 from tfbert.weights import save_weights
+from trainers import convert
+from trainers.best import BEST_FILE, write_best
 from trainers.finetuning.kinds import find_kind
 from trainers.finetuning.run import FinetunedRun
 
@@ -45,10 +48,19 @@ ABOUTS = {
         "split_words": False,
     },
 }
+# transformers has no class for it.
+ROLES = {
+    "labels": ["O", "B-V", "B-ARG0", "I-ARG0"],
+    "token_column": 1,
+    "predicate_column": 2,
+    "first_role_column": 3,
+    "find_predicates": True,
+    "split_words": False,
+}
 
 
-@pytest.mark.parametrize("name", ABOUTS)
-def test_heads_go_out_and_come_back(name, vocabulary, tmp_path):
+def make_run(folder, name, about, vocabulary):
+    """A run's folder, and its task with the weights in it."""
     config = BertConfig(
         vocab_size=len(vocabulary),
         hidden_size=32,
@@ -58,14 +70,65 @@ def test_heads_go_out_and_come_back(name, vocabulary, tmp_path):
         max_position_embeddings=20,
         initializer_range=0.3,
     )
-    about = {"kind": name, "max_length": 16, **ABOUTS[name]}
     task = find_kind(name).from_about(about).make_task(config, "float32")
+    folder.mkdir()
+    (folder / "run.json").write_text(json.dumps(about))
+    config.to_json(folder / "config.json")
+    Tokenizer(vocabulary).save(folder)
+    save_weights(task, folder / "model.safetensors")
+    return task
+
+
+@pytest.mark.parametrize("name", [*ABOUTS, "role_labelling"])
+def test_a_copy_is_the_run_that_it_was(name, vocabulary, tmp_path):
+    """Head, columns and all: what is evaluated and exported is the same."""
+    facts = {**ABOUTS, "role_labelling": ROLES}[name]
+    about = {"kind": name, "max_length": 13, **facts}
+    task = make_run(tmp_path / "run", name, about, vocabulary)
+    convert.convert(str(tmp_path / "run"), str(tmp_path / "copy"), "tfbert")
+    run, copy = FinetunedRun(tmp_path / "run"), FinetunedRun(tmp_path / "copy")
+    unit = {"mean": 0.0, "scale": 1.0} if name == "regression" else {}
+    assert copy.kind == dataclasses.replace(run.kind, **unit)
+    again = copy.load_task().task
+    for variable, other in zip(task.weights, again.weights, strict=True):
+        if name != "regression":
+            np.testing.assert_array_equal(variable, other)
+    # Once more, now without a unit to fold in: the same bytes.
+    convert.convert(str(tmp_path / "copy"), str(tmp_path / "2"), "tfbert")
+    weights = [tmp_path / x / "model.safetensors" for x in ("copy", "2")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_what_validation_chose_is_kept(vocabulary, tmp_path):
+    name = "question_answering"
+    about = {"kind": name, "max_length": 16, **ABOUTS[name], "no_answer": True}
+    task = make_run(tmp_path / "run", name, about, vocabulary)
+    figures = {"f1": 0.5, "no_answer_threshold": -1.25}
+    write_best(tmp_path / "run" / BEST_FILE, task, 7, figures)
+    convert.convert(str(tmp_path / "run"), str(tmp_path / "copy"), "tfbert")
+    copy = FinetunedRun(tmp_path / "copy")
+    assert copy.kind == FinetunedRun(tmp_path / "run").kind
+    assert copy.kind.no_answer_threshold == -1.25
+
+
+def test_roles_have_no_place_elsewhere(vocabulary, tmp_path):
+    about = {"kind": "role_labelling", "max_length": 16, **ROLES}
+    make_run(tmp_path / "run", "role_labelling", about, vocabulary)
+    for to in ("huggingface", "google", "keras_hub"):
+        with pytest.raises(UserError, match="no .* for role_labelling; leave"):
+            convert.convert(str(tmp_path / "run"), str(tmp_path / to), to)
+    bare = convert.convert(
+        str(tmp_path / "run"), str(tmp_path / "hf"), "huggingface", True
+    )
+    assert bare["task"] == "encoder"
+
+
+@pytest.mark.parametrize("name", ABOUTS)
+def test_heads_go_out_and_come_back(name, vocabulary, tmp_path):
+    about = {"kind": name, "max_length": 16, **ABOUTS[name]}
     run = tmp_path / "run"
-    run.mkdir()
-    (run / "run.json").write_text(json.dumps(about))
-    config.to_json(run / "config.json")
-    Tokenizer(vocabulary).save(run)
-    save_weights(task, run / "model.safetensors")
+    task = make_run(run, name, about, vocabulary)
+    config = BertConfig.from_json(run / "config.json")
     model = sources.read(run)
     assert model.task == name
     sources.write(model, "huggingface", tmp_path / "hf")
