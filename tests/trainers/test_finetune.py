@@ -248,7 +248,7 @@ def test_seeds_are_repeated_and_summed_up(arguments, folder, tmp_path, capsys):
     [
         (["--data.train", "none.tsv"], "none.tsv: there is no such file"),
         (["--data.text_columns", "[txet]"], "no column 'txet'.*: text, label"),
-        (["--data.max_length", "2"], "max_length from 3 to 24"),
+        (["--data.max_length", "2"], "max_length from 3, for the special"),
         (["--data.max_length", "25"], "max_length from 3 to 24"),
         (
             ["--data.max_length", "25"],
