@@ -5,6 +5,7 @@ the step and the validation values that they had.
 """
 
 import contextlib
+import functools
 import json
 import math
 import os
@@ -18,6 +19,8 @@ import safetensors.numpy
 from tfbert import atomic
 from tfbert.errors import UserError
 from tfbert.weights import arrays_of, named_variables
+from trainers.checkpoint_files import save_error
+from trainers.checkpoints import Checkpoints
 
 BEST_FILE = "best.safetensors"
 
@@ -31,21 +34,32 @@ class KeepBest(keras.callbacks.Callback):
     Args:
       run_dir: folder of the run.
       metric: name of a validation value; higher is better.
+
+    Attributes:
+      checkpoints: writes them, before the next checkpoint; None: they are
+        written at once.
     """
+
+    checkpoints: Checkpoints | None = None
 
     def __init__(self, run_dir: str | os.PathLike, metric: str = "accuracy"):
         super().__init__()
         self.path = Path(run_dir) / BEST_FILE
         self.metric = metric
         self._best: tuple[float, float] | None = None
+        # Of the best so far, which may not be on the disk yet.
+        self._values: dict[str, float] | None = None
 
     def on_train_begin(self, logs: Mapping | None = None) -> None:
         """Learns what the best was, unless that step is done again."""
         self._best = None
-        if self.path.exists():
-            values = read_best(self.path)
-            if values["step"] <= self.model.step:
-                self._best = self._rank(values)
+        if self._values is None and self.path.exists():
+            self._values = read_best(self.path)
+        if self._values is not None:
+            if self._values["step"] <= self.model.step:
+                self._best = self._rank(self._values)
+            else:
+                self._values = None
 
     def on_epoch_end(self, epoch: int, logs: Mapping | None = None) -> None:
         """Compares what validation at the end of the epoch gave."""
@@ -58,11 +72,17 @@ class KeepBest(keras.callbacks.Callback):
             return
         rank = self._rank(values)
         if self._best is None or rank > self._best:
-            self._best = rank
+            self._best, step = rank, self.model.step
+            self._values = {"step": step, **values}
             # What was evaluated: the averaged weights, if there are any.
             averaged = getattr(self.model, "averaged", contextlib.nullcontext)
             with averaged():
-                write_best(self.path, self.model.task, self.model.step, values)
+                tensors = arrays_of(named_variables(self.model.task))
+            write = functools.partial(_write, self.path, tensors, self._values)
+            if self.checkpoints is None:
+                write()
+            else:
+                self.checkpoints.write_first(write)
 
     def _rank(self, values: Mapping) -> tuple[float, float]:
         return values[self.metric], -values.get("loss", 0.0)
@@ -71,11 +91,24 @@ class KeepBest(keras.callbacks.Callback):
 def write_best(
     path: Path, task: keras.layers.Layer, step: int, values: Mapping
 ) -> None:
-    """Replaces the file of the best weights."""
+    """Replaces the file of the best weights.
+
+    Raises:
+      SaveError: it cannot be written; the one before is intact.
+    """
     tensors = arrays_of(named_variables(task))
-    about = json.dumps({"step": step, **values})
-    data = safetensors.numpy.save(tensors, metadata={"validation": about})
-    atomic.write_file(path, data)
+    _write(path, tensors, {"step": step, **values})
+
+
+def _write(path: Path, tensors: Mapping, values: Mapping) -> None:
+    metadata = {"validation": json.dumps(values)}
+    data = safetensors.numpy.save(dict(tensors), metadata=metadata)
+    try:
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"the run folder {path.parent} has gone")
+        atomic.write_file(path, data)
+    except OSError as error:
+        raise save_error("the best weights", path, len(data), error) from error
 
 
 def read_best(path: Path) -> dict[str, float]:

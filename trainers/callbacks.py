@@ -9,15 +9,17 @@ log cannot be written. Under several workers only the chief gets them.
 import json
 import math
 import os
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import keras
 import tensorflow as tf
 
 from tfbert import atomic
 from tfbert.local_paths import local_path
+from trainers import command
+from trainers.events import Events
 from trainers.meter import as_float
 from trainers.progress import ProgressBar
 from trainers.run_folder import METRICS_FILE, parse_metrics
@@ -176,11 +178,40 @@ class TensorBoardLog(Watcher):
 def warn_log_failed(path: Path, error: Exception) -> None:
     """Tells once that a log has gaps; a run is worth more than its log."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    print(
+    command.warn(
         f"warning: could not write {path}: {reason}. Training goes on; the "
-        "log will have gaps.",
-        file=sys.stderr,
+        "log will have gaps."
     )
+
+
+class LostOutput(keras.callbacks.Callback):
+    """Says once in the events that nobody can read what the run prints.
+
+    Args:
+      events: of the run.
+    """
+
+    def __init__(self, events: Events):
+        super().__init__()
+        self._events = events
+        self._told = False
+
+    def on_train_begin(self, logs: Mapping | None = None) -> None:
+        """The first lines come before the first step."""
+        self._tell()
+
+    def on_train_batch_end(
+        self, batch: int, logs: Mapping | None = None
+    ) -> None:
+        """Looks at an attribute; nothing is written."""
+        self._tell()
+
+    def _tell(self) -> None:
+        lost = command.console.lost
+        if lost is not None and not self._told:
+            self._told = True
+            reason = getattr(lost, "strerror", None) or str(lost)
+            self._events.add("output_lost", self.model.step, reason=reason)
 
 
 def _json_value(value) -> float | int | None:

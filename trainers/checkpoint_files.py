@@ -67,10 +67,18 @@ def write_checkpoint(
             text = json.dumps({**state, "files": files}, indent=2) + "\n"
             (temporary / STATE_FILE).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise SaveError(_explain(path, needed, error)) from error
+        raise save_error("the checkpoint", path, needed, error) from error
 
 
-def _explain(path: Path, needed: int, error: OSError) -> str:
+def save_error(what: str, path: Path, needed: int, error: OSError) -> SaveError:
+    """The error that says why something could not be written.
+
+    Args:
+      what: it is.
+      path: of it.
+      needed: bytes that it takes.
+      error: what came instead.
+    """
     reason = error.strerror or str(error)
     advice = "make it writable again"
     if error.errno in (errno.EMFILE, errno.ENFILE):
@@ -83,10 +91,10 @@ def _explain(path: Path, needed: int, error: OSError) -> str:
             there = "its free space cannot be read"
         reason = f"needs {_megabytes(needed)}, {there} ({reason.lower()})"
         advice = "free some space, or lower runtime.keep_checkpoints"
-    return (
-        f"the checkpoint {path} could not be written: {reason}. The "
-        f"checkpoints before it are intact; {advice}, and the same command "
-        "goes on from the newest"
+    return SaveError(
+        f"{what} {path} could not be written: {reason}. The checkpoints "
+        f"before it are intact; {advice}, and the same command goes on from "
+        "the newest"
     )
 
 

@@ -4,7 +4,8 @@ RUN/checkpoints/step-00000100/ appears under its name only when all of it is
 on the disk. The newest is found by step, never by clock.
 
     training thread:  snapshot to host arrays   (waits for the one before)
-    writer thread:    write, hash, fsync, rename, fsync; drop the oldest
+    writer thread:    best weights, if there are new ones; then the checkpoint:
+                      write, hash, fsync, rename, fsync; drop the oldest
 
 Never more than one checkpoint is being written, so what is on the disk is at
 most one interval of saving behind the training.
@@ -15,7 +16,7 @@ import dataclasses
 import re
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tfbert import atomic
@@ -86,6 +87,7 @@ class Checkpoints:
         self.allowed = allowed
         self._writer: threading.Thread | None = None
         self._error: BaseException | None = None
+        self._first: Callable[[], None] | None = None
 
     def steps(self) -> list[int]:
         """Steps that have a checkpoint, ascending."""
@@ -101,6 +103,28 @@ class Checkpoints:
     def path(self, step: int) -> Path:
         """The folder of the checkpoint at `step`."""
         return self.folder / f"step-{step:08d}"
+
+    def write_first(self, job: Callable[[], None]) -> None:
+        """Has `job` done before the next checkpoint is written.
+
+        So what a checkpoint takes as done is on the disk before it. A job that
+        fails stands in the way of the checkpoint and is tried again with the
+        next; a later job takes the place of one that waits.
+
+        Args:
+          job: writes something; raises SaveError.
+        """
+        self._first = job
+
+    def begin_first(self) -> None:
+        """Begins what `write_first` has left, where no checkpoint is due.
+
+        Raises:
+          SaveError: it, or a checkpoint begun before, could not be written.
+        """
+        self.wait()
+        if self._first is not None:
+            self._start("best", self._write_waiting)
 
     def save(self, model, step: int, state: Mapping | None = None) -> Path:
         """Takes a snapshot of `step` and writes it, or begins to.
@@ -125,17 +149,24 @@ class Checkpoints:
                 OPTIMIZER_FILE: arrays_of(_other_variables(model)),
             }
         about = {"step": step, **(state or {}), "facts": self.facts}
-        if self.background:
-            # Not a daemon: the interpreter waits for it at its end.
-            self._writer = threading.Thread(
-                target=self._write_beside,
-                args=(path, tensors, about),
-                name=f"checkpoint-{step}",
-            )
-            self._writer.start()
-        else:
-            self._write(path, tensors, about)
+        self._start(f"checkpoint-{step}", self._write, path, tensors, about)
         return path
+
+    def _start(self, name: str, write: Callable[..., None], *arguments) -> None:
+        """Calls `write`, in the writer thread if that is wanted."""
+        if not self.background:
+            write(*arguments)
+            return
+
+        def beside():
+            try:
+                write(*arguments)
+            except BaseException as error:  # told to the training thread
+                self._error = error
+
+        # Not a daemon: the interpreter waits for it at its end.
+        self._writer = threading.Thread(target=beside, name=name)
+        self._writer.start()
 
     def check(self) -> None:
         """Raises what went wrong beside the training, without waiting."""
@@ -155,13 +186,16 @@ class Checkpoints:
         if error is not None:
             raise error
 
-    def _write_beside(self, path, tensors, about):
-        try:
-            self._write(path, tensors, about)
-        except BaseException as error:  # told to the training thread
-            self._error = error
+    def _write_waiting(self) -> None:
+        job = self._first
+        if job is not None:
+            job()
+            # Meanwhile the training thread may have left another.
+            if self._first is job:
+                self._first = None
 
     def _write(self, path, tensors, about):
+        self._write_waiting()
         write_checkpoint(path, tensors, about)
         # Whatever keeps an old one from going, the new one is safe.
         with contextlib.suppress(OSError):
@@ -216,8 +250,11 @@ class Checkpoints:
           SaveError: what was being written could not be.
         """
         self.wait()
-        if self.is_chief and self.folder.is_dir():
-            atomic.remove_temporaries(self.folder)
+        # It belongs to steps that are done again.
+        self._first = None
+        if self.is_chief:
+            for folder in (self.folder.parent, self.folder):
+                atomic.remove_temporaries(folder)
         passed_over = []
         for step in reversed(self.steps()):
             path = self.path(step)

@@ -3,24 +3,23 @@
 import errno
 import itertools
 import json
-import os
 import sys
 import typing
 from collections.abc import Callable, Iterator, Sequence
 
 import jsonargparse
-import rich.console
 
 from tfbert.errors import UserError
 from tfbert.local_paths import has_scheme, local_path
 from tfbert.startup_notices import hide_startup_notices
 from trainers import parser_errors
+from trainers.console import Console, Stream, safe_output
 
 # TensorFlow logs its start-up, a missing GPU included, as notices and errors;
 # real errors are raised besides. This has to come before the import.
 hide_startup_notices()
 
-console = rich.console.Console(highlight=False, soft_wrap=True)
+console = Console()
 
 # Exit statuses; documented in docs/architecture.md.
 STATUS_USER_ERROR = UserError.status
@@ -144,12 +143,22 @@ def make_parser(
     return parser
 
 
+def warn(text: str) -> None:
+    """Prints a line to standard error; raises nothing if nobody reads it."""
+    Stream(sys.stderr).write(text + "\n")
+
+
 def run(main: Callable[..., None], argv: list[str] | None = None) -> int:
     """Calls `main(argv)`; returns the exit status.
 
     A user's mistake is printed as one message on stderr, without a
     traceback; a fault of the program keeps its traceback.
     """
+    with safe_output():
+        return _run(main, argv)
+
+
+def _run(main: Callable[..., None], argv: list[str] | None) -> int:
     try:
         main(argv)
     except UserError as error:
@@ -163,10 +172,9 @@ def run(main: Callable[..., None], argv: list[str] | None = None) -> int:
                 file=sys.stderr,
             )
             return STATUS_USER_ERROR
+        # The reader of our output (`| head`) has gone; nothing is wrong.
         if not isinstance(error, BrokenPipeError):
             raise
-        # The reader of our output (`| head`) has gone; nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return STATUS_INTERRUPTED

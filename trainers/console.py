@@ -85,7 +85,9 @@ class Stream:
         """`text`, with escapes for what the stream's encoding lacks."""
         encoding = getattr(self.stream, "encoding", None) or "utf-8"
         try:
-            text.encode(encoding, getattr(self.stream, "errors", None) or "")
+            text.encode(
+                encoding, getattr(self.stream, "errors", None) or "strict"
+            )
         except UnicodeEncodeError:
             return text.encode(encoding, "backslashreplace").decode(encoding)
         except LookupError:

@@ -5,6 +5,8 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from tfbert import atomic
 from tfbert.errors import UserError
 from trainers import command
@@ -195,6 +197,12 @@ def _checks(source, model, written, to: str, folder: Path) -> list[dict]:
         name = f"{peers.version(to)}, target"
         comparisons.append(peers.compare((name, theirs), ours, batch))
     for comparison in comparisons:
+        if np.isnan(comparison.relative):
+            raise UserError(
+                f"{comparison.second} computes numbers that are not finite "
+                f"({', '.join(sorted(comparison.differences))}): the weights "
+                f"of {source} hold NaN or infinity; nothing was kept"
+            )
         # A comparison of nothing, or of NaN, is no proof.
         if not comparison.differences or not comparison.relative <= TOLERANCE:
             raise UserError(
@@ -217,7 +225,7 @@ def _checks(source, model, written, to: str, folder: Path) -> list[dict]:
 def _check_line(check: dict) -> str:
     if "skipped" in check:
         return f"check skipped: {check['skipped']}"
-    worst = max(check["differences"].values(), default=0.0)
+    worst = np.max([0.0, *check["differences"].values()])
     names = ", ".join(check["differences"])
     return (
         f"check: {check['first']} against {check['second']}: largest "

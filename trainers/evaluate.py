@@ -61,8 +61,8 @@ def main(argv: list[str] | None = None) -> None:
             args.batch_size,
         )
     name = args.name or Path(args.data).stem
-    command.console.print(result.table(args.data))
-    command.console.print(
+    command.console.show(result.table(args.data))
+    command.console.show(
         f"step {result.step} on {result.to_dict()['examples']:,} examples: "
         f"{result.summary()}\nwritten: {evaluation_path(args.run_dir, name)} "
         f"and {predictions_path(args.run_dir, name)}"

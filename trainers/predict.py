@@ -97,9 +97,9 @@ def main(argv: list[str] | None = None) -> None:
     if args.json:
         for texts, answer in zip(inputs, found, strict=True):
             row = dict(zip(model.inputs, texts, strict=True)) | answer
-            print(json.dumps(row, ensure_ascii=False))
+            command.console.show_line(json.dumps(row, ensure_ascii=False))
     else:
-        command.console.print(_table(model, inputs, list(found)))
+        command.console.show(_table(model, inputs, list(found)))
 
 
 class Model:

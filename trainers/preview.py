@@ -102,7 +102,7 @@ def print_rows(source: _Source, count: int) -> None:
     count = min(count, source.records.num_rows)
     if not count:
         return
-    out = command.console.print
+    out = command.console.show
     out("Hidden tokens in brackets: ", end="")
     legend = rich.text.Text()
     for style, name in _STYLES.items():
@@ -187,7 +187,7 @@ def print_masks(source: _Source, count: int, batch_size: int) -> None:
     add("shown as another token", _share(changed, total))
     add("left as they were", _share(total - masks - changed, total))
     add("padding", _share(padding, count * records.sequence_length))
-    command.console.print(table)
+    command.console.show(table)
     _print_histogram("Tokens in a row", _binned(lengths))
 
 
@@ -222,7 +222,7 @@ def print_account(records: Records) -> None:
     )
     for reason, count in manifest.rejected.items():
         add(f"left out: {reason}", f"{count:,}")
-    command.console.print(table)
+    command.console.show(table)
     _print_histogram(
         "Tokens in a document",
         [
@@ -237,7 +237,7 @@ def print_account(records: Records) -> None:
         longest.add_row(
             f"{entry['tokens']:,}", entry["file"], str(entry["line"])
         )
-    command.console.print(longest)
+    command.console.show(longest)
 
 
 def _share(part: int, whole: int) -> str:
@@ -263,7 +263,7 @@ def _print_histogram(title: str, bars: list[tuple[str, int]]) -> None:
     for name, count in bars:
         width = round(_BAR * count / top) if top else 0
         table.add_row(name, "#" * width, f"{count:,}")
-    command.console.print(table)
+    command.console.show(table)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,8 @@ def section(run_dir: Path, evaluations: Iterable[str]) -> str:
         if len(pairs):
             parts.append(_reliability(name, pairs))
         if errors := mistakes(rows):
-            parts.append(_table(name, errors, len(rows)))
+            scores = isinstance(rows[0].get("predicted"), float)
+            parts.append(_table(name, errors, len(rows), scores))
     return '<div class="grid">' + "".join(parts) + "</div>" if parts else ""
 
 
@@ -75,7 +76,7 @@ def read_predictions(path: Path) -> list[dict]:
 
 
 def mistakes(rows: Sequence[Mapping]) -> list[Mistake]:
-    """The wrong answers, the worst first.
+    """The wrong answers, and scores that are off, the worst first.
 
     The worst is the one that the model was surest of; of scores, the one
     that is farthest off; of answers in words, the one that shares least with
@@ -100,6 +101,9 @@ def _mistake(row: Mapping) -> Mistake | None:
         return None
     if "words" in row:
         return _mistake_of_words(row)
+    # Of labels that stand side by side the order says nothing.
+    if isinstance(answer, list) and set(right) == set(answer):
+        return None
     if isinstance(answer, float):
         off = answer - right
         shown = f"{right:.4g}", f"{answer:.4g}", f"{off:+.4g}"
@@ -199,7 +203,9 @@ def _reliability(name: str, pairs: np.ndarray) -> str:
     )
 
 
-def _table(name: str, errors: Sequence[Mistake], answers: int) -> str:
+def _table(
+    name: str, errors: Sequence[Mistake], answers: int, scores: bool
+) -> str:
     rows = [
         (
             html.Number(str(error.line)),
@@ -210,9 +216,16 @@ def _table(name: str, errors: Sequence[Mistake], answers: int) -> str:
         )
         for error in errors[:MOST_ERRORS]
     ]
-    caption = f"{name}: {len(errors):,} of {answers:,} answers are wrong"
-    if len(errors) > MOST_ERRORS:
-        caption += f"; the worst {MOST_ERRORS}"
+    if scores:
+        # A score is hardly ever right to all digits, nor need it be.
+        shown = min(len(errors), MOST_ERRORS)
+        caption = (
+            f"{name}: of {answers:,} scores the {shown} that are farthest off"
+        )
+    else:
+        caption = f"{name}: {len(errors):,} of {answers:,} answers are wrong"
+        if len(errors) > MOST_ERRORS:
+            caption += f"; the worst {MOST_ERRORS}"
     head = ("line", "text", "right", "answer", "score")
     return f'<div class="wide">{html.table(head, rows, caption)}</div>'
 

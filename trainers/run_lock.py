@@ -10,12 +10,14 @@ trainer refuses. The lock of a trainer that was killed is taken over:
 """
 
 import contextlib
+import fcntl
 import json
 import os
+import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tfbert.atomic import TEMPORARY_PREFIX
@@ -28,6 +30,7 @@ PATIENCE = 20.0
 
 # Lock files that this process holds, and those that it has watched in vain,
 # with the beat that was their last.
+_taking = threading.Lock()
 _held: set[Path] = set()
 _stale: dict[Path, int | None] = {}
 
@@ -76,16 +79,11 @@ class RunLock:
     def __enter__(self):
         if not self._enabled:
             return self
-        self.refuse_if_held()
-        stale = self._owner()
-        if stale is not None:
-            self._report(
-                f"taking over {self.path.parent} from process "
-                f"{stale.get('pid')} on {stale.get('host')}, which has ended "
-                "without giving it back"
-            )
-        self._take()
-        _held.add(self.path)
+        with _taking, _alone_in(self.path.parent):
+            while not self._take():
+                # Another start was quicker; it is at work now.
+                pass
+            _held.add(self.path)
         self._beat = threading.Thread(target=self._keep_beating, daemon=True)
         self._beat.start()
         return self
@@ -109,33 +107,76 @@ class RunLock:
                 "so that two do not write one run"
             )
 
-    def _take(self) -> None:
-        """Puts our lock in the place of whatever lies there."""
-        temporary = self.path.with_name(f"{TEMPORARY_PREFIX}lock-{os.getpid()}")
+    def _take(self) -> bool:
+        """Writes our lock where there is none, or a stale one.
+
+        Returns:
+          False where another process was quicker.
+
+        Raises:
+          UserError: another trainer is at work, or the lock cannot be written.
+        """
+        self.refuse_if_held()
+        stale = self._owner()
         try:
-            temporary.write_text(json.dumps(self._mine, indent=2) + "\n")
-            os.replace(temporary, self.path)
+            if stale is not None:
+                if not self._set_aside(stale):
+                    return False
+                self._report(
+                    f"taking over {self.path.parent} from process "
+                    f"{stale.get('pid')} on {stale.get('host')}, which has "
+                    "ended without giving it back"
+                )
+            return self._write_new()
         except OSError as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
             raise UserError(
                 f"cannot write {self.path}: {error.strerror}; a run needs a "
                 "folder that it can write, with some space"
             ) from error
-        # Of two that take it over at once, the later one has it.
-        time.sleep(0.05)
-        if self._owner() != self._mine:
-            self.refuse_if_held()
+
+    def _set_aside(self, stale: dict) -> bool:
+        """Removes the stale lock, and no other that has come meanwhile."""
+        aside = self._temporary()
+        try:
+            os.rename(self.path, aside)
+        except FileNotFoundError:
+            return True
+        found = _read_owner(aside)
+        if found != stale:
+            # That of a start between our look and our rename: back with it.
+            with contextlib.suppress(FileExistsError):
+                os.link(aside, self.path)
+        aside.unlink()
+        return found == stale
+
+    def _write_new(self) -> bool:
+        """Makes the lock file, with all that is in it, if there is none."""
+        text = json.dumps(self._mine, indent=2) + "\n"
+        temporary = self._temporary()
+        temporary.write_text(text)
+        try:
+            os.link(temporary, self.path)
+        except FileExistsError:
+            return False
+        except OSError:
+            # A file system without links.
+            try:
+                with open(self.path, "x") as stream:
+                    stream.write(text)
+            except FileExistsError:
+                return False
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+        return True
+
+    def _temporary(self) -> Path:
+        name = f"{TEMPORARY_PREFIX}lock-{secrets.token_hex(6)}"
+        return self.path.with_name(name)
 
     def _owner(self) -> dict | None:
         """Who the lock file names; {} if it cannot be read, None if none."""
-        try:
-            owner = json.loads(self.path.read_text("utf-8"))
-            return owner if isinstance(owner, dict) else {}
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError):
-            return {}
+        return _read_owner(self.path)
 
     def _alive(self, owner: dict) -> bool:
         mine = self._mine
@@ -185,6 +226,38 @@ class RunLock:
             # A folder that has gone, or a full disk, is found when saving.
             with contextlib.suppress(OSError):
                 os.utime(self.path)
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Of the starts on one host, only one at a time looks and takes.
+
+    Where a file system has no locks on folders, as network file systems, a
+    stale lock may be taken over twice within milliseconds; then the later one
+    has it, and the other learns it at its next heartbeat.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        # What is wrong is said when the lock is written.
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _read_owner(path: Path) -> dict | None:
+    try:
+        owner = json.loads(path.read_text("utf-8"))
+        return owner if isinstance(owner, dict) else {}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return {}
 
 
 def _this_process() -> dict:

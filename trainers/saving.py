@@ -48,10 +48,7 @@ class SaveCheckpoints(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """Saves when the step is a multiple of `every`."""
-        try:
-            self._checkpoints.check()
-        except SaveError as error:
-            self._on_error(error)
+        self._attempt(self._checkpoints.check)
         step = self.model.step
         if step % self._evaluate_every and step < self._total:
             self._save_if_due(None)
@@ -63,15 +60,18 @@ class SaveCheckpoints(keras.callbacks.Callback):
             for name, value in (logs or {}).items()
             if name.startswith("val_")
         }
-        self._save_if_due(values or None)
+        if not self._save_if_due(values or None):
+            self.save_first()
 
-    def _save_if_due(self, validation: dict | None) -> None:
+    def _save_if_due(self, validation: dict | None) -> bool:
+        """Returns whether a checkpoint was due."""
         step = self.model.step
         if step % self._every and step < self._total:
-            return
+            return False
         self._guard.settle()
         if self._guard.rollback is None:
             self.save(validation)
+        return True
 
     def save(self, validation: dict | None = None) -> None:
         """Saves the step that the model is at.
@@ -80,12 +80,18 @@ class SaveCheckpoints(keras.callbacks.Callback):
           validation: values of the evaluation of this step, if it had one.
         """
         state = {**self._state(), "validation": validation}
+        self._attempt(self._checkpoints.wait)
+        self._attempt(
+            self._checkpoints.save, self.model, self.model.step, state
+        )
+
+    def save_first(self) -> None:
+        """Begins what other callbacks have left to be written."""
+        self._attempt(self._checkpoints.begin_first)
+
+    def _attempt(self, write: Callable[..., object], *arguments) -> None:
         try:
-            self._checkpoints.wait()
-        except SaveError as error:
-            self._on_error(error)
-        try:
-            self._checkpoints.save(self.model, self.model.step, state)
+            write(*arguments)
         except SaveError as error:
             self._on_error(error)
 

@@ -19,6 +19,8 @@ import keras
 import tensorflow as tf
 
 from tfbert.errors import UserError
+from trainers.best import KeepBest
+from trainers.callbacks import LostOutput
 from trainers.checkpoint_files import SaveError
 from trainers.checkpoints import Checkpoints
 from trainers.command import console
@@ -96,6 +98,9 @@ class TrainingRun:
             self._on_save_error,
             self._state,
         )
+        for callback in self.callbacks:
+            if isinstance(callback, KeepBest):
+                callback.checkpoints = self.checkpoints
         self.stop_at = StopAt(self.total, runtime.evaluate_every)
         self.save_error: SaveError | None = None
         stops = [c for c in self.callbacks if isinstance(c, EarlyStopping)]
@@ -194,6 +199,7 @@ class TrainingRun:
             callback.set_model(self.model)
             callback.on_train_begin()
             callback.on_epoch_end(0, logs)
+        self.saving.save_first()
 
     # -- the steps ------------------------------------------------------------
 
@@ -251,6 +257,7 @@ class TrainingRun:
             self.stop_at,
             self.stop,
             _CheckLock(self.lock),
+            LostOutput(self.events),
             *self.callbacks,
             self.saving,
         ]

@@ -289,7 +289,7 @@ def _reports(
 @contextlib.contextmanager
 def _progress_bar() -> Iterator[rich.progress.Progress]:
     with rich.progress.Progress(
-        rich.progress.TextColumn("{task.description}"),
+        rich.progress.TextColumn("{task.description}", markup=False),
         rich.progress.BarColumn(),
         rich.progress.TaskProgressColumn(),
         rich.progress.TimeElapsedColumn(),

@@ -118,6 +118,16 @@ def test_f25_too_few_open_files(faults, tmp_path):
     assert job.wait() in (2, 4) and "ulimit -n 4096" in job.said, job.said
 
 
+@pytest.mark.parametrize("kind", ["full", "head", "closed"])
+def test_f51_nobody_reads_what_is_printed(kind, faults, tmp_path, reference):
+    run_dir = tmp_path / "run"
+    said = faults.pretrain(run_dir, output=[kind]).done()
+    assert "step 1/60" not in said and "Traceback" not in said
+    (event,) = faults.events(run_dir, "output_lost")
+    assert event["step"] == 0
+    faults.assert_same(run_dir, reference)
+
+
 def test_f26_two_trainers_on_one_folder(faults, tmp_path, reference):
     run_dir = tmp_path / "run"
     first = faults.pretrain(run_dir, pause=[0.05])

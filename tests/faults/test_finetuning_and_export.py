@@ -1,5 +1,6 @@
 """F7: kill -9 in fine-tuning, evaluation and export."""
 
+import errno
 import random
 import signal
 
@@ -62,8 +63,44 @@ def test_fine_tuning_goes_on(faults, argv, wanted, tmp_path):
         assert job.wait() == -signal.SIGKILL, job.said
     faults.start("finetune", argv(run_dir)).done()
     faults.assert_same(run_dir, wanted, STEPS)
+    assert_same_best(run_dir, wanted)
+
+
+def assert_same_best(run_dir, wanted):
     best = "best.safetensors"
     assert (run_dir / best).read_bytes() == (wanted / best).read_bytes()
+    # Nor is anything left of a writer that was killed or failed.
+    assert list(run_dir.rglob(".tmp-*")) == []
+
+
+def test_f22_best_weights_that_cannot_be_written(
+    faults, argv, wanted, tmp_path
+):
+    run_dir = tmp_path / "run"
+    full = ["replace", "best.safetensors", errno.ENOSPC, -1]
+    said = faults.start("finetune", argv(run_dir), refuse=full).done(4)
+    assert f"the best weights {run_dir}/best.safetensors could not be" in said
+    assert "needs " in said and " MB, has " in said
+    assert "Traceback" not in said
+    # A checkpoint that counts on them is not written before them.
+    assert sorted(p.name for p in run_dir.rglob("step-*")) == []
+    assert list(run_dir.rglob(".tmp-*")) == []
+    faults.start("finetune", argv(run_dir)).done()
+    faults.assert_same(run_dir, wanted, STEPS)
+    assert_same_best(run_dir, wanted)
+
+
+def test_f22_best_weights_and_training_that_goes_on(
+    faults, argv, wanted, tmp_path
+):
+    run_dir = tmp_path / "run"
+    once = ["replace", "best.safetensors", errno.ENOSPC, 1]
+    words = [*argv(run_dir), "--runtime.on_save_error", "continue"]
+    said = faults.start("finetune", words, refuse=once).done()
+    assert "Training goes on (runtime.on_save_error: continue)" in said
+    assert [e["step"] for e in faults.events(run_dir, "save_failed")]
+    faults.assert_same(run_dir, wanted, STEPS)
+    assert_same_best(run_dir, wanted)
 
 
 def test_an_export_appears_when_it_is_complete(faults, wanted, tmp_path):

@@ -40,6 +40,20 @@ def die_at(call, target, when):
     setattr(os, call, replaced)
 
 
+def refuse(call, target, number, times):
+    """Calls of the os module on a path fail, so many times."""
+    original = getattr(os, call)
+    left = [times]
+
+    def replaced(*arguments, **options):
+        if left[0] and any(target in str(argument) for argument in arguments):
+            left[0] -= 1
+            raise OSError(number, os.strerror(number))
+        return original(*arguments, **options)
+
+    setattr(os, call, replaced)
+
+
 def pause(seconds):
     """Every step takes longer, so that signals come within one."""
     from trainers.saving import StopAt
@@ -150,6 +164,29 @@ def read_only(path):
     bind, remount, only = 4096, 32, 1
     _mount(path, None, None, bind, source=path)
     _mount(path, None, None, bind | remount | only, source=path)
+
+
+def output(kind):
+    """What is printed is lost: a full disk, a reader that has gone, closed."""
+    sys.stdout.flush()
+    if kind == "closed":
+        os.close(1)
+        sys.stdout = command_output(None)
+    elif kind == "full":
+        os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+    else:
+        reader, writer = os.pipe()
+        os.dup2(writer, 1)
+        os.close(writer)
+        os.close(reader)
+
+
+def command_output(stream):
+    """The console's stream, in the place of the forked program's."""
+    from trainers import command
+
+    command.console.file = stream
+    return stream
 
 
 def _mount(path, options, kind, flags, source="none"):
@@ -295,7 +332,7 @@ def main():
     # The console of the forked program still writes to the old stream.
     from trainers import command
 
-    command.console.file = sys.stdout
+    command_output(sys.stdout)
     os.environ.update(JOB["env"])
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for name, arguments in JOB["faults"].items():
@@ -307,7 +344,8 @@ def main():
     except SystemExit as error:
         status = error.code or 0
     finally:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         for action in AT_END:
             action()
         others = [t.name for t in threading.enumerate() if not t.daemon]

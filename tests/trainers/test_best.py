@@ -1,4 +1,7 @@
+import errno
+import shutil
 import types
+from unittest.mock import Mock
 
 import keras
 import numpy as np
@@ -7,6 +10,7 @@ import pytest
 from tfbert.errors import UserError
 from tfbert.weights import named_variables, read_tensors
 from trainers import best
+from trainers.checkpoint_files import SaveError
 
 
 class Layer(keras.layers.Layer):
@@ -84,3 +88,37 @@ def test_a_damaged_file_is_named(tmp_path, content):
         best.read_best(path)
     with pytest.raises(UserError, match="damaged or not the best weights"):
         best.read_best(tmp_path / "missing")
+
+
+def test_weights_that_cannot_be_written(keeper, monkeypatch):
+    validate(keeper, 1, 0.5)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(best.atomic, "write_file", Mock(side_effect=full))
+    with pytest.raises(SaveError, match="best weights .* needs .* MB, has"):
+        validate(keeper, 2, 0.7)
+    monkeypatch.undo()
+    assert best.read_best(keeper.path)["step"] == 1
+    shutil.rmtree(keeper.path.parent)
+    with pytest.raises(SaveError, match="the run folder .* has gone"):
+        validate(keeper, 3, 0.8)
+    assert not keeper.path.parent.exists()
+
+
+def test_best_weights_that_wait_to_be_written_count(keeper):
+    """A `fit` that follows compares with them, not with the file."""
+    jobs = []
+    keeper.checkpoints = types.SimpleNamespace(write_first=jobs.append)
+    validate(keeper, 1, 0.7)
+    keeper.on_train_begin()
+    validate(keeper, 2, 0.6)
+    keeper.model.task.kernel.assign([9, 9])
+    assert len(jobs) == 1 and not keeper.path.exists()
+    jobs[0]()
+    assert best.read_best(keeper.path)["step"] == 1
+    [kernel] = read_tensors(keeper.path).values()
+    assert kernel.tolist() == [1, 1]
+    # Back before it: it is no rival to itself.
+    keeper.model.step = 0
+    keeper.on_train_begin()
+    validate(keeper, 1, 0.5)
+    assert len(jobs) == 2

@@ -251,3 +251,53 @@ def test_where_folders_cannot_be_renamed(tmp_path, model, monkeypatch):
 def test_an_address_is_no_folder_for_checkpoints():
     with pytest.raises(UserError, match="the run's folder, got memory://run"):
         Checkpoints("memory://run")
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_what_a_checkpoint_counts_on_is_written_before_it(
+    background, tmp_path, model
+):
+    saved = Checkpoints(tmp_path, background=background)
+    said, fails = [], [True]
+
+    def first():
+        said.append(saved.steps())
+        if fails[0]:
+            raise SaveError("no room")
+
+    def begin(begins, *arguments):
+        with pytest.raises(SaveError, match="no room"):
+            begins(*arguments)
+            saved.wait()
+
+    saved.write_first(first)
+    begin(saved.begin_first)
+    begin(saved.save, model, 1)
+    assert saved.steps() == [] and said == [[], []]
+    fails[0] = False
+    saved.save(model, 2)
+    saved.save(model, 3)
+    saved.wait()
+    # Tried again, done once.
+    assert saved.steps() == [2, 3] and said == [[], [], []]
+    saved.begin_first()
+    saved.wait()
+    assert len(said) == 3
+
+
+def test_what_waits_is_forgotten_with_the_steps_after_a_restored_one(
+    tmp_path, model
+):
+    saved = Checkpoints(tmp_path)
+    saved.save(model, 1)
+    saved.write_first(lambda: pytest.fail("of a step that is done again"))
+    assert saved.restore(model).step == 1
+    saved.save(model, 2)
+
+
+def test_a_start_removes_what_a_killed_writer_left_in_the_run(tmp_path, model):
+    (tmp_path / f"{atomic.TEMPORARY_PREFIX}x").write_text("half a file")
+    Checkpoints(tmp_path, is_chief=False).restore(model)
+    assert len(os.listdir(tmp_path)) == 1
+    Checkpoints(tmp_path).restore(model)
+    assert os.listdir(tmp_path) == []

@@ -115,6 +115,22 @@ def test_nothing_is_written_when_something_is_wrong(
     assert not list(tmp_path.glob(atomic.TEMPORARY_PREFIX + "*"))
 
 
+@pytest.mark.parametrize("name", ["sequence_output", "logits"])
+def test_numbers_that_are_not_finite_prove_nothing(
+    name, single_run, tmp_path, monkeypatch
+):
+    """Whichever output it is: max(0.0, nan) is 0.0."""
+    outputs = peers.our_outputs
+
+    def spoilt(model, batch):
+        return {**outputs(model, batch), name: np.full((3, 2), np.nan)}
+
+    monkeypatch.setattr(peers, "our_outputs", spoilt)
+    with pytest.raises(UserError, match="not finite .*NaN or infinity"):
+        convert.convert(str(single_run), str(tmp_path / "out"), "tfbert")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_fine_tuning_starts_from_a_foreign_folder(
     single_run, single_data, tmp_path, capsys
 ):

@@ -122,3 +122,29 @@ def test_the_section_of_a_page(tmp_path):
     write(tmp_path, "long", [{**CLASSES[1], "text": ["x" * 1000]}])
     page = report_errors.section(tmp_path, ["evaluation-long.json"])
     assert "x" * 400 + " ..." in page and "x" * 401 not in page
+
+
+def test_labels_in_another_order_are_the_same_labels():
+    row = {"line": 2, "text": ["q"], "probabilities": [0.9, 0.8, 0.1]}
+    right = {**row, "label": ["b", "a"], "predicted": ["a", "b"]}
+    wrong = {**row, "label": ["b", "a"], "predicted": ["a", "c"]}
+    assert [m.answer for m in report_errors.mistakes([right, wrong])] == [
+        "a, c"
+    ]
+    # Tags stand at their words.
+    tags = {
+        **{"line": 3, "words": ["in", "Rome"], "scores": [0.9, 0.8]},
+        **{"label": ["O", "B"], "predicted": ["B", "O"]},
+    }
+    assert len(report_errors.mistakes([tags])) == 1
+
+
+def test_scores_are_off_and_not_wrong(tmp_path):
+    rows = [
+        {"line": i, "text": ["q"], "label": 2.0, "predicted": 2.0 + i / 10}
+        for i in range(30)
+    ]
+    write(tmp_path, "test", rows)
+    page = report_errors.section(tmp_path, ["evaluation-test.json"])
+    assert "test: of 30 scores the 20 that are farthest off" in page
+    assert "wrong" not in page

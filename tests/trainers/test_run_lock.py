@@ -1,6 +1,8 @@
 """One trainer for one folder; see tests/faults for real processes."""
 
+import errno
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -98,3 +100,63 @@ def test_a_broken_lock_is_watched_too(tmp_path):
     (tmp_path / "lock.json").write_text("{")
     with RunLock(tmp_path, report=lambda text: None):
         assert json.loads((tmp_path / "lock.json").read_text())["pid"]
+
+
+def start(folder, barrier, told, end):
+    barrier.wait()
+    try:
+        with RunLock(folder, report=lambda _: None):
+            told.put("at work")
+            end.wait()
+    except UserError as error:
+        told.put(str(error))
+
+
+@pytest.mark.parametrize("left", [None, {}, {"machine": None}])
+def test_of_many_starts_at_once_one_is_at_work(left, tmp_path):
+    context = multiprocessing.get_context("fork")
+    number = 4
+    for round in range(5):
+        folder = tmp_path / str(round)
+        folder.mkdir()
+        if left is not None:
+            other(folder, **left)
+        barrier, told = context.Barrier(number), context.Queue()
+        end = context.Event()
+        starts = [
+            context.Process(target=start, args=(folder, barrier, told, end))
+            for _ in range(number)
+        ]
+        for process in starts:
+            process.start()
+        said = [told.get(timeout=30) for _ in range(number)]
+        end.set()
+        for process in starts:
+            process.join(30)
+        assert said.count("at work") == 1, said
+        assert sum("another trainer" in text for text in said) == number - 1
+        assert os.listdir(folder) == []
+
+
+def test_a_lock_that_came_between_look_and_rename_is_put_back(tmp_path):
+    other(tmp_path)
+    lock = RunLock(tmp_path)
+    stale = lock._owner()
+    other(tmp_path, pid=os.getppid())
+    assert not lock._set_aside(stale)
+    assert lock._owner()["pid"] == os.getppid()
+    assert os.listdir(tmp_path) == ["lock.json"]
+    (tmp_path / "lock.json").unlink()
+    assert lock._set_aside(stale)
+
+
+def test_a_file_system_without_links(tmp_path, monkeypatch):
+    def refused(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    with RunLock(tmp_path) as lock:
+        assert lock._owner() == lock._mine
+        assert os.listdir(tmp_path) == ["lock.json"]
+        assert not RunLock(tmp_path)._write_new()
+        assert os.listdir(tmp_path) == ["lock.json"]

@@ -36,19 +36,20 @@ class Comparison:
 
     @property
     def largest(self) -> float:
-        """The largest difference of all."""
-        return max(self.differences.values(), default=0.0)
+        """The largest difference of all; NaN if one is."""
+        return float(np.max([0.0, *self.differences.values()]))
 
     @property
     def relative(self) -> float:
-        """The largest difference, where outputs above 1 count as 1."""
-        return max(
-            (
-                value / max(1.0, self.largest_output[name])
-                for name, value in self.differences.items()
-            ),
-            default=0.0,
-        )
+        """The largest difference, where outputs above 1 count as 1.
+
+        NaN if one is: Python's own max would pass over it.
+        """
+        relative = [
+            value / np.fmax(1.0, self.largest_output[name])
+            for name, value in self.differences.items()
+        ]
+        return float(np.max([0.0, *relative]))
 
 
 def example_batch(model: PortableModel) -> Batch:
