@@ -69,7 +69,7 @@ def dispatch(argv: list[str] | None = None) -> None:
 
 def main() -> int:
     """The console script."""
-    return command.run(dispatch)
+    return command.script(dispatch)
 
 
 if __name__ == "__main__":

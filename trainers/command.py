@@ -1,9 +1,12 @@
 """What every verb shares: its parser, its console and its exit status."""
 
+import atexit
 import errno
 import itertools
 import json
+import os
 import sys
+import threading
 import typing
 from collections.abc import Callable, Iterator, Sequence
 
@@ -24,6 +27,8 @@ console = Console()
 # Exit statuses; documented in docs/architecture.md.
 STATUS_USER_ERROR = UserError.status
 STATUS_INTERRUPTED = 130
+# Seconds that a failed process may take to end.
+LONGEST_END = 120.0
 
 
 class Parser(jsonargparse.ArgumentParser):
@@ -156,6 +161,43 @@ def run(main: Callable[..., None], argv: list[str] | None = None) -> int:
     """
     with safe_output():
         return _run(main, argv)
+
+
+def script(main: Callable[..., None]) -> int:
+    """`run` for a process of its own, which never hangs at its end.
+
+    A failed run may leave batches that are still being made, by threads of
+    TensorFlow's that call Python. Once Python takes itself apart they can do
+    so no more, and whoever waits for them waits for ever. So such a process
+    ends when all that wants to be told of its end has been.
+    """
+    status: object = 1
+    try:
+        status = run(main)
+        return status
+    except SystemExit as end:
+        status = end.code
+        raise
+    finally:
+        if status is not None and status != 0:
+            _leave.append(status if isinstance(status, int) else 1)
+            # Who is told of the end should not hold it up for ever either.
+            late = threading.Timer(LONGEST_END, _leave_at_once)
+            late.daemon = True
+            late.start()
+
+
+# The status with which to leave, if that may not wait for anything.
+_leave: list[int] = []
+
+
+@atexit.register
+def _leave_at_once() -> None:
+    """The last of the functions of its kind, as it was registered first."""
+    if _leave:
+        for stream in (sys.stdout, sys.stderr):
+            Stream(stream).flush()
+        os._exit(_leave[-1])
 
 
 def _run(main: Callable[..., None], argv: list[str] | None) -> int:

@@ -273,4 +273,4 @@ def _readme(report: dict) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(command.script(main))

@@ -333,4 +333,4 @@ def raw_sentences(demo: Demo) -> list[dict]:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(command.script(main))

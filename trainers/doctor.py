@@ -182,4 +182,4 @@ def _show(finding: Finding) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(command.script(main))

@@ -172,4 +172,4 @@ def _write(
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(command.script(main))

@@ -186,4 +186,4 @@ def _pretrained(run, dtype: str, pooling: str | None):
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(command.script(main))

@@ -257,4 +257,4 @@ def _report(settings, run_dir: Path, last_step: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(command.script(main))

@@ -175,4 +175,4 @@ def split_gpus(gpus: list[str], workers: int) -> list[list[str]] | None:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(command.script(main))

@@ -322,4 +322,4 @@ def _plain(text: str) -> rich.text.Text:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(command.script(main))

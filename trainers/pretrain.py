@@ -301,4 +301,4 @@ def _tell_end(run_dir: Path, *opened: AnyRecords | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(command.script(main))

@@ -267,4 +267,4 @@ def _print_histogram(title: str, bars: list[tuple[str, int]]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(command.script(main))

@@ -226,4 +226,4 @@ def _print_account(manifests, settings, seconds) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(command.script(main))

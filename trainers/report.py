@@ -134,4 +134,4 @@ def _curves(run: RunFolder) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(command.script(main))

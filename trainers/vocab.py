@@ -302,4 +302,4 @@ def _progress_bar() -> Iterator[rich.progress.Progress]:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    sys.exit(command.script(main))

@@ -1,6 +1,9 @@
 """Mistakes on the command line and limits of the machine: one message."""
 
 import errno
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -121,3 +124,61 @@ def test_records_are_read_where_they_lie():
         ]
     )
     assert settings.data.records == "gs://a"
+
+
+ENDS = """
+import atexit, os, sys, threading
+from trainers import command
+from tfbert.errors import UserError
+
+class Hangs:
+    "As a dataset whose batches are in flight: gone when they are made."
+    def __del__(self):
+        threading.Event().wait()
+
+hangs = Hangs()
+command.LONGEST_END = 1.0
+
+def verb(argv):
+    how = os.environ["HOW"]
+    if how == "thread":
+        threading.Thread(target=threading.Event().wait).start()
+    if how == "hook":
+        atexit.register(threading.Event().wait)
+    if how == "signal":
+        raise SystemExit(143)
+    if how == "fault":
+        raise ZeroDivisionError("a fault")
+    print("flushed", flush=False)
+    raise UserError("a mistake")
+
+atexit.register(lambda: print("told of the end"))
+sys.exit(command.script(verb))
+"""
+
+
+@pytest.mark.parametrize(
+    "how,status,said",
+    [
+        ("mistake", 2, "error: a mistake"),
+        ("signal", 143, ""),
+        ("fault", 1, "ZeroDivisionError: a fault"),
+        ("thread", 2, "error: a mistake"),
+        ("hook", 2, "error: a mistake"),
+    ],
+)
+def test_a_failed_process_ends_with_its_status(how, status, said):
+    """Whatever is still in flight, and whoever does not end."""
+    ended = subprocess.run(
+        [sys.executable, "-c", ENDS],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "HOW": how},
+    )
+    assert ended.returncode == status
+    assert said in ended.stderr
+    assert ("Traceback" in ended.stderr) == (how == "fault")
+    if how in ("mistake", "signal", "fault"):
+        assert "told of the end" in ended.stdout
+    assert ("flushed" in ended.stdout) == (status == 2)
