@@ -21,6 +21,9 @@ from trainers.console import Console, Stream, safe_output
 # TensorFlow logs its start-up, a missing GPU included, as notices and errors;
 # real errors are raised besides. This has to come before the import.
 hide_startup_notices()
+# Else the first process on a GPU takes all of its memory, and an evaluation
+# beside a training has none. Read when TensorFlow first uses a GPU.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 console = Console()
 

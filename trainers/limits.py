@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from tfbert.errors import UserError
+from trainers.gpu_memory import smallest_gpu
 
 
 @contextlib.contextmanager
@@ -41,8 +42,10 @@ def _explain(error: Exception) -> str | None:
         getattr(error, "errno", None) == errno.ENOMEM
     ):
         first = (text.strip() or "no more memory").splitlines()[0]
+        gpu = smallest_gpu() if tf.config.list_physical_devices("GPU") else 0
+        where = f" on a GPU of {gpu / 1e9:.0f} GB" if gpu else ""
         return (
-            f"out of memory ({first[:200]}); double "
+            f"out of memory{where} ({first[:200]}); double "
             "optimization.accumulation_steps or set runtime.recompute, "
             "neither of which changes the update, or lower "
             "optimization.batch_size"

@@ -59,14 +59,17 @@ class MaskedExamples(keras.callbacks.Callback):
         """Writes after an evaluation."""
         if not any(n.startswith(VALIDATION_PREFIX) for n in logs or {}):
             return
-        answers = self.answers()
         try:
+            answers = self.answers()
             if self._writer is None:
                 self._writer = tf.summary.create_file_writer(str(self.folder))
             with self._writer.as_default(step=self.model.step):
                 tf.summary.text(TAG, self.texts(answers))
             self._writer.flush()
-        except (OSError, tf.errors.OpError) as error:
+        # A task may have other outputs, and a device may not run a forward
+        # pass by itself (a TPU, outside of strategy.run): no run ends by what
+        # only shows it.
+        except Exception as error:
             if not self._warned:
                 warn_log_failed(self.folder, error)
             self._warned = True

@@ -17,6 +17,7 @@ import keras
 import tensorflow as tf
 
 from tfbert.config import BertConfig
+from trainers import command
 from trainers.checkpoints import Checkpoints
 from trainers.distribution import Distribution
 from trainers.matmul_rate import matmul_rate
@@ -184,9 +185,18 @@ def cluster_rate(
       distribution: where it runs.
       dtype: float32, bfloat16 or float16.
       seconds: about how long it may take.
+
+    Returns:
+      0.0 where a device cannot run a product by itself, as a TPU outside of
+      strategy.run; then there is no MFU.
     """
-    for kind in ("TPU", "GPU"):
-        if tf.config.list_logical_devices(kind):
-            rate = matmul_rate(dtype, f"{kind}:0", seconds)
-            return rate * distribution.num_replicas
-    return matmul_rate(dtype, "CPU:0", seconds) * distribution.num_workers
+    found = [k for k in ("TPU", "GPU") if tf.config.list_logical_devices(k)]
+    kind = found[0] if found else "CPU"
+    count = distribution.num_replicas if found else distribution.num_workers
+    try:
+        return matmul_rate(dtype, f"{kind}:0", seconds) * count
+    # Whatever a device says to it.
+    except Exception as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        command.warn(f"warning: no MFU is shown: {first[:200]}")
+        return 0.0

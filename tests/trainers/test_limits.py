@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfbert.errors import UserError
+from trainers import limits
 from trainers.limits import explained
 
 
@@ -42,3 +43,13 @@ def test_what_is_no_limit_stays_what_it_is(error):
     with pytest.raises(type(error)) as caught, explained():
         raise error
     assert caught.value is error
+
+
+def test_the_memory_of_the_gpu_is_told(monkeypatch):
+    monkeypatch.setattr(
+        limits.tf.config, "list_physical_devices", lambda _: ["GPU:0"]
+    )
+    monkeypatch.setattr(limits, "smallest_gpu", lambda: 80_000_000_000)
+    with pytest.raises(UserError, match="out of memory on a GPU of 80 GB"):
+        with limits.explained():
+            raise MemoryError

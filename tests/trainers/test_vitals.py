@@ -83,6 +83,17 @@ def test_the_rate_is_measured_in_about_the_time_allowed():
     assert 1e8 < cluster_rate(one, "bfloat16", seconds=0.01) < 1e16
 
 
+def test_a_device_whose_rate_cannot_be_measured(monkeypatch, capsys):
+    def refused(*_):
+        raise tf.errors.UnimplementedError(None, None, "not\noutside of run")
+
+    monkeypatch.setattr(vitals_module, "matmul_rate", refused)
+    rate = cluster_rate(make_distribution("one_device"), "float32")
+    assert rate == 0 and "no MFU is shown: not" in capsys.readouterr().err
+    row = {"tokens": 10.0, "tokens_per_second": 5.0}
+    assert ModelWork(CONFIG, 8, False, rate).utilisation(row) is None
+
+
 def test_the_work_is_known_when_the_first_batches_are_made(monkeypatch):
     class Model:
         class task:

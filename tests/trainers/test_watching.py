@@ -1,7 +1,9 @@
 """One short pretraining, watched in every way; and one that is not begun."""
 
+import contextlib
 import json
 import math
+import types
 
 import pytest
 
@@ -83,6 +85,28 @@ def test_masked_examples_are_text_at_each_evaluation(run):
     # The originals stay, the predictions need not.
     first, last = (found[step][0].split("\n")[2] for step in (3, 6))
     assert first == last
+
+
+def test_examples_that_cannot_be_shown_end_nothing(
+    small_corpus, tmp_path, capsys
+):
+    """A task with other outputs; a device that runs no such pass by itself."""
+    from tfrecords.masking import Masking
+    from tfrecords.static import open_records
+    from trainers.masked_examples import MaskedExamples
+
+    held_out = open_records(small_corpus / "records" / "held_out")
+    callback = MaskedExamples(tmp_path, held_out, Masking())
+    model = types.SimpleNamespace(
+        task=lambda batch: {}, averaged=contextlib.nullcontext, step=3
+    )
+    callback.set_model(model)
+    for epoch in range(2):
+        callback.on_epoch_end(epoch, {"val_loss": 1.0})
+    said = capsys.readouterr().err
+    assert (
+        said.count("masked_lm_answers") == said.count("Training goes on") == 1
+    )
 
 
 def test_a_dry_run_tells_what_a_run_needs_and_writes_nothing(

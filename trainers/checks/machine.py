@@ -20,6 +20,7 @@ from trainers.cluster.members import (
     split_address,
 )
 from trainers.distribution import TPU_VARIABLE, Distribution, detect_strategy
+from trainers.gpu_memory import smallest_gpu
 from trainers.memory_estimate import activation_bytes, num_parameters
 from trainers.report_tables import size
 
@@ -267,7 +268,8 @@ def check_room(
             "runtime.precision bfloat16",
         )
     else:
-        text = f"about {size(estimate)} needed on a device"
+        there = size(limit) if limit else "unknown how much it has"
+        text = f"about {size(estimate)} needed on a device ({there})"
         findings.add("fine", "memory", text)
 
 
@@ -276,12 +278,10 @@ def _free(folder: Path) -> int:
 
 
 def _memory() -> int | None:
-    """Bytes of the smallest device: a GPU's, else the host's."""
-    limits = []
-    for index in range(len(tf.config.list_logical_devices("GPU"))):
-        info = tf.config.experimental.get_memory_info(f"GPU:{index}")
-        limits.append(info.get("limit"))
-    known = [limit for limit in limits if limit]
-    return min(known, default=None) or environment.describe(devices=False).get(
-        "memory_bytes"
-    )
+    """Bytes of the smallest device: a GPU's, if there are any, or the host's.
+
+    None where it is not known.
+    """
+    if tf.config.list_logical_devices("GPU"):
+        return smallest_gpu()
+    return environment.describe(devices=False).get("memory_bytes")

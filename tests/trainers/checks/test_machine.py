@@ -136,3 +136,13 @@ def test_the_replicas_that_a_run_would_have(
     planned = machine.planned_distribution(runtime, cluster)
     assert (planned.kind, planned.num_replicas) == (kind, replicas)
     assert planned.is_chief == (cluster is None or kind == "one_device")
+
+
+def test_the_memory_is_that_of_the_gpu_if_there_is_one(monkeypatch):
+    assert machine._memory() > 1 << 30  # The host's.
+    monkeypatch.setattr(
+        machine.tf.config, "list_logical_devices", lambda _: ["GPU:0"]
+    )
+    for memory in (16 << 30, None):
+        monkeypatch.setattr(machine, "smallest_gpu", lambda m=memory: m)
+        assert machine._memory() == memory
