@@ -177,7 +177,7 @@ class RuntimeSettings:
       run_dir: folder of the run; on a cluster all workers must see it.
       strategy: auto, one_device, mirrored, multi_worker (by TF_CONFIG or
         Slurm) or tpu.
-      tpu: TPU name or address; "local" on a TPU VM.
+      tpu: "local" on a TPU VM; or a TPU's name or address.
       devices: how many devices of this host to use; null: all. Without a
         GPU, this many logical CPUs.
       start_timeout: seconds to wait for the other workers at the start, and
@@ -188,6 +188,8 @@ class RuntimeSettings:
       precision: float32, or for mixed precision bfloat16, or float16 with a
         loss scale that adapts.
       xla: compile forward and backward pass with XLA.
+      deterministic: only operations that give the same bytes each time, also
+        on a GPU, where the others are faster.
       recompute: keep one activation for each encoder block and compute the
         others again in the backward pass; less memory, a third more time.
       all_reduce_dtype: in which gradients travel between replicas.
@@ -223,6 +225,7 @@ class RuntimeSettings:
     stall_timeout: float = 45.0
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     xla: bool = False
+    deterministic: bool = False
     recompute: bool = False
     all_reduce_dtype: Literal["float32", "bfloat16"] = "float32"
     steps_per_loop: int = 1
@@ -297,6 +300,18 @@ def save_settings(settings, run_dir: str | Path) -> None:
     atomic.write_file(Path(run_dir) / SETTINGS_FILE, text)
 
 
+def check_allowed(settings) -> None:
+    """Raises UserError if runtime.allow_change names what is no setting."""
+    known = _flat(dataclasses.asdict(settings))
+    unknown = sorted(set(settings.runtime.allow_change) - set(known))
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], known, 1)
+        raise UserError(
+            f"runtime.allow_change names {unknown[0]!r}, which is no setting"
+            + (f"; the nearest is {near[0]!r}" if near else "")
+        )
+
+
 def check_same_run(settings, run_dir: str | Path) -> None:
     """Refuses to resume a run with settings that change its result.
 
@@ -313,15 +328,9 @@ def check_same_run(settings, run_dir: str | Path) -> None:
         raise UserError(
             f"wanted the settings of a run in {path}, got: {error}"
         ) from error
+    check_allowed(settings)
     now = _flat(dataclasses.asdict(settings))
     allowed = set(settings.runtime.allow_change)
-    unknown = sorted(allowed - set(now))
-    if unknown:
-        near = difflib.get_close_matches(unknown[0], now, 1)
-        raise UserError(
-            f"runtime.allow_change names {unknown[0]!r}, which is no setting"
-            + (f"; the nearest is {near[0]!r}" if near else "")
-        )
     # A setting that came after the run began had, then, what is its default.
     saved = _defaults(settings) | saved
     differences = [

@@ -211,6 +211,8 @@ def distribution_of(settings) -> Distribution:
       UserError, NotStarted: see make_distribution.
     """
     runtime = settings.runtime
+    if runtime.deterministic:
+        tf.config.experimental.enable_op_determinism()
     return make_distribution(
         runtime.strategy,
         runtime.tpu,

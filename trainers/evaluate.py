@@ -52,6 +52,12 @@ def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     if args.batch_size < 1:
         raise UserError(f"wanted a batch_size above 0, got {args.batch_size}")
+    name = args.name or Path(args.data).stem
+    if name != Path(name).name or name in (".", ".."):
+        raise UserError(
+            f"wanted a NAME for files in {args.run_dir} in --name, such as "
+            f"{Path(name).name or 'test'}, got {name!r}, which is a path"
+        )
     with mistakes.raised():
         result = evaluate(
             args.run_dir,
@@ -60,7 +66,6 @@ def main(argv: list[str] | None = None) -> None:
             args.checkpoint,
             args.batch_size,
         )
-    name = args.name or Path(args.data).stem
     command.console.show(result.table(args.data))
     command.console.show(
         f"step {result.step} on {result.to_dict()['examples']:,} examples: "

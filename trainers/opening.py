@@ -12,6 +12,7 @@ from trainers.cluster import agreement
 from trainers.command import console
 from trainers.config import (
     SETTINGS_FILE,
+    check_allowed,
     check_same_run,
     save_settings,
 )
@@ -91,6 +92,7 @@ def check_run_folder(settings, about: dict, distribution: Distribution) -> None:
       settings, about, distribution: see open_run.
     """
     run_dir = local_path(settings.runtime.run_dir, "runtime.run_dir")
+    check_allowed(settings)
     _check_folder(run_dir, distribution)
     RunLock(run_dir, distribution.is_chief, console.print).refuse_if_held()
     checkpoints = Checkpoints(

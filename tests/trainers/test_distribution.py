@@ -1,6 +1,7 @@
 """Strategies from flags and TF_CONFIG, and what is wrong with them."""
 
 import json
+import types
 
 import pytest
 import tensorflow as tf
@@ -118,3 +119,19 @@ def test_a_tpu_that_is_not_there(monkeypatch):
 def test_more_logical_cpus_than_tensorflow_started_with():
     with pytest.raises(UserError, match="wanted 64 logical CPUs"):
         make_distribution(devices=64)
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_deterministic_operations_are_asked_for(deterministic, monkeypatch):
+    from trainers.config import RuntimeSettings
+    from trainers.distribution import distribution_of
+
+    asked = []
+    monkeypatch.setattr(
+        tf.config.experimental,
+        "enable_op_determinism",
+        lambda: asked.append(True),
+    )
+    runtime = RuntimeSettings(deterministic=deterministic)
+    distribution_of(types.SimpleNamespace(runtime=runtime))
+    assert asked == [True] * deterministic

@@ -152,3 +152,10 @@ def test_weights_of_another_number_of_classes_are_refused(single_run, tmp_path):
     run = broken_run(single_run, tmp_path, labels=["a", "b"])
     with pytest.raises(UserError, match="classifier/kernel"):
         FinetunedRun(run).load_task()
+
+
+@pytest.mark.parametrize("name", ["a/b/../../../zz", "/tmp/zz", "..", "b/c"])
+def test_results_stay_in_the_folder_of_the_run(name, single_run, single_data):
+    argv = [str(single_run), "--data", str(single_data), "--name", name]
+    with pytest.raises(UserError, match="--name, such as .* which is a path"):
+        evaluate.main(argv)

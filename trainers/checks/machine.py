@@ -1,10 +1,12 @@
 """Versions, devices, cluster, ports, folders, disk and memory."""
 
+import contextlib
 import importlib.metadata
 import os
 import shutil
 import socket
 import types
+from collections.abc import Sequence
 from pathlib import Path
 
 import packaging.requirements
@@ -45,10 +47,7 @@ def check_versions(findings: Findings) -> None:
         marker = requirement.marker
         if marker and not marker.evaluate({"extra": ""}):
             continue
-        try:
-            version = importlib.metadata.version(requirement.name)
-        except importlib.metadata.PackageNotFoundError:
-            version = None
+        version = _version(requirement.name)
         if version is None or not requirement.specifier.contains(version):
             findings.add(
                 "mistake",
@@ -57,6 +56,14 @@ def check_versions(findings: Findings) -> None:
                 f"{version or 'none'}; pip install "
                 f"'{requirement.name}{requirement.specifier}'",
             )
+    if _version("tensorflow", ()) and _version("tensorflow-tpu", ()):
+        findings.add(
+            "mistake",
+            "versions",
+            "wanted tensorflow or tensorflow-tpu, got both, which have files "
+            "of the same names; pip uninstall both, and pip install the one "
+            "that is wanted",
+        )
     if len(findings.mistakes) == before:
         _check_one_line(findings)
     if len(findings.mistakes) == before:
@@ -65,10 +72,19 @@ def check_versions(findings: Findings) -> None:
         findings.add("fine", "versions", text)
 
 
+def _version(
+    name: str, instead: Sequence[str] = ("tensorflow-tpu",)
+) -> str | None:
+    """The version of a package, or of one in its place; None if none is."""
+    for package in (name, *(instead if name == "tensorflow" else ())):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(package)
+    return None
+
+
 def _check_one_line(findings: Findings) -> None:
     """TF.Text's operations are built for one minor version of TensorFlow."""
-    version = importlib.metadata.version
-    line, text = version("tensorflow"), version("tensorflow-text")
+    line, text = _version("tensorflow"), _version("tensorflow-text")
     wanted = line.rsplit(".", 1)[0]
     if not text.startswith(wanted + "."):
         findings.add(

@@ -146,3 +146,29 @@ def test_the_memory_is_that_of_the_gpu_if_there_is_one(monkeypatch):
     for memory in (16 << 30, None):
         monkeypatch.setattr(machine, "smallest_gpu", lambda m=memory: m)
         assert machine._memory() == memory
+
+
+@pytest.mark.parametrize(
+    "installed,said",
+    [
+        ({"tensorflow-tpu": "2.20.0", "tensorflow-text": "2.20.1"}, None),
+        ({"tensorflow": "2.20.0", "tensorflow-tpu": "2.20.0"}, "got both"),
+        ({}, "wanted tensorflow"),
+    ],
+)
+def test_tensorflow_for_tpus_is_tensorflow(installed, said, monkeypatch):
+    real = importlib.metadata.version
+
+    def version(name):
+        if name.startswith("tensorflow") and "serving" not in name:
+            known = {"tensorflow-text": "2.20.1", **installed}
+            if name not in known:
+                raise importlib.metadata.PackageNotFoundError(name)
+            return known[name]
+        return real(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    findings = Findings()
+    machine.check_versions(findings)
+    texts = [str(mistake) for mistake in findings.mistakes]
+    assert not texts if said is None else any(said in text for text in texts)
