@@ -14,7 +14,7 @@ import rich.text
 
 from tfbert import export
 from tfbert.errors import UserError
-from tfrecords.finetuning import multiple_choice, tables
+from tfrecords.finetuning import files, multiple_choice, tables
 from trainers import answers, command
 
 EXAMPLE = "tfbert predict exports/reviews 'a warm and funny film'"
@@ -288,7 +288,7 @@ def _read_file(
     if path.suffix == ".txt":
         return [
             tuple(line.split("\t", count - 1))
-            for line in tables.read_text(path).split("\n")
+            for line in files.read_text(path).split("\n")
             if line.strip()
         ]
     if len(columns) != count:

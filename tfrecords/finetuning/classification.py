@@ -8,8 +8,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from tfbert.errors import UserError
-from tfrecords.finetuning import tables
 from tfrecords.finetuning.encoded import Encode, Encoded, encode_texts
+from tfrecords.finetuning.files import nearest_first
 from tfrecords.finetuning.sentences import Examples
 
 
@@ -45,7 +45,7 @@ def label_ids(examples: Examples, labels: Sequence[str]) -> np.ndarray:
     place = {label: index for index, label in enumerate(labels)}
     for line, label in zip(examples.lines, examples.labels, strict=True):
         if label not in place:
-            near = tables.nearest_first(label, labels)
+            near = nearest_first(label, labels)
             shown = ", ".join(near[:20]) + (", ..." * (len(labels) > 20))
             raise UserError(
                 f"{examples.path}:{line}: unknown label {label!r}. The model "

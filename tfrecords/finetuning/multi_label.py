@@ -3,7 +3,6 @@
 Legend: N examples, C classes.
 """
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tfbert.errors import UserError
-from tfrecords.finetuning import classification, sentences
+from tfrecords.finetuning import classification, json_lines, sentences
 from tfrecords.finetuning.encoded import Encode, Encoded, encode_texts
 
 
@@ -51,19 +50,18 @@ def read_examples(
 
 def _split(where: str, cell: str, separator: str) -> list[str]:
     if cell.startswith("["):
-        try:
-            labels = json.loads(cell)
-        except json.JSONDecodeError as error:
-            raise UserError(
-                f"{where}: the labels {cell[:40]!r} begin like a JSON list "
-                f"and are none: {error}."
-            ) from None
+        labels = json_lines.parse(
+            f"{where}: the labels {cell[:40]!r} begin like a JSON list, but",
+            cell,
+            "one",
+        )
     else:
         labels = [label for label in cell.split(separator) if label.strip()]
     for label in labels:
         if not isinstance(label, str) or not label.strip():
             raise UserError(
-                f"{where}: labels should be strings, not {json.dumps(label)}."
+                f"{where}: labels should be strings, not "
+                f"{json_lines.shown(label)}."
             )
     return [label.strip() for label in labels]
 

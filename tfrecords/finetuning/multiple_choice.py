@@ -112,7 +112,7 @@ def _choices(
 def _list(where: str, name: str, cell: str) -> list[str]:
     try:
         choices = json.loads(cell)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         choices = None
     if (
         not isinstance(choices, list)
@@ -129,14 +129,14 @@ def _list(where: str, name: str, cell: str) -> list[str]:
 
 def _label(where: str, cell: str, count: int) -> int:
     cell = cell.strip()
-    if len(cell) == 1 and "A" <= cell.upper() <= "Z":
+    if len(cell) == 1 and cell.isascii() and cell.isalpha():
         label = ord(cell.upper()) - ord("A")
     else:
-        label = int(cell) if cell.isdecimal() else -1
+        label = int(cell) if cell.isdecimal() and len(cell) < 10 else -1
     if not 0 <= label < count:
         last = chr(ord("A") + count - 1)
         raise UserError(
-            f"{where}: the label {cell!r} names none of {count} choices; "
+            f"{where}: the label {cell[:40]!r} names none of {count} choices; "
             f"wanted a number from 0 to {count - 1}, or a letter from A to "
             f"{last}."
         )

@@ -8,7 +8,6 @@ an object for each question: {"question", "context", "answers", "id"}.
 An offset counts characters, that is code points, from the context's start.
 """
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfbert.errors import UserError
-from tfrecords.finetuning.tables import read_text
+from tfrecords.finetuning.files import ending, read_text
+from tfrecords.finetuning.json_lines import (
+    check_text,
+    parse,
+    read_objects,
+    shown,
+)
 
 FORMATS = (".json", ".jsonl")
 
@@ -97,24 +102,27 @@ def read_examples(
         names the file and the line, or article, paragraph and question.
     """
     path = Path(path)
-    if path.suffix not in FORMATS:
+    form = ending(path)
+    if form not in FORMATS:
         raise UserError(
             f"{path}: questions are read from files that end in .json (SQuAD's "
             "form) or .jsonl (an object for each question), not "
-            f"{path.suffix or 'without an ending'!r}."
+            f"{form or 'without an ending'!r}."
         )
     text = read_text(path)
-    read = _squad_questions if path.suffix == ".json" else _line_questions
+    read = _squad_questions if form == ".json" else _line_questions
     found = Examples(path)
     seen: dict[str, str] = {}
     misplaced = dropped = 0
-    for question in read(path, text):
+    questions = list(read(path, text))
+    given = {str(q.fields["id"]) for q in questions if "id" in q.fields}
+    for question in questions:
         where, fields = question.where, question.fields
-        name = fields.get("id", str(question.line))
+        name = fields.get("id", _free_id(question.line, given))
         if not isinstance(name, str | int) or str(name) in seen:
             raise UserError(
                 f"{where}: every question needs an id of its own, but "
-                f"{json.dumps(name)} "
+                f"{shown(name)} "
                 + (
                     f"is that of {seen[str(name)]} too."
                     if str(name) in seen
@@ -142,15 +150,7 @@ def read_examples(
 
 
 def _squad_questions(path: Path, text: str) -> Iterator[_Question]:
-    try:
-        whole = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{path}:{error.lineno}: not JSON: {error.msg} (column "
-            f"{error.colno})."
-        ) from None
-    except RecursionError:
-        raise UserError(f"{path}: JSON nested too deeply.") from None
+    whole = parse(f"{path}", text)
     number = 0
     for i, article in enumerate(_list(f"{path}", whole, "data"), 1):
         where = f"{path}: article {i}"
@@ -169,22 +169,22 @@ def _squad_questions(path: Path, text: str) -> Iterator[_Question]:
 
 
 def _line_questions(path: Path, text: str) -> Iterator[_Question]:
-    for line, source in enumerate(text.split("\n"), start=1):
-        if not source.strip():
-            continue
-        where = f"{path}:{line}"
-        try:
-            fields = json.loads(source)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise UserError(f"{where}: not a JSON object: {error}.") from None
-        _object(where, fields)
-        yield _Question(where, line, fields.get("context"), fields)
+    for line, fields in read_objects(path, text):
+        yield _Question(f"{path}:{line}", line, fields.get("context"), fields)
+
+
+def _free_id(line: int, given: set[str]) -> str:
+    """An id for a question without one, other than those of the others."""
+    name = str(line)
+    while name in given:
+        name = f"without id {name}"
+    return name
 
 
 def _object(where: str, value: object) -> dict:
     if not isinstance(value, dict):
         raise UserError(
-            f"{where}: a JSON object was wanted, not {json.dumps(value)[:40]}."
+            f"{where}: a JSON object was wanted, not {shown(value)}."
         )
     return value
 
@@ -201,17 +201,8 @@ def _list(where: str, parent: object, key: str) -> list:
 
 def _text(where: str, key: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise UserError(
-            f'{where}: "{key}" should be text, not {json.dumps(value)[:40]}.'
-        )
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        raise UserError(
-            f'{where}: "{key}" holds half of a surrogate pair (such as '
-            "\\ud83d alone), which no UTF-8 text can."
-        ) from None
-    return value
+        raise UserError(f'{where}: "{key}" should be text, not {shown(value)}.')
+    return check_text(where, f'"{key}"', value)
 
 
 def _answers(
@@ -244,7 +235,7 @@ def _answers(
         if type(start) is not int:
             raise UserError(
                 f'{where}: "answer_start" should be a whole number, not '
-                f"{json.dumps(start)[:40]}."
+                f"{shown(start)}."
             )
         if start >= 0 and context.startswith(text, start):
             found.append(Answer(text, start))

@@ -4,7 +4,7 @@ Legend: N questions, R rows (windows), S sequence, T tokens of all contexts.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,6 +36,9 @@ class Encoded:
         splits[n] to splits[n + 1] - 1 of the next two.
       starts, ends: half-open span of each token in its context, in
         characters, int32 [T].
+      unheld: questions whose first right answer no window holds whole (it is
+        longer than windows overlap, or of characters that BERT drops), so
+        that all their windows have the target of no answer.
     """
 
     columns: dict[str, np.ndarray]
@@ -48,6 +51,7 @@ class Encoded:
     ends: np.ndarray
     # Nothing is truncated: what does not fit goes into another window.
     full_rows: int = 0
+    unheld: int = 0
 
     def __len__(self) -> int:
         return len(self.example)
@@ -128,7 +132,9 @@ def encode(
     }
     encoded = Encoded(columns, splits=np.concatenate(splits), **arrays)
     columns |= _targets(examples.answers, encoded)
-    return encoded
+    held = np.unique(encoded.example[columns["start_positions"] > 0]).size
+    answered = sum(map(bool, examples.answers))
+    return replace(encoded, unheld=answered - held)
 
 
 def _arrays(windows: Windows, first_example: int) -> dict[str, np.ndarray]:

@@ -11,12 +11,16 @@ from tfbert.errors import UserError
 from tfrecords.finetuning.encoded import Encode, Encoded, encode_texts
 from tfrecords.finetuning.sentences import Examples
 
+# Squares of more overflow in float32.
+_LARGEST = 1e18
+
 
 def scores(examples: Examples) -> np.ndarray:
     """The score of each example, float32 [N].
 
     Raises:
-      UserError: a label is no finite number; with file and line.
+      UserError: a label is no number, or none that float32 can hold and
+        have a variance of; with file and line.
     """
     found = []
     for line, label in zip(examples.lines, examples.labels, strict=True):
@@ -26,9 +30,15 @@ def scores(examples: Examples) -> np.ndarray:
             value = math.nan
         if not math.isfinite(value):
             raise UserError(
-                f"{examples.path}:{line}: {label!r} is no number; regression "
-                "learns numbers such as 3.25. For names of classes, use "
-                "--task classification."
+                f"{examples.path}:{line}: {label[:40]!r} is no number; "
+                "regression learns numbers such as 3.25. For names of "
+                "classes, use --task classification."
+            )
+        if abs(value) > _LARGEST:
+            raise UserError(
+                f"{examples.path}:{line}: the score {label[:40]!r} is beyond "
+                f"{_LARGEST:g}, too large to learn with. Mend it, or give all "
+                "scores in a larger unit."
             )
         found.append(value)
     return np.array(found, np.float32)

@@ -1,8 +1,8 @@
 """Sentences with predicates and their arguments (PropBank, CoNLL-2005/2012).
 
-Tab columns: word, lemma of the predicate ("-" where the word is none), and
-then, from some column on, one column of bracketed spans for each predicate of
-the sentence, in the order of the predicates:
+Columns, apart by tabs or spaces: word, lemma of the predicate ("-" where the
+word is none), and then, from some column on, one column of bracketed spans for
+each predicate of the sentence, in the order of the predicates:
 
     Birds   -      (ARG0*)
     sing    sing   (V*)
@@ -22,19 +22,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfbert.errors import UserError
-from tfrecords.finetuning.tag_schemes import IllegalTag, to_bio
-from tfrecords.finetuning.token_labelling import (
-    json_objects,
+from tfrecords.finetuning.columns import (
+    Row,
+    ragged,
     read_blocks,
-    string_list,
+    separator_of,
 )
+from tfrecords.finetuning.files import ending
+from tfrecords.finetuning.json_lines import read_objects, string_list
+from tfrecords.finetuning.tag_schemes import IllegalTag, to_bio
 
 _SPAN = re.compile(r"(?:\(([^\s()*]+))?\*(\)?)")
 _NO_PREDICATE = ("-", "_", "")
 
 # A predicate: place of its word, BIO tags of the sentence.
 _Predicate = tuple[int, list[str]]
-_Sentence = tuple[int, list[str], list[_Predicate]]
+# The line of each word, words, predicates.
+_Sentence = tuple[list[int], list[str], list[_Predicate]]
 
 
 @dataclass(frozen=True)
@@ -87,10 +91,11 @@ def read_roles(
     predicate_column: int = 1,
     first_role_column: int = 2,
 ) -> RoleExamples:
-    """Reads a file of tab columns, or of JSON Lines (.jsonl).
+    """Reads a file of columns, or of JSON Lines (.jsonl).
 
-    Columns as in the module's docstring; further ones are not read. Before a
-    sentence, lines that begin with "# " are left out.
+    Columns as in the module's docstring, apart by tabs if the first line has
+    one, else by white space; further ones are not read. What else is left out
+    says `tfrecords.finetuning.columns`.
 
     Args:
       path: the file, UTF-8.
@@ -105,54 +110,47 @@ def read_roles(
         the sentence, an illegal tag; with file and line.
     """
     path = Path(path)
-    if path.suffix == ".jsonl":
+    if ending(path) == ".jsonl":
         sentences = list(_json_sentences(path))
-        step = 0
     else:
         columns = (token_column, predicate_column, first_role_column)
-        sentences = [
-            _column_sentence(path, first, rows, columns)
-            for first, rows in read_blocks(path, "tab")
-        ]
-        step = 1
+        blocks = read_blocks(path, separator_of(path), token_column)
+        sentences = [_column_sentence(path, rows, columns) for rows in blocks]
     examples = RoleExamples(path, [], [], [], [], [], [])
-    for sentence, (line, words, predicates) in enumerate(sentences):
-        examples.sentence_lines.append(line)
+    for sentence, (lines, words, predicates) in enumerate(sentences):
+        examples.sentence_lines.append(lines[0])
         examples.words.append(words)
         for place, tags in predicates:
             examples.sentences.append(sentence)
             examples.predicates.append(place)
             examples.tags.append(tags)
-            examples.lines.append(line + step * place)
+            examples.lines.append(lines[place])
     if not len(examples):
         raise UserError(f"{path}: the file has no predicate.")
     return examples
 
 
 def _column_sentence(
-    path: Path, first: int, rows: list[list[str]], columns: tuple[int, int, int]
+    path: Path, rows: list[Row], columns: tuple[int, int, int]
 ) -> _Sentence:
     token, predicate, role = columns
-    width = len(rows[0])
-    for line, cells in enumerate(rows, start=first):
-        if len(cells) != width or width < max(token, predicate, role - 1) + 1:
+    least = max(token, predicate, role - 1) + 1
+    first, width = rows[0][0], len(rows[0][1])
+    for line, cells in rows:
+        if len(cells) != width:
+            of = "the sentence's first line"
+            raise ragged(path, (line, cells), width, of)
+        if width < least:
             raise UserError(
-                f"{path}:{line}: {len(cells)} columns, but "
-                + (
-                    f"the sentence's first line has {width}. Mend the line; "
-                    "an empty line ends a sentence."
-                    if len(cells) != width
-                    else f"at least {max(token, predicate, role - 1) + 1} "
-                    "were wanted. Set data.token_column, "
-                    "data.predicate_column and data.first_role_column."
-                )
+                f"{path}:{line}: {width} columns, but at least {least} were "
+                "wanted. Set data.token_column, data.predicate_column and "
+                "data.first_role_column."
             )
-        if not cells[token].strip():
+        if not cells[token].strip(" \t"):
             raise UserError(f"{path}:{line}: the word is empty.")
-    words = [cells[token] for cells in rows]
     places = [
         place
-        for place, cells in enumerate(rows)
+        for place, (_, cells) in enumerate(rows)
         if cells[predicate].strip() not in _NO_PREDICATE
     ]
     if len(places) != width - role:
@@ -162,20 +160,20 @@ def _column_sentence(
             f"column {role} on."
         )
     return (
-        first,
-        words,
+        [line for line, _ in rows],
+        [cells[token] for _, cells in rows],
         [
-            (place, _span_tags(path, first, [r[column] for r in rows]))
+            (place, _span_tags(path, [(n, c[column]) for n, c in rows]))
             for column, place in enumerate(places, start=role)
         ],
     )
 
 
-def _span_tags(path: Path, first: int, cells: list[str]) -> list[str]:
-    """BIO tags of a column of bracketed spans."""
+def _span_tags(path: Path, rows: list[tuple[int, str]]) -> list[str]:
+    """BIO tags of a column of bracketed spans, (line, cell) each."""
     tags: list[str] = []
     label = None
-    for line, cell in enumerate(cells, start=first):
+    for line, cell in rows:
         match = _SPAN.fullmatch(cell.strip())
         if (
             match is None
@@ -194,14 +192,14 @@ def _span_tags(path: Path, first: int, cells: list[str]) -> list[str]:
             label = None
     if label:
         raise UserError(
-            f"{path}:{first + len(cells) - 1}: the span {label} is not "
+            f"{path}:{rows[-1][0]}: the span {label} is not "
             "closed when its sentence ends."
         )
     return tags
 
 
 def _json_sentences(path: Path) -> Iterator[_Sentence]:
-    for line, row in json_objects(path):
+    for line, row in read_objects(path):
         where = f"{path}:{line}"
         words = string_list(where, row, "tokens")
         given = row.get("predicates")
@@ -214,7 +212,7 @@ def _json_sentences(path: Path) -> Iterator[_Sentence]:
             _json_predicate(f"{where}: predicates[{number}]", words, item)
             for number, item in enumerate(given)
         ]
-        yield line, words, predicates
+        yield [line] * len(words), words, predicates
 
 
 def _json_predicate(where: str, words: list[str], item) -> _Predicate:

@@ -5,7 +5,6 @@ a mistake in its last row should be known before the first step.
 """
 
 import csv
-import difflib
 import io
 import json
 import os
@@ -15,8 +14,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfbert.errors import UserError
+from tfrecords.finetuning import json_lines
+from tfrecords.finetuning.files import (
+    ending,
+    nearest_first,
+    read_text,
+    refused,
+)
 
 FORMATS = (".tsv", ".csv", ".jsonl")
+
+# What stands between cells where it is not what the file's ending says.
+_OTHER_MARKS = {
+    ";": "semicolons: write the file with commas, or with tabs as .tsv",
+    "\t": "tabs: name the file .tsv",
+    ",": "commas: name the file .csv",
+}
 
 # A row under way: its line in the file and its cells by column name.
 _Row = tuple[int, dict[str, str]]
@@ -54,9 +67,10 @@ def read_table(
 
     .tsv has a header line, cells apart by tabs, and no quoting: a quotation
     mark is text, as in the GLUE files. .csv has a header and quoting (RFC
-    4180). .jsonl has one object a line; numbers and booleans become their
-    JSON text. All are UTF-8, with or without a byte order mark. Empty lines
-    are skipped.
+    4180); if a space follows each comma of the header, such spaces are none of
+    the cells'. .jsonl has one object a line; numbers and booleans become their
+    JSON text. All are UTF-8, with or without a byte order mark, also packed
+    (.gz). Empty lines are skipped.
 
     Args:
       path: the file.
@@ -71,42 +85,17 @@ def read_table(
         with file and line.
     """
     path = Path(path)
-    if path.suffix not in FORMATS:
-        raise UserError(
-            f"{path}: labelled data is read from files that end in "
-            f"{', '.join(FORMATS)}, not {path.suffix or 'without an ending'!r}."
-        )
+    form = ending(path)
+    if form not in FORMATS:
+        raise refused(path, FORMATS)
     text = read_text(path)
-    if path.suffix == ".jsonl":
+    if form == ".jsonl":
         rows = _json_rows(path, text, columns, lists)
-    elif path.suffix == ".csv":
+    elif form == ".csv":
         rows = _delimited_rows(path, _csv_cells(path, text), columns)
     else:
         rows = _delimited_rows(path, _tsv_cells(text), columns)
     return _collect(path, rows, columns, optional)
-
-
-def read_text(path: Path) -> str:
-    """The whole of a UTF-8 file, without a byte order mark.
-
-    Raises:
-      UserError: it cannot be read, or is not UTF-8; with the line.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file.") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}.") from error
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise UserError(
-            f"{path}:{line}: not UTF-8 (byte 0x{data[error.start]:02x}). "
-            "Convert the file, for example with "
-            "`iconv -f latin1 -t utf-8`."
-        ) from None
 
 
 def _tsv_cells(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -122,7 +111,11 @@ def _csv_cells(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     # The limit is a global of the csv module (131,072 characters a cell).
     before = csv.field_size_limit(sys.maxsize)
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        reader = csv.reader(
+            io.StringIO(text, newline=""),
+            strict=True,
+            skipinitialspace=_has_spaces_behind_commas(text),
+        )
         for cells in reader:
             if cells:
                 yield reader.line_num, cells
@@ -134,6 +127,11 @@ def _csv_cells(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
         ) from error
     finally:
         csv.field_size_limit(before)
+
+
+def _has_spaces_behind_commas(text: str) -> bool:
+    header = text.lstrip("\r\n").split("\n", 1)[0]
+    return "," in header and header.count(",") == header.count(", ")
 
 
 def _delimited_rows(
@@ -170,19 +168,9 @@ def _delimited_rows(
 def _json_rows(
     path: Path, text: str, columns: Sequence[str], lists: Sequence[str]
 ) -> Iterator[_Row]:
-    for line, source in enumerate(text.split("\n"), start=1):
-        if not source.strip():
-            continue
+    wanted = f"a JSON object with the keys {', '.join(columns)}"
+    for line, row in json_lines.read_objects(path, text, wanted):
         where = f"{path}:{line}"
-        try:
-            row = json.loads(source)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise UserError(f"{where}: not a JSON object: {error}.") from error
-        if not isinstance(row, dict):
-            raise UserError(
-                f"{where}: a JSON object with the keys "
-                f"{', '.join(columns)} was wanted, not {source[:40]!r}."
-            )
         _check_columns(where, columns, list(row))
         yield (
             line,
@@ -192,14 +180,7 @@ def _json_rows(
 
 def _json_cell(where: str, name: str, value: object, may_be_list: bool) -> str:
     if isinstance(value, str):
-        try:
-            value.encode("utf-8")
-        except UnicodeEncodeError:
-            raise UserError(
-                f"{where}: {name!r} holds half of a surrogate pair "
-                "(such as \\ud83d alone), which no UTF-8 text can."
-            ) from None
-        return value
+        return json_lines.check_text(where, repr(name), value)
     if may_be_list and isinstance(value, list):
         return json.dumps(value)
     if isinstance(value, (bool, int, float)):
@@ -218,19 +199,17 @@ def _check_columns(
             listed = ", ".join(nearest_first(name, there))
             raise UserError(
                 f"{where}: there is no column {name!r}. The columns are: "
-                f"{listed}."
+                f"{listed}.{_advice(there)}"
             )
 
 
-def nearest_first(name: str, names: Sequence[str]) -> list[str]:
-    """`names` by likeness to `name`, for messages."""
-
-    def distance(other: str) -> float:
-        return -difflib.SequenceMatcher(
-            None, name.lower(), other.lower()
-        ).ratio()
-
-    return sorted(names, key=distance)
+def _advice(there: Sequence[str]) -> str:
+    """What to do where a header was not cut into columns."""
+    if len(there) == 1:
+        for mark, how in _OTHER_MARKS.items():
+            if mark in there[0]:
+                return f" They seem to be apart by {how}."
+    return ""
 
 
 def _collect(

@@ -1,29 +1,24 @@
 """Sentences with a tag for each word: CoNLL columns and JSON Lines."""
 
-import json
+import functools
 import os
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tfbert.errors import UserError
 from tfbert.tag_scheme import SCHEMES
-from tfrecords.finetuning import tables
+from tfrecords.finetuning import json_lines
+from tfrecords.finetuning.columns import ragged, read_blocks
+from tfrecords.finetuning.files import ending
 from tfrecords.finetuning.tag_schemes import (
     IllegalTag,
     detect_scheme,
     to_bio,
 )
 
-SEPARATORS = ("whitespace", "tab")
-_DOCUMENT = "-DOCSTART-"
-# "# O" is a word with its tag; but no cell of a word begins with "# ", and
-# "# sent_id = 1" is how CoNLL-U comments.
-_COMMENT = {"whitespace": re.compile("# \\S+ ="), "tab": re.compile("# ")}
-
-# Line of the first word, words, tags.
-_Sentence = tuple[int, list[str], list[str]]
+# The line of each word, words, tags.
+_Sentence = tuple[list[int], list[str], list[str]]
 
 
 @dataclass(frozen=True)
@@ -32,22 +27,25 @@ class TaggedSentences:
 
     Attributes:
       path: the file.
-      lines: the line of each sentence's first word.
       words: the words of each sentence.
       tags: a tag for each word, BIO, or plain tags.
       scheme: what the tags were written in, one of `tag_scheme.SCHEMES`.
-      lines_per_word: 1 where each word has a line of its own, else 0.
+      word_lines: the line of each word.
     """
 
     path: Path
-    lines: list[int]
+    word_lines: list[list[int]]
     words: list[list[str]]
     tags: list[list[str]]
     scheme: str
-    lines_per_word: int = 1
 
     def __len__(self) -> int:
         return len(self.words)
+
+    @functools.cached_property
+    def lines(self) -> list[int]:
+        """The line of each sentence's first word."""
+        return [lines[0] for lines in self.word_lines]
 
     @property
     def has_spans(self) -> bool:
@@ -60,8 +58,7 @@ class TaggedSentences:
 
     def where(self, sentence: int, word: int = 0) -> str:
         """`file:line` of a word, for messages."""
-        line = self.lines[sentence] + self.lines_per_word * word
-        return f"{self.path}:{line}"
+        return f"{self.path}:{self.word_lines[sentence][word]}"
 
 
 def read_sentences(
@@ -73,10 +70,8 @@ def read_sentences(
 ) -> TaggedSentences:
     """Reads a file of CoNLL columns, or of JSON Lines (.jsonl).
 
-    Columns: a word a line, an empty line after each sentence. A line with
-    the word -DOCSTART- is left out, and so are, before a sentence, lines
-    that begin with "#" and have not as many columns as the file, or look
-    like "# key = value" (columns apart by tabs: begin with "# ").
+    Columns: a word a line, an empty line after each sentence; see
+    `tfrecords.finetuning.columns` for what is left out.
 
     JSON Lines: {"tokens": [...], "tags": [...]} a line; other keys are
     ignored. Where the columns are names, they are the keys.
@@ -98,8 +93,8 @@ def read_sentences(
         raise UserError(
             f"wanted a scheme of {', '.join(SCHEMES)} or none, got {scheme!r}"
         )
-    json_lines = path.suffix == ".jsonl"
-    if json_lines:
+    is_json = ending(path) == ".jsonl"
+    if is_json:
         keys = (
             token_column if isinstance(token_column, str) else "tokens",
             tag_column if isinstance(tag_column, str) else "tags",
@@ -112,10 +107,9 @@ def read_sentences(
         raise UserError(f"{path}: the file has no sentence.")
     lines, words, tags = map(list, zip(*sentences, strict=True))
     scheme = scheme or detect_scheme(tags)
-    step = 0 if json_lines else 1
-    raw = TaggedSentences(path, lines, words, tags, scheme, step)
+    raw = TaggedSentences(path, lines, words, tags, scheme)
     bio = [_bio(raw, index) for index in range(len(raw))]
-    return TaggedSentences(path, lines, words, bio, scheme, step)
+    return replace(raw, tags=bio)
 
 
 def _bio(sentences: TaggedSentences, index: int) -> list[str]:
@@ -129,56 +123,6 @@ def _bio(sentences: TaggedSentences, index: int) -> list[str]:
         ) from error
 
 
-def read_blocks(
-    path: Path, separator: str
-) -> Iterator[tuple[int, list[list[str]]]]:
-    """The sentences of a file of columns: (line of the first word, rows).
-
-    Raises:
-      UserError: an unknown separator; see `tables.read_text`.
-    """
-    if separator not in SEPARATORS:
-        raise UserError(
-            f"wanted a separator of {', '.join(SEPARATORS)}, got {separator!r}"
-        )
-    rows: list[list[str]] = []
-    width, first = None, 1
-    lines = tables.read_text(path).split("\n")
-    lines.append("")
-    for number, line in enumerate(lines, start=1):
-        line = line.removesuffix("\r")
-        if not line.strip(" \t"):
-            if rows:
-                yield first, rows
-            rows = []
-            continue
-        cells = _cells(line, separator)
-        if line.startswith("#") and not rows:
-            width = width or _width(lines, separator)
-            if len(cells) != width or _COMMENT[separator].match(line):
-                continue
-        if not rows:
-            first = number
-        rows.append(cells)
-
-
-def _cells(line: str, separator: str) -> list[str]:
-    if separator == "tab":
-        return line.split("\t")
-    # Not str.split(): it also parts at no-break and ideographic spaces,
-    # which may be part of a word.
-    return re.split("[ \t]+", line.strip(" \t"))
-
-
-def _width(lines: Sequence[str], separator: str) -> int:
-    """Columns of the first line that is certainly none of comment."""
-    for line in lines:
-        line = line.removesuffix("\r")
-        if line.strip(" \t") and not line.startswith("#"):
-            return len(_cells(line, separator))
-    return 0
-
-
 def _column_sentences(
     path: Path, columns: tuple[int | str, int | str], separator: str
 ) -> Iterator[_Sentence]:
@@ -189,35 +133,23 @@ def _column_sentences(
                 ".jsonl files have names."
             )
     width = None
-    for first, rows in read_blocks(path, separator):
-        words: list[str] = []
-        tags: list[str] = []
-        start = first
-        for line, cells in enumerate(rows, start=first):
+    for rows in read_blocks(path, separator, columns[0]):
+        found: _Sentence = ([], [], [])
+        for line, cells in rows:
             if width is None:
                 width = len(cells)
                 _check_columns(path, line, columns, width)
-            if cells[0] == _DOCUMENT:
-                if words:
-                    yield start, words, tags
-                words, tags, start = [], [], line + 1
-                continue
             if len(cells) != width:
+                raise ragged(path, (line, cells), width, "the first line")
+            word, tag = (cells[column].strip(" \t") for column in columns)
+            if not word or not tag:
                 raise UserError(
-                    f"{path}:{line}: {len(cells)} columns, but the first line "
-                    f"has {width}. Mend the line; an empty line ends a "
-                    "sentence."
+                    f"{path}:{line}: the {'tag' if word else 'word'} is "
+                    "empty. Mend the line."
                 )
-            word, tag = (cells[column] for column in columns)
-            if not word.strip() or not tag.strip():
-                raise UserError(
-                    f"{path}:{line}: the {'tag' if word.strip() else 'word'} "
-                    "is empty. Mend the line."
-                )
-            words.append(word)
-            tags.append(tag)
-        if words:
-            yield start, words, tags
+            for part, value in zip(found, (line, word, tag), strict=True):
+                part.append(value)
+        yield found
 
 
 def _check_columns(
@@ -238,65 +170,16 @@ def _check_columns(
         )
 
 
-def json_objects(path: Path) -> Iterator[tuple[int, dict]]:
-    """(line, object) for each line of a .jsonl file that is not empty.
-
-    Raises:
-      UserError: a line is no JSON object; see `tables.read_text`.
-    """
-    for line, source in enumerate(tables.read_text(path).split("\n"), start=1):
-        if not source.strip():
-            continue
-        try:
-            row = json.loads(source)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise UserError(
-                f"{path}:{line}: not a JSON object: {error}."
-            ) from error
-        if not isinstance(row, dict):
-            raise UserError(
-                f"{path}:{line}: a JSON object was wanted, not {source[:40]!r}."
-            )
-        yield line, row
-
-
-def string_list(where: str, row: dict, key: str) -> list[str]:
-    """The list of strings under `key`.
-
-    Raises:
-      UserError: there is none, or a string is empty or no text.
-    """
-    value = row.get(key)
-    if not isinstance(value, list) or not value:
-        near = ", ".join(tables.nearest_first(key, list(row))[:5])
-        raise UserError(
-            f"{where}: {key!r} should be a list of strings; the keys are "
-            f"{near or 'none'}."
-        )
-    for place, item in enumerate(value):
-        if not isinstance(item, str) or not item.strip():
-            raise UserError(
-                f"{where}: {key}[{place}] should be a string that is not "
-                f"empty, not {json.dumps(item)[:40]}."
-            )
-        if re.search("[\ud800-\udfff]", item):
-            raise UserError(
-                f"{where}: {key}[{place}] holds half of a surrogate pair "
-                "(such as \\ud83d alone), which no UTF-8 text can."
-            )
-    return value
-
-
 def _json_sentences(
     path: Path, token_key: str, tag_key: str
 ) -> Iterator[_Sentence]:
-    for line, row in json_objects(path):
+    for line, row in json_lines.read_objects(path):
         where = f"{path}:{line}"
-        words = string_list(where, row, token_key)
-        tags = string_list(where, row, tag_key)
+        words = json_lines.string_list(where, row, token_key)
+        tags = json_lines.string_list(where, row, tag_key)
         if len(words) != len(tags):
             raise UserError(
                 f"{where}: {len(words)} {token_key}, but {len(tags)} "
                 f"{tag_key}. Each word has one tag."
             )
-        yield line, words, tags
+        yield [line] * len(words), words, tags

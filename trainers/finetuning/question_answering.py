@@ -127,6 +127,13 @@ class QuestionAnswering(Kind):
                 "that are not in their context at their offset, and "
                 f"{examples.dropped:,} questions that had no other"
             )
+        if encoded.unheld:
+            remarks.append(
+                f"{examples.path}: {encoded.unheld:,} questions have an answer "
+                "that no window holds whole, and are learnt as if they had "
+                "none; a smaller data.window_stride or a larger "
+                "data.max_length holds more"
+            )
         return remarks
 
     def encode(

@@ -11,7 +11,7 @@ import rich.table
 
 from tfbert.errors import UserError
 from tfbert.tag_scheme import TagScheme, bio_tags, split_tag
-from tfrecords.finetuning.tables import nearest_first
+from tfrecords.finetuning.files import nearest_first
 from tfrecords.finetuning.token_labelling import (
     TaggedSentences,
     read_sentences,

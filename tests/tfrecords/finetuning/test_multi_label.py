@@ -28,6 +28,8 @@ def test_lists_with_a_separator_and_in_json(tmp_path):
     ("cell", "message"),
     [
         ("[x]", r"d\.tsv:2: the labels '\[x\]' begin like a JSON list"),
+        ("[" * 100_000, r"d\.tsv:2: the labels .* nested too deeply"),
+        ("[" + "1" * 5000 + "]", r"d\.tsv:2: the labels .* Exceeds"),
         ("[1]", r"d\.tsv:2: labels should be strings, not 1"),
         ('[" "]', r'd\.tsv:2: labels should be strings, not " "'),
     ],

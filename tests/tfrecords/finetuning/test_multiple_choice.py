@@ -40,6 +40,9 @@ def test_lists_and_columns(tmp_path):
         ({"label": 2}, "label '2' names none of 2 choices; wanted .* 0 to 1"),
         ({"label": "C"}, "a letter from A to B"),
         ({"label": -1}, "label '-1' names none"),
+        ({"label": "\u00df"}, "label '\u00df' names none"),
+        ({"label": "1" * 5000}, "label '1+' names none"),
+        ({"choices": "[" * 100_000}, "should be a JSON list"),
     ],
 )
 def test_broken_rows_are_named(tmp_path, changes, message):

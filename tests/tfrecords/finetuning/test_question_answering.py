@@ -99,6 +99,8 @@ ANSWERS = '"answers" should be a list of objects'
     [
         ("{", r"data.json:1: not JSON"),
         ("[" * 100_000, "nested too deeply"),
+        ('{\n"data": ]}', r"data.json:2: not JSON"),
+        ('{"data": ' + "1" * 5000 + "}", "not JSON: Exceeds the limit"),
         ([], "data.json: a JSON object was wanted, not"),
         ({"version": 1}, 'a list "data" was wanted.*keys are: version'),
         ({"data": [{}]}, 'article 1: a list "paragraphs" was wanted'),
@@ -191,6 +193,40 @@ def test_targets_hold_the_answer(write):
     assert len(held) > 10
     assert encoded.windowed == len(set(encoded.example[encoded.first > 0]))
     assert len(encoded) == len(encoded.example)
+
+
+def test_answers_that_no_window_holds_are_counted(write):
+    def row(context, text):
+        answers = [{"text": text, "answer_start": context.index(text)}]
+        return {"question": "a", "context": context, "answers": answers}
+
+    rows = [
+        row("a b " * 8, "b a b a b a b a b a"),
+        row("a b " * 8, "b a"),
+        row("a b \u200b", "\u200b"),
+        {"question": "a", "context": "a", "answers": []},
+    ]
+    examples = read_examples(
+        write("\n".join(map(json.dumps, rows)), "data.jsonl")
+    )
+    options = {"window_stride": 4, "max_question_length": 4}
+    encoded = question_rows.encode(
+        examples, Tokenizer(VOCABULARY), max_length=12, **options
+    )
+    assert encoded.unheld == 2
+    assert encoded.with_length(12).unheld == 2
+
+
+def test_ids_of_some_questions_only(write):
+    rows = [
+        {"question": "a", "context": "a", "answers": []},
+        {"question": "a", "context": "a", "answers": [], "id": "1"},
+        {"question": "b", "context": "a", "answers": [], "id": 3},
+        {"question": "c", "context": "a", "answers": []},
+    ]
+    path = write("\n".join(map(json.dumps, rows)), "data.jsonl")
+    found = read_examples(path)
+    assert found.ids == ["without id 1", "1", "3", "4"]
 
 
 def test_lengths_change_padding_only(write):

@@ -88,3 +88,17 @@ def test_mistakes(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(UserError, match=message):
         read_roles(path, **COLUMNS)
+
+
+def test_spaces_between_columns_and_words_of_several(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(
+        "1 Er - (ARG0*)\n2 singt singen (V*)\n3-4 im _ _\n"
+        "3 in - (LOC*\n4 dem - *)\n"
+    )
+    found = read_roles(path, **COLUMNS)
+    assert found.words == [["Er", "singt", "in", "dem"]]
+    assert found.tags == [["B-ARG0", "B-V", "B-LOC", "I-LOC"]]
+    path.write_text("1 a - *\n2 b b (V*)\n3-4 c _ _\n3 d - x\n")
+    with pytest.raises(UserError, match="a.txt:4: 'x' is no part"):
+        read_roles(path, **COLUMNS)

@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import pytest
@@ -99,6 +100,16 @@ def test_the_three_formats_agree(tmp_path_factory, rows):
         ("a.jsonl", "[1]\n", r"a\.jsonl:1: a JSON object with the keys"),
         ("a.jsonl", "{\n", r"a\.jsonl:1: not a JSON object"),
         ("a.jsonl", "[" * 100_000, r"a\.jsonl:1: not a JSON object"),
+        ("a.jsonl", "1" * 5000, r"a\.jsonl:1: not a JSON object: Exceeds"),
+        ("a.json", "[]", "a file with an object a line .jsonl.*jq"),
+        ("a.parquet", "x", "to_json"),
+        ("a.xlsx", "x", "export the sheet"),
+        ("a.csv", b"\xff\xfet\0", "UTF-16.*iconv -f utf-16"),
+        ("a.csv", b"PAR1", "a Parquet file"),
+        ("a.csv.gz", b"text", "not a sound gzip file"),
+        ("a.csv", "text;label\na;b\n", "apart by semicolons"),
+        ("a.csv", "text\tlabel\na\tb\n", "apart by tabs: name the file .tsv"),
+        ("a.tsv", "text,label\na,b\n", "apart by commas"),
         ("a.jsonl", '{"text": null, "label": "b"}', "string or a number"),
         ("a.jsonl", '{"text": "\\ud800", "label": "b"}', "surrogate"),
         ("a.jsonl", '{"text": "a"}\n', r"a\.jsonl:1: .*no column 'label'"),
@@ -121,3 +132,19 @@ def test_missing_column_lists_the_nearest_first(tmp_path):
     path = write(tmp_path, "a.tsv", "id\tlabel\tSentence\n1\tx\ty\n")
     with pytest.raises(UserError, match="no column 'sentense'.*: Sentence, "):
         tables.read_table(path, ["sentense"])
+
+
+def test_packed_files_and_capitals(tmp_path):
+    packed = gzip.compress(b"text\tlabel\na\tb\n")
+    path = write(tmp_path, "a.TSV.GZ", packed)
+    assert tables.read_table(path, ["label"]).columns == {"label": ["b"]}
+    path = write(tmp_path, "a.JSONL", '{"text": "a"}')
+    assert tables.read_table(path, ["text"]).columns == {"text": ["a"]}
+
+
+def test_spaces_behind_commas(tmp_path):
+    path = write(tmp_path, "a.csv", 'text, label\na, "b, c"\n')
+    assert tables.read_table(path, ["label"]).columns == {"label": ["b, c"]}
+    # They are of the cells where the header has none.
+    path = write(tmp_path, "b.csv", "text,label\na, b\n")
+    assert tables.read_table(path, ["label"]).columns == {"label": [" b"]}

@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import pytest
@@ -135,6 +136,9 @@ def test_json_lines(tmp_path):
         ("a.jsonl", '{"token": []}', {}, "'tokens' should be a list"),
         ("a.jsonl", '{"tokens": ["a", ""]}', {}, r"tokens\[1\] should be"),
         ("a.jsonl", '{"tokens": ["\\ud83d"]}', {}, "half of a surrogate"),
+        ("a.jsonl", "[" * 100_000, {}, "a.jsonl:1: not a JSON object: nested"),
+        ("a.jsonl", "\n" + "1" * 5000, {}, "a.jsonl:2: not a JSON object"),
+        ("a.txt", "a O\nb\tc O\n", {}, "3 columns.*data.separator to tab"),
         (
             "a.jsonl",
             '{"tokens": ["a"], "tags": ["O", "O"]}',
@@ -146,3 +150,68 @@ def test_json_lines(tmp_path):
 def test_mistakes(tmp_path, name, text, options, message):
     with pytest.raises(UserError, match=message):
         read_sentences(write(tmp_path / name, text), **options)
+
+
+@pytest.mark.parametrize("name", ["a", "empty nodes"])
+def test_tokens_of_several_words_are_no_words(tmp_path, name):
+    # CoNLL-U: "du" is de + le; 3.1 is not in the text.
+    extra = "3.1\tx\tVERB\n" if name != "a" else ""
+    path = write(
+        tmp_path / "a.conllu",
+        "# text = la fin du jour\n1\tla\tDET\n2\tfin\tNOUN\n"
+        "3-4\tdu\t_\n3\tde\tADP\n" + extra + "4\tle\tDET\n"
+        "5\tjour\tNOUN\n\n1-2\tau\t_\n1\t\u00e0\tADP\n2\tle\tX\n",
+    )
+    found = read_sentences(path, 1, 2, separator="tab")
+    assert found.words == [["la", "fin", "de", "le", "jour"], ["\u00e0", "le"]]
+    assert found.tags == [["DET", "NOUN", "ADP", "DET", "NOUN"], ["ADP", "X"]]
+    assert found.where(0, 4) == f"{path}:{8 if extra else 7}"
+    assert found.lines == [2, 11 if extra else 10]
+
+
+def test_what_looks_like_a_range_may_be_a_word(tmp_path):
+    path = write(tmp_path / "a.txt", "1 O\n2-1 B-X\n2 O\n")
+    assert read_sentences(path).words == [["1", "2-1", "2"]]
+    # Words that are not numbered.
+    path = write(tmp_path / "b.txt", "a 1 O\n2-1 2 B-X\n")
+    assert read_sentences(path, 1).words == [["1", "2"]]
+
+
+def test_comment_and_documents_of_other_widths(tmp_path):
+    path = write(
+        tmp_path / "a.conll",
+        "-DOCSTART-\n\n# id 0d1e-7f domain=train\n"
+        "the _ _ O\nRome _ _ B-LOC\n-DOCSTART- -X-\n# _ _ O\n",
+    )
+    found = read_sentences(path)
+    assert found.words == [["the", "Rome"], ["#"]]
+    assert found.lines == [4, 7]
+
+
+def test_words_of_white_space_are_words(tmp_path):
+    path = write(tmp_path / "a.txt", "\u3000 O\n\u00a0\tB-X\n")
+    assert read_sentences(path).words == [["\u3000", "\u00a0"]]
+    path = write(tmp_path / "a.tsv", "\u3000\tO\n")
+    assert read_sentences(path, separator="tab").words == [["\u3000"]]
+    path = write(tmp_path / "a.jsonl", '{"tokens": ["\u3000"], "tags": ["O"]}')
+    assert read_sentences(path).words == [["\u3000"]]
+
+
+def test_tags_without_types(tmp_path):
+    path = write(tmp_path / "a.txt", "a B\nb I\nc O\nd B\n")
+    found = read_sentences(path)
+    assert found.has_spans and found.scheme == "IOB2"
+    assert found.tags == [["B-_", "I-_", "O", "B-_"]]
+    # Chinese words.
+    path = write(tmp_path / "b.txt", "a B\nb M\nc E\nd S\n")
+    assert read_sentences(path).tags == [["B-_", "I-_", "I-_", "B-_"]]
+    assert read_sentences(path, scheme="plain").tags == [list("BMES")]
+
+
+def test_packed_files(tmp_path):
+    path = tmp_path / "a.conll.gz"
+    path.write_bytes(gzip.compress(b"a O\nb B-X\n"))
+    assert read_sentences(path).words == [["a", "b"]]
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(UserError, match="not a sound gzip file"):
+        read_sentences(path)
