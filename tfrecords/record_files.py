@@ -5,8 +5,10 @@ to record. Behind a damaged length the next record is where eight bytes are
 followed by their own checksum.
 """
 
+import gzip
 import mmap
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -19,40 +21,49 @@ from tfrecords.verify import Fault
 _LENGTH = struct.Struct("<Q")
 _FRAME = spec.LENGTH_BYTES + spec.CHECKSUM_BYTES
 
-# Records whose checksums are worked out at once, and bytes searched at once.
-_BATCH = 1024
-_WINDOW = 1 << 20
+# Records that are followed before their lengths are checked, and bytes that
+# are searched for the next one: few at first, behind damage.
+_AT_FIRST, _AT_ONCE = 16, 1 << 16
+_LEAST_WINDOW, _MOST_WINDOW = 1 << 12, 1 << 20
 
 # The length of a record that cannot be read, in an index.
 DAMAGED = -1
+BAD_CHECKSUM = "its checksum does not agree with its data"
 
 
-def mapped(path: Path) -> mmap.mmap:
-    """A file's bytes, without reading them."""
+def mapped(path: Path) -> np.ndarray:
+    """A file's bytes, uint8 [bytes], without reading them."""
     with open(path, "rb") as stream:
-        return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    return np.frombuffer(data, np.uint8)
 
 
-def scan(data: mmap.mmap, path: Path) -> np.ndarray:
-    """Finds the records of a file, by their lengths alone.
+def scan(whole: np.ndarray, path: Path) -> np.ndarray:
+    """Finds the records of a file, by their lengths.
 
     Returns:
       int64 [N, 2]: where each record's data begins, and its length.
 
     Raises:
-      UserError: the file ends inside a record.
+      UserError: a length is damaged, or the file ends inside a record.
     """
-    found, end = _follow(data, 0)
-    if end < len(data):
+    found, end = _sound_frames(whole, 0)
+    if end < len(whole):
+        there = whole[end : end + spec.LENGTH_BYTES]
+        cut = len(there) < spec.LENGTH_BYTES or _agrees(there)
         raise UserError(
-            f"{path}, record {len(found)}, byte {end}: the file ends "
-            "inside the record, or is no TFRecord file. Copy it again, or "
-            "take it out of the folder."
+            f"{path}, record {len(found)}, byte {end}: "
+            + (
+                "the file ends inside the record, or is"
+                if cut
+                else "the record's length is damaged, or this is"
+            )
+            + " no TFRecord file. Copy it again, or take it out of the folder."
         )
     return np.array(found, np.int64).reshape(-1, 2)
 
 
-def scan_whole(data: mmap.mmap, path: Path) -> tuple[np.ndarray, list[Fault]]:
+def scan_whole(whole: np.ndarray, path: Path) -> tuple[np.ndarray, list[Fault]]:
     """Finds the records of a file and checks every byte.
 
     Returns:
@@ -60,48 +71,114 @@ def scan_whole(data: mmap.mmap, path: Path) -> tuple[np.ndarray, list[Fault]]:
       where a record cannot be read. Between two sound records at most one is
       taken to be lost.
     """
-    whole = np.frombuffer(data, np.uint8)
     index: list[tuple[int, int]] = []
     faults: list[Fault] = []
     offset = 0
-    while offset < len(data):
-        found, end = _follow(data, offset)
-        sound = _sound_lengths(whole, found)
-        index += found[:sound]
-        if sound == len(found) and end == len(data):
+    while offset < len(whole):
+        found, end = _sound_frames(whole, offset)
+        index += found
+        if end == len(whole):
             break
-        bad = found[sound][0] - spec.LENGTH_BYTES if sound < len(found) else end
-        faults.append(_fault(path, len(index), bad, "its length is damaged"))
-        index.append((bad + spec.LENGTH_BYTES, DAMAGED))
-        offset = _next_frame(whole, bad + 1)
-    for number in _bad_data(whole, index):
-        place = index[number][0]
+        faults.append(_fault(path, len(index), end, "its length is damaged"))
+        index.append((end + spec.LENGTH_BYTES, DAMAGED))
+        offset = _next_frame(whole, end + 1)
+    places = np.array(index, np.int64).reshape(-1, 2)
+    for number in bad_data(whole, places).tolist():
+        place = int(places[number, 0])
         faults.append(
-            _fault(
-                path,
-                number,
-                place - spec.LENGTH_BYTES,
-                "its checksum does not agree with its data",
-            )
+            _fault(path, number, place - spec.LENGTH_BYTES, BAD_CHECKSUM)
         )
-        index[number] = (place, DAMAGED)
-    return np.array(index, np.int64).reshape(-1, 2), faults
+        places[number, 1] = DAMAGED
+    return places, faults
+
+
+def checksums(whole: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """The checksums of records' data, as the file has them; uint32 [N].
+
+    Args:
+      whole: uint8 [bytes], the file.
+      index: int64 [N, 2], of `scan`; of those that are `DAMAGED` it is 0.
+    """
+    found = np.zeros(len(index), "<u4")
+    there = index[:, 1] != DAMAGED
+    found[there] = _stored(whole, index[there].sum(axis=1))
+    return found
+
+
+def bad_data(whole: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Which records' data does not agree with its checksum.
+
+    Args:
+      whole: uint8 [bytes], the file.
+      index: int64 [N, 2], of `scan`; those that are `DAMAGED` are left out.
+
+    Returns:
+      int64, ascending places in `index`.
+    """
+    there = np.flatnonzero(index[:, 1] != DAMAGED)
+    starts, lengths = index[there].T
+    found = checksum.crc32c_at(whole, starts, lengths)
+    given = checksums(whole, index)[there]
+    return there[checksum.masked(found) != given]
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether a gzip file holds TFRecords, as Model Garden may write them."""
+    try:
+        with gzip.open(path, "rb") as stream:
+            there = np.frombuffer(stream.read(spec.LENGTH_BYTES), np.uint8)
+    except (OSError, EOFError, zlib.error):
+        return False
+    return len(there) == spec.LENGTH_BYTES and _agrees(there)
 
 
 def _fault(path: Path, record: int, offset: int, problem: str) -> Fault:
     return Fault(path.name, problem, record, offset, rows=1)
 
 
-def _follow(data, offset: int) -> tuple[list[tuple[int, int]], int]:
-    """([(start of the data, length)] from `offset` on, where they end)."""
+def _sound_frames(
+    whole: np.ndarray, offset: int
+) -> tuple[list[tuple[int, int]], int]:
+    """The records from `offset` on, up to one whose length is not sound.
+
+    Returns:
+      ([(start of the data, length)], where they end): at a damaged length, at
+      a record that the file has not whole, or at the file's end.
+    """
+    found: list[tuple[int, int]] = []
+    many = _AT_FIRST
+    while True:
+        part, end = _follow(whole, offset, many)
+        sound = _sound_lengths(whole, part)
+        found += part[:sound]
+        if sound < len(part):
+            return found, part[sound][0] - spec.LENGTH_BYTES
+        if len(part) < many:
+            return found, end
+        # Few behind damage, so that what is followed in vain is no more than
+        # what is found.
+        offset, many = end, min(2 * many, _AT_ONCE)
+
+
+def _follow(
+    data: np.ndarray, offset: int, most: int
+) -> tuple[list[tuple[int, int]], int]:
+    """([(start of the data, length)] of up to `most` records, their end)."""
     found, size = [], len(data)
-    while offset + _FRAME <= size:
+    while len(found) < most and offset + _FRAME <= size:
         (length,) = _LENGTH.unpack_from(data, offset)
         if offset + _FRAME + length > size:
             break
         found.append((offset + spec.LENGTH_BYTES, length))
         offset += _FRAME + length
     return found, offset
+
+
+def _agrees(frame: np.ndarray) -> bool:
+    """Whether a length, uint8 [12], agrees with its checksum."""
+    given = _stored(frame, np.array([_LENGTH.size]))
+    wanted = checksum.crc32c(frame[None, : _LENGTH.size])
+    return bool(checksum.masked(wanted)[0] == given[0])
 
 
 def _stored(whole: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -124,8 +201,9 @@ def _sound_lengths(whole: np.ndarray, found: list) -> int:
 def _next_frame(whole: np.ndarray, offset: int) -> int:
     """Where the next sound length stands, from `offset` on, or the end."""
     width = spec.LENGTH_BYTES
+    window = _LEAST_WINDOW
     while offset + _FRAME <= len(whole):
-        part = whole[offset : offset + _WINDOW + width]
+        part = whole[offset : offset + window + width]
         frames = np.lib.stride_tricks.sliding_window_view(part, width)
         wanted = checksum.masked(checksum.crc32c(frames[:, : _LENGTH.size]))
         given = _stored(part, np.arange(len(frames)) + _LENGTH.size)
@@ -134,21 +212,5 @@ def _next_frame(whole: np.ndarray, offset: int) -> int:
             if offset + place + _FRAME + length <= len(whole):
                 return offset + place
         offset += len(frames)
+        window = min(2 * window, _MOST_WINDOW)
     return len(whole)
-
-
-def _bad_data(whole: np.ndarray, index: list) -> list[int]:
-    """The numbers of the records whose data is damaged, ascending."""
-    if not index:
-        return []
-    starts, lengths = np.array(index, np.int64).T
-    bad: list[int] = []
-    for length in np.unique(lengths[lengths != DAMAGED]).tolist():
-        numbers = np.flatnonzero(lengths == length)
-        for first in range(0, len(numbers), _BATCH):
-            some = numbers[first : first + _BATCH]
-            data = whole[starts[some, None] + np.arange(length)]
-            given = _stored(whole, starts[some] + length)
-            wrong = checksum.masked(checksum.crc32c(data)) != given
-            bad += some[wrong].tolist()
-    return sorted(bad)

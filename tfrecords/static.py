@@ -21,6 +21,7 @@ from tfbert.errors import UserError
 from tfrecords import order, record_files, remote, spec
 from tfrecords.manifest import check_folder
 from tfrecords.records import Records, check_on_corrupt
+from tfrecords.static_examples import BadExample, Form, find_odd
 from tfrecords.token_classes import TokenClasses
 from tfrecords.verify import Fault
 
@@ -30,21 +31,9 @@ _TOKENIZER_FILE = "tokenizer_config.json"
 # Rows parsed at once where all of them are checked.
 _CHECKED_AT_ONCE = 1024
 
-# Names that newer scripts of Model Garden give to the same things.
-_OTHER_NAMES = {
-    spec.INPUT_IDS: "input_word_ids",
-    spec.SEGMENT_IDS: "input_type_ids",
-}
-_KEYS = (
-    spec.INPUT_IDS,
-    spec.INPUT_MASK,
-    spec.SEGMENT_IDS,
-    spec.MASKED_LM_POSITIONS,
-    spec.MASKED_LM_IDS,
-    spec.MASKED_LM_WEIGHTS,
-)
 # What may lie in the folder besides records.
-_NO_RECORDS = (".txt", ".json", ".md", ".yaml", ".gz")
+_NO_RECORDS = (".txt", ".json", ".md", ".yaml")
+_COMPRESSED = b"\x1f\x8b"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,16 +103,18 @@ class StaticRecords:
                 f"none of the {len(lost)} records in {self.path} can be read "
                 f"({self.faults[0]}). Copy the folder again, or name another."
             )
-        self._names, sizes = self._read_first(int(np.argmin(lost)))
+        self._form = self._form_of(int(np.argmin(lost)))
+        sizes = self._form.sizes
         self.sequence_length = sizes[spec.INPUT_IDS]
         self.max_predictions = sizes[spec.MASKED_LM_POSITIONS]
         self.has_labels = spec.NEXT_SENTENCE_LABELS in sizes
         self.manifest = StaticFacts(
             spec.NEXT_SENTENCE if self.has_labels else spec.MASKED_LM
         )
-        self._sizes = sizes
         if on_corrupt == "skip":
             self._find_odd_rows()
+        else:
+            self._check_first_rows()
 
     def _scan(self, data, file: Path, on_corrupt: str) -> np.ndarray:
         if on_corrupt == "error":
@@ -131,6 +122,16 @@ class StaticRecords:
         index, faults = record_files.scan_whole(data, file)
         self.faults += faults
         return index
+
+    def _check_first_rows(self) -> None:
+        """Reads the first row of each file.
+
+        Folders of several lengths, or with another vocabulary, are known
+        before anything waits for their batches.
+        """
+        firsts = np.unique(self._starts[:-1][np.diff(self._starts) > 0])
+        for some in np.array_split(firsts, -(-len(firsts) // _CHECKED_AT_ONCE)):
+            self._read(some)
 
     def _find_odd_rows(self) -> None:
         """Adds sound records that are none of ours to the bad rows."""
@@ -157,7 +158,7 @@ class StaticRecords:
 
     def _read_vocabulary(self) -> list[str]:
         try:
-            text = self._vocab.read_text(encoding="utf-8")
+            data = self._vocab.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(
                 f"{self.path} has no {spec.MANIFEST_FILE} (records of "
@@ -165,48 +166,49 @@ class StaticRecords:
                 f"vocabulary that they were made with: {self._vocab} is not "
                 "there. Name a folder of records, or the vocabulary."
             ) from None
+        except OSError as error:
+            raise UserError(
+                f"{self._vocab} cannot be read: {error.strerror}. Records of "
+                "the 2018 format need the vocabulary that they were made with."
+            ) from None
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = data[: error.start].count(b"\n") + 1
+            raise UserError(
+                f"{self._vocab}:{line}: not UTF-8 (byte "
+                f"0x{data[error.start]:02x}). Take the vocabulary that the "
+                "records were made with; do not remove the line, as its "
+                "number is a token's id."
+            ) from None
         return text.removesuffix("\n").split("\n")
 
-    def _read_first(self, row: int) -> tuple[dict[str, str], dict[str, int]]:
-        """({key: name in the files}, {key: length}) of record `row`."""
-        import tensorflow as tf
-
+    def _form_of(self, row: int) -> Form:
+        """The form of record `row`."""
         try:
-            example = tf.train.Example.FromString(self._serialised(row))
-        except Exception as error:
-            raise self._bad(
-                row, f"it is no tf.train.Example ({error})"
-            ) from None
-        features = example.features.feature
-        names, sizes = {}, {}
-        for key in (*_KEYS, spec.NEXT_SENTENCE_LABELS):
-            name = key if key in features else _OTHER_NAMES.get(key, key)
-            if name not in features:
-                if key == spec.NEXT_SENTENCE_LABELS:
-                    continue
-                raise self._bad(
-                    row,
-                    f"it has no {key!r}, only {sorted(features)}; wanted the "
-                    "features of the 2018 format",
-                )
-            names[key] = name
-            feature = features[name]
-            sizes[key] = len(feature.int64_list.value) or len(
-                feature.float_list.value
-            )
-        return names, sizes
+            return Form.of(self._serialised(row))
+        except BadExample as error:
+            raise self._bad(row, error.problem) from None
 
     def _serialised(self, row: int) -> bytes:
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
         offset, length = self._offsets[row]
-        return self._data[number][offset : offset + length]
+        return self._data[number][offset : offset + length].tobytes()
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """The identity of what is read, sha256, hex: names, sizes, records."""
-        digest = hashlib.sha256(self._offsets.tobytes())
-        for file in self._files:
-            digest.update(f"{file.name} {file.stat().st_size}\n".encode())
+        """The identity of what is read, sha256, hex.
+
+        Of each record its length and the checksum of its content that the
+        file has, in their order: other names, or other borders between files,
+        change nothing, and another bit in a record does.
+        """
+        digest = hashlib.sha256()
+        for number, data in enumerate(self._data):
+            own = slice(*self._starts[number : number + 2])
+            index = self._offsets[own]
+            given = record_files.checksums(data, index)
+            digest.update(np.stack([index[:, 1], given], axis=1).tobytes())
         return digest.hexdigest()
 
     def rows_at(
@@ -231,7 +233,7 @@ class StaticRecords:
         sound = ~np.isin(row_ids, self.bad_rows)
         if sound.all():
             return self._read(row_ids)
-        read = self._read(row_ids[sound])
+        read = self._read(row_ids[sound]) if sound.any() else self._form.empty()
         made = {}
         for key, values in read.items():
             shape = (len(row_ids), *values.shape[1:])
@@ -246,56 +248,33 @@ class StaticRecords:
         return made
 
     def _read(self, row_ids: np.ndarray) -> dict[str, np.ndarray]:
-        """As `batch`, of rows that are all there."""
-        import tensorflow as tf
-
-        features = {
-            name: tf.io.FixedLenFeature(
-                [self._sizes[key]],
-                tf.float32 if key == spec.MASKED_LM_WEIGHTS else tf.int64,
-            )
-            for key, name in self._names.items()
-        }
+        """As `batch`, of rows that are all there, one or more."""
         data = [self._serialised(int(row)) for row in row_ids]
+        self._check_bits(row_ids)
         try:
-            parsed = tf.io.parse_example(data, features)
-        except tf.errors.InvalidArgumentError:
-            self._name_bad(row_ids, data, features)
-        made = {
-            key: parsed[name].numpy().astype(_type_of(key))
-            for key, name in self._names.items()
-        }
-        self._check(made, row_ids)
-        if self.has_labels:
-            key = spec.NEXT_SENTENCE_LABELS
-            made[key] = made[key].reshape(-1)
+            made = self._form.parse(data)
+        except BadExample as error:
+            raise self._bad(int(row_ids[error.place]), error.problem) from None
+        odd = find_odd(made, self.classes.vocab_size)
+        if odd is not None:
+            row, problem = odd
+            if problem.startswith((spec.INPUT_IDS, spec.MASKED_LM_IDS)):
+                problem += f"; is {self._vocab} the right one"
+            raise self._bad(int(row_ids[row]), problem)
         return made
 
-    def _check(self, made, row_ids) -> None:
-        size = self.classes.vocab_size
-        for key, limit in (
-            (spec.INPUT_IDS, size),
-            (spec.MASKED_LM_IDS, size),
-            (spec.MASKED_LM_POSITIONS, self.sequence_length),
-        ):
-            values = made[key]
-            bad = ((values < 0) | (values >= limit)).any(axis=1)
-            if bad.any():
-                place = int(np.argmax(bad))
+    def _check_bits(self, row_ids: np.ndarray) -> None:
+        """Raises UserError if the bits of a record have changed."""
+        files = np.searchsorted(self._starts, row_ids, side="right") - 1
+        for number in np.unique(files):
+            rows = row_ids[files == number]
+            bad = record_files.bad_data(self._data[number], self._offsets[rows])
+            if len(bad):
                 raise self._bad(
-                    int(row_ids[place]),
-                    f"{key} holds {values[place].max()}, wanted less than "
-                    f"{limit}; is {self._vocab} the right one",
+                    int(rows[bad[0]]),
+                    f"{record_files.BAD_CHECKSUM}. Copy the file again, or "
+                    "leave such records out with data.on_corrupt: skip",
                 )
-
-    def _name_bad(self, row_ids, data, features) -> None:
-        import tensorflow as tf
-
-        for row, one in zip(row_ids.tolist(), data, strict=True):
-            try:
-                tf.io.parse_example([one], features)
-            except tf.errors.InvalidArgumentError as error:
-                raise self._bad(row, error.message) from None
 
     def _place(self, row: int) -> tuple[Path, int, int]:
         """(file, record in it, byte offset of the record)."""
@@ -325,10 +304,6 @@ def _lowercase(vocab: Path, tokens: list[str]) -> bool:
         )
 
 
-def _type_of(key: str) -> type:
-    return np.float32 if key == spec.MASKED_LM_WEIGHTS else np.int32
-
-
 def _record_files(folder: Path, vocab: Path) -> list[Path]:
     if not folder.is_dir():
         raise UserError(f"no records in {folder}: there is no such folder.")
@@ -340,6 +315,7 @@ def _record_files(folder: Path, vocab: Path) -> list[Path]:
         and path.suffix not in _NO_RECORDS
         and not path.name.startswith(".")
         and path.stat().st_size
+        and not _is_other_gzip(path)
     ]
     if not files:
         raise UserError(
@@ -347,6 +323,24 @@ def _record_files(folder: Path, vocab: Path) -> list[Path]:
             "TFRecord files. `tfbert records` makes records from text."
         )
     return files
+
+
+def _is_other_gzip(path: Path) -> bool:
+    """Whether a file is compressed, and holds no records.
+
+    Raises:
+      UserError: it is compressed and does hold records.
+    """
+    with open(path, "rb") as stream:
+        if stream.read(len(_COMPRESSED)) != _COMPRESSED:
+            return False
+    if record_files.is_compressed(path):
+        raise UserError(
+            f"{path} holds TFRecords, compressed with gzip, and rows are read "
+            "at random. Unpack the files and take the compressed ones out: "
+            f"gunzip -c {path.name} > {path.name.removesuffix('.gz')}.tfrecord"
+        )
+    return path.suffix == ".gz"
 
 
 def open_records(

@@ -7,6 +7,8 @@ Liang 1986), and what is in none stays a word of its own (whole word masking
 for Chinese: Cui et al. 2019, section 2.2).
 """
 
+import functools
+import hashlib
 import os
 from collections.abc import Sequence
 
@@ -33,6 +35,14 @@ class WordList:
             (length, np.unique(_keys(np.array(keys[length]))[:, 0]))
             for length in sorted(keys, reverse=True)
         ]
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """The identity of the words, sha256, hex."""
+        digest = hashlib.sha256()
+        for length, keys in self._keys:
+            digest.update(f"{length} {len(keys)}\n".encode() + keys.tobytes())
+        return digest.hexdigest()
 
     @classmethod
     def read(

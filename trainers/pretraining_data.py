@@ -158,10 +158,14 @@ def save_tokenizer(records: AnyRecords, run_dir: Path) -> None:
 
 def hashes(records: AnyRecords) -> dict[str, str]:
     """What is trained on, as a run and its checkpoints remember it."""
-    return {
+    found = {
         "data": records.fingerprint,
         "vocabulary": vocabulary_hash(records.vocabulary),
     }
+    if records.classes.words is not None:
+        # What the file says, so that a changed one is found under one name.
+        found["data.word_list"] = records.classes.words.fingerprint
+    return found
 
 
 def row_ids(settings, records: AnyRecords) -> Callable[[int], np.ndarray]:

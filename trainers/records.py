@@ -14,7 +14,7 @@ from tfrecords.build import BuildSettings, build_records
 from tfrecords.manifest import Manifest
 from tfrecords.records import vocabulary_of
 from tfrecords.token_classes import TokenClasses
-from tfrecords.verify import verify
+from tfrecords.verify import Fault, verify
 from trainers import command, text_options
 
 EXAMPLE = (
@@ -122,7 +122,15 @@ def build_verify_parser() -> command.Parser:
         "the record and the byte of what is wrong.",
         "tfbert records verify records/",
     )
-    parser.add_argument("folder", type=str, help="what to check")
+    parser.add_argument(
+        "folder", type=str, help="what to check, also of the 2018 format"
+    )
+    parser.add_argument(
+        "--vocab",
+        type=str,
+        help="vocabulary of records of the 2018 format that have no vocab.txt "
+        "beside them",
+    )
     return parser
 
 
@@ -132,28 +140,52 @@ def verify_main(argv: list[str]) -> None:
     Raises:
       UserError: something is wrong; all of it is printed before.
     """
-    folder = build_verify_parser().parse_args(argv).folder
-    manifest = Manifest.read(folder)
-    folders = [Path(folder)]
-    if manifest.held_out_share and manifest.split == "train":
-        folders.append(Path(folder) / spec.HELD_OUT_FOLDER)
-    lost = bad = checked = 0
-    for path in folders:
-        manifest = Manifest.read(path)
-        tokens = vocabulary_of(path, manifest)
-        faults = verify(path, TokenClasses.of(tokens))
-        for fault in faults:
-            command.console.print(f"{path}: {fault}", markup=False)
-        bad += len(faults)
-        lost += sum(fault.rows for fault in faults)
-        checked += manifest.rows
+    settings = build_verify_parser().parse_args(argv)
+    folder = Path(settings.folder)
+    if folder.is_dir() and not (folder / spec.MANIFEST_FILE).exists():
+        found = [_check_static(folder, settings.vocab)]
+    else:
+        manifest = Manifest.read(folder)
+        folders = [folder]
+        if manifest.held_out_share and manifest.split == "train":
+            folders.append(folder / spec.HELD_OUT_FOLDER)
+        found = [_check(path) for path in folders]
+    bad = sum(len(faults) for _, faults in found)
+    checked = sum(rows for rows, _ in found)
     if bad:
+        lost = sum(fault.rows for _, faults in found for fault in faults)
         raise UserError(
             f"{bad} fault{'s' if bad > 1 else ''} in {folder}, which touch "
             f"{lost} of {checked} rows. Copy the files named above again from "
             "where they came, or build the records again."
         )
-    command.console.print(f"{folder}: all checksums agree ({checked:,} rows).")
+    command.console.print(
+        f"{folder}: all checksums agree ({checked:,} rows).", markup=False
+    )
+
+
+def _check(path: Path) -> tuple[int, list[Fault]]:
+    """Rows and faults of records of ours, which are printed."""
+    manifest = Manifest.read(path)
+    tokens = vocabulary_of(path, manifest)
+    faults = verify(path, TokenClasses.of(tokens))
+    _print_faults(path, faults)
+    return manifest.rows, faults
+
+
+def _check_static(path: Path, vocab: str | None) -> tuple[int, list[Fault]]:
+    """Rows and faults of records of the 2018 format, which are printed."""
+    # Imported here: these are read by TensorFlow.
+    from tfrecords.static import StaticRecords
+
+    records = StaticRecords(path, vocab, on_corrupt="skip")
+    _print_faults(path, records.faults)
+    return records.num_rows, records.faults
+
+
+def _print_faults(path: Path, faults: list[Fault]) -> None:
+    for fault in faults:
+        command.console.print(f"{path}: {fault}", markup=False)
 
 
 @contextlib.contextmanager

@@ -1,9 +1,11 @@
+import gzip
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfbert.errors import UserError
-from tfrecords import dataset
+from tfrecords import dataset, record_files
 from tfrecords.masking import Masking
 from tfrecords.records import Records
 from tfrecords.static import StaticRecords, open_records
@@ -166,14 +168,139 @@ def test_a_record_of_another_shape_is_named(tmp_path):
         ("masked_lm_ids", 200),
         ("masked_lm_positions", SEQUENCE),
         ("input_ids", -1),
+        ("segment_ids", 7),
+        ("input_mask", -4),
+        ("next_sentence_labels", 9),
+        ("masked_lm_weights", np.nan),
+        ("masked_lm_weights", -1),
     ],
 )
-def test_values_beyond_their_range_are_named(tmp_path, key, value):
+@pytest.mark.parametrize("row", [2, 3])
+def test_values_beyond_their_range_are_named(tmp_path, key, value, row):
     rows = rows_of(4)
-    rows[2][key][1] = value
-    records = open_records(write(tmp_path / "r", rows))
-    with pytest.raises(UserError, match=f"part-1.*record 0.*{key} holds"):
-        records.batch(np.arange(4))
+    rows[row][key][-1] = value
+    folder = write(tmp_path / "r", rows)
+    wanted = f"part-1.*record {row - 2}.*{key} holds {value}"
+    with pytest.raises(UserError, match=wanted):
+        # The first row of a file is looked at when it is opened.
+        open_records(folder).batch(np.arange(4))
+    assert skipping(folder).bad_rows.tolist() == [row]
+
+
+@pytest.mark.parametrize("place", [12, 100, -1])
+def test_a_flipped_bit_is_not_trained_on(tmp_path, place):
+    rows = rows_of(6)
+    folder = write(tmp_path / "r", rows, files=1)
+    (path,) = folder.glob("part*")
+    start, length = StaticRecords(folder)._offsets[3]
+    place = int(start + length) + 3 if place < 0 else int(start) + place
+    data = bytearray(path.read_bytes())
+    data[place] ^= 4
+    path.write_bytes(data)
+    records = open_records(folder)
+    records.batch(np.arange(3))
+    with pytest.raises(UserError, match="part-0.*record 3.*checksum.*on_corr"):
+        records.batch(np.array([1, 3]))
+
+
+def test_a_damaged_length_is_named(tmp_path):
+    folder = write(tmp_path / "r", rows_of(6), files=1)
+    (path,) = folder.glob("part*")
+    start = int(StaticRecords(folder)._offsets[3][0])
+    damage(path, start - 12)
+    with pytest.raises(UserError, match="part-0.*record 3.*length is damaged"):
+        open_records(folder)
+
+
+def test_several_lengths_are_named_when_they_are_opened(tmp_path):
+    rows = rows_of(4)
+    for row in rows[2:]:
+        for key in ("input_ids", "input_mask", "segment_ids"):
+            row[key] = np.repeat(row[key], 2)
+    folder = write(tmp_path / "r", rows)
+    message = (
+        "part-1.*record 0.*input_ids has 24 values, the first record .* 12"
+    )
+    with pytest.raises(UserError, match=message):
+        open_records(folder)
+
+
+def test_the_identity_is_the_content(tmp_path):
+    rows = rows_of(6)
+    first = open_records(write(tmp_path / "a", rows, files=2)).fingerprint
+    moved = write(tmp_path / "b", rows, files=3)
+    (moved / "part-0-of-3.tfrecord").rename(moved / "a")
+    assert open_records(moved).fingerprint == first
+    # Another id of as many bytes.
+    rows[4]["input_ids"][3] ^= 1
+    other = open_records(write(tmp_path / "c", rows, files=2))
+    assert other.fingerprint != first
+    swapped = [*rows[1:2], *rows[:1], *rows[2:]]
+    again = open_records(write(tmp_path / "d", swapped, files=2))
+    assert again.fingerprint != other.fingerprint
+
+
+def test_a_batch_of_bad_rows_alone(tmp_path):
+    folder = write(tmp_path / "r", rows_of(5), files=1)
+    (path,) = folder.glob("part*")
+    index = StaticRecords(folder)._offsets
+    damage(path, int(index[1][0]) + 9, int(index[3][0]) + 9)
+    records = skipping(folder)
+    batch = records.batch(np.array([3, 1]))
+    sound = records.batch(np.array([0, 2]))
+    assert {k: (v.shape, v.dtype) for k, v in batch.items()} == {
+        k: (v.shape, v.dtype) for k, v in sound.items()
+    }
+    assert batch["input_ids"].tolist() == [[2, 3] + [0] * 10] * 2
+    assert not batch["masked_lm_weights"].any()
+    made = dataset.pretraining_batches(
+        records, MASKING, seed=0, global_batch_size=1
+    )
+    real = [int(b["is_real_example"][0]) for b in made.take(5)]
+    assert sorted(real) == [0, 0, 1, 1, 1]
+
+
+def test_compressed_records_are_refused_by_name(tmp_path):
+    folder = write(tmp_path / "r", rows_of(4))
+    packed = gzip.compress((folder / "part-0-of-2.tfrecord").read_bytes())
+    (folder / "text.txt.gz").write_bytes(gzip.compress(b"some text"))
+    assert open_records(folder).num_rows == 4
+    for name in ("part-2.tfrecord", "part-2.tfrecord.gz"):
+        (folder / name).write_bytes(packed)
+        with pytest.raises(UserError, match=f"{name} holds TFRec.*gunzip -c"):
+            open_records(folder)
+        (folder / name).unlink()
+
+
+def test_the_vocabulary_has_to_be_text(tmp_path):
+    folder = write(tmp_path / "r", rows_of(4))
+    (folder / "vocab.txt").write_bytes(b"[PAD]\n\xe9\n")
+    with pytest.raises(UserError, match=r"vocab\.txt:2: not UTF-8.*do not rem"):
+        open_records(folder)
+    (folder / "vocab.txt").unlink()
+    (folder / "vocab.txt").mkdir()
+    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+        open_records(folder)
+
+
+def test_following_damage_is_linear(tmp_path, monkeypatch):
+    """However many records are damaged, each is followed a few times."""
+    folder = write(tmp_path / "r", [b"x" * 30] * 4000, files=1)
+    (path,) = folder.glob("part*")
+    damage(path, *(46 * number for number in range(0, 4000, 10)))
+    followed = 0
+    follow = record_files._follow
+
+    def counted(*arguments):
+        nonlocal followed
+        found, end = follow(*arguments)
+        followed += len(found)
+        return found, end
+
+    monkeypatch.setattr(record_files, "_follow", counted)
+    index, faults = record_files.scan_whole(record_files.mapped(path), path)
+    assert (len(index), len(faults)) == (4000, 400)
+    assert followed < 4 * 4000
 
 
 def skipping(folder):

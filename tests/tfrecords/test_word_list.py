@@ -95,3 +95,10 @@ def test_no_word_of_the_list_is_hidden_in_part(strategy):
     hidden[:, 0] = False
     assert hidden.any(axis=1).all()
     np.testing.assert_array_equal(hidden[:, 1:21:2], hidden[:, 2:21:2])
+
+
+def test_the_identity_is_that_of_the_words():
+    words = [[5, 6], [7, 8, 9]]
+    one = WordList(words).fingerprint
+    assert WordList([[7, 8, 9], [5, 6], [5, 6]]).fingerprint == one
+    assert WordList([[5, 6], [7, 8, 10]]).fingerprint != one

@@ -272,3 +272,19 @@ def test_a_word_list_reaches_training_and_held_out_rows(data, tmp_path):
                 data__word_list="nowhere.txt",
             )
         )
+
+
+def test_words_of_a_list_are_part_of_the_data(data, tmp_path):
+    def facts(words):
+        (tmp_path / "words.txt").write_text(words)
+        options = PretrainingData(
+            records=str(data / "one"), word_list=str(tmp_path / "words.txt")
+        )
+        return pretraining_data.hashes(pretraining_data.open_training(options))
+
+    first = facts("ab\ncd\n")
+    assert facts("cd 3\nab 9\n") == first
+    other = facts("ab\nce\n")
+    assert {key for key in first if first[key] != other[key]} == {
+        "data.word_list"
+    }

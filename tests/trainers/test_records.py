@@ -1,6 +1,7 @@
 import json
 
 import pytest
+import tensorflow as tf
 
 from tfbert.errors import UserError
 from tfrecords.records import Records
@@ -101,3 +102,40 @@ def test_progress_off_a_terminal_is_a_line_now_and_then(capsys):
     first, second = capsys.readouterr().out.splitlines()
     assert first == "50 %, 5.0 MB read, 7 documents, 9 rows"
     assert second == "5.0 MB read, 7 documents, 9 rows"
+
+
+def test_verify_of_records_of_2018(tmp_path, capsys):
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"]
+    (tmp_path / "vocab.txt").write_text("\n".join(tokens) + "\n")
+    values = {
+        "input_ids": [2, 4, 3],
+        "input_mask": [1, 1, 1],
+        "segment_ids": [0, 0, 0],
+        "masked_lm_positions": [1],
+        "masked_lm_ids": [5],
+    }
+    feature = {
+        key: tf.train.Feature(int64_list=tf.train.Int64List(value=value))
+        for key, value in values.items()
+    }
+    weights = tf.train.FloatList(value=[1.0])
+    feature["masked_lm_weights"] = tf.train.Feature(float_list=weights)
+    example = tf.train.Example(features=tf.train.Features(feature=feature))
+    path = tmp_path / "part-0"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for _ in range(3):
+            writer.write(example.SerializeToString())
+    records.main(["verify", str(tmp_path)])
+    assert "all checksums agree (3 rows)" in capsys.readouterr().out
+    data = bytearray(path.read_bytes())
+    data[-9] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(UserError, match="1 fault .* 1 of 3 rows"):
+        records.main(["verify", str(tmp_path)])
+    assert "part-0, record 2, byte" in capsys.readouterr().out
+    (tmp_path / "vocab.txt").rename(tmp_path / "words.json")
+    with pytest.raises(UserError, match="is not there"):
+        records.main(["verify", str(tmp_path)])
+    with pytest.raises(UserError, match="1 fault"):
+        vocab = ["--vocab", str(tmp_path / "words.json")]
+        records.main(["verify", str(tmp_path), *vocab])

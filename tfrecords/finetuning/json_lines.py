@@ -11,8 +11,16 @@ from tfrecords.finetuning.files import nearest_first, read_text
 _HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
-def parse(where: str, source: str, wanted: str = "JSON") -> object:
+def parse(
+    where: str, source: str, wanted: str = "JSON", of_lines: bool = False
+) -> object:
     """The value of JSON text, whatever it is.
+
+    Args:
+      where: it stands, for messages.
+      source: the text.
+      wanted: what it should be.
+      of_lines: whether it is a whole file, so that the line is to be named.
 
     Raises:
       UserError: it is no JSON, is nested too deeply, or has a whole number
@@ -24,7 +32,7 @@ def parse(where: str, source: str, wanted: str = "JSON") -> object:
         raise UserError(f"{where}: not {wanted}: nested too deeply.") from None
     except ValueError as error:
         # json.JSONDecodeError is one, and so are numbers of many digits.
-        if "\n" in source and isinstance(error, json.JSONDecodeError):
+        if of_lines and isinstance(error, json.JSONDecodeError):
             where = f"{where}:{error.lineno}"
         reason = str(error).split(";")[0]
         raise UserError(f"{where}: not {wanted}: {reason}.") from None

@@ -115,10 +115,10 @@ def read_examples(
     seen: dict[str, str] = {}
     misplaced = dropped = 0
     questions = list(read(path, text))
-    given = {str(q.fields["id"]) for q in questions if "id" in q.fields}
+    ids = {str(q.fields["id"]) for q in questions if "id" in q.fields}
     for question in questions:
         where, fields = question.where, question.fields
-        name = fields.get("id", _free_id(question.line, given))
+        name = fields.get("id", _free_id(question.line, ids))
         if not isinstance(name, str | int) or str(name) in seen:
             raise UserError(
                 f"{where}: every question needs an id of its own, but "
@@ -150,7 +150,7 @@ def read_examples(
 
 
 def _squad_questions(path: Path, text: str) -> Iterator[_Question]:
-    whole = parse(f"{path}", text)
+    whole = parse(f"{path}", text, of_lines=True)
     number = 0
     for i, article in enumerate(_list(f"{path}", whole, "data"), 1):
         where = f"{path}: article {i}"
@@ -173,10 +173,10 @@ def _line_questions(path: Path, text: str) -> Iterator[_Question]:
         yield _Question(f"{path}:{line}", line, fields.get("context"), fields)
 
 
-def _free_id(line: int, given: set[str]) -> str:
+def _free_id(line: int, taken: set[str]) -> str:
     """An id for a question without one, other than those of the others."""
     name = str(line)
-    while name in given:
+    while name in taken:
         name = f"without id {name}"
     return name
 
