@@ -119,16 +119,7 @@ def read_examples(
     for question in questions:
         where, fields = question.where, question.fields
         name = fields.get("id", _free_id(question.line, ids))
-        if not isinstance(name, str | int) or str(name) in seen:
-            raise UserError(
-                f"{where}: every question needs an id of its own, but "
-                f"{shown(name)} "
-                + (
-                    f"is that of {seen[str(name)]} too."
-                    if str(name) in seen
-                    else "is neither a string nor a whole number."
-                )
-            )
+        _check_id(where, name, seen)
         seen[str(name)] = where
         asked = _text(where, "question", fields.get("question"))
         context = _text(where, "context", question.context)
@@ -171,6 +162,19 @@ def _squad_questions(path: Path, text: str) -> Iterator[_Question]:
 def _line_questions(path: Path, text: str) -> Iterator[_Question]:
     for line, fields in read_objects(path, text):
         yield _Question(f"{path}:{line}", line, fields.get("context"), fields)
+
+
+def _check_id(where: str, name: object, seen: Mapping[str, str]) -> None:
+    if not isinstance(name, str | int) or str(name) in seen:
+        raise UserError(
+            f"{where}: every question needs an id of its own, but "
+            f"{shown(name)} "
+            + (
+                f"is that of {seen[str(name)]} too."
+                if str(name) in seen
+                else "is neither a string nor a whole number."
+            )
+        )
 
 
 def _free_id(line: int, taken: set[str]) -> str:
