@@ -11,6 +11,7 @@ import keras
 if keras.backend.backend() == "tensorflow":
     from tfbert.kernels.tensorflow import (
         adam_step,
+        add_bias,
         dense,
         dropout,
         gelu,
@@ -21,6 +22,7 @@ if keras.backend.backend() == "tensorflow":
 else:
     from tfbert.kernels.plain import (
         adam_step,
+        add_bias,
         dense,
         dropout,
         gelu,
@@ -31,6 +33,7 @@ else:
 
 __all__ = [
     "adam_step",
+    "add_bias",
     "dense",
     "dropout",
     "gelu",

@@ -45,6 +45,14 @@ def dropout(x, rate: float, seed):
     return ops.multiply(x, ops.multiply(keep, scale))
 
 
+def add_bias(x, bias):
+    """Returns x + bias, [..., H] and [H]; the gradient of bias is exact.
+
+    Exact as a sum over all rows of x that is rounded once, to bias's dtype.
+    """
+    return x + bias
+
+
 def take_rows(table, indices):
     """Returns table[indices]: [R, H] and int32 [...] give [..., H]."""
     return ops.take(table, indices, axis=0)
@@ -67,7 +75,7 @@ def vocabulary_losses(hidden, table, bias, labels):
     rows = ops.reshape(hidden, (-1, ops.shape(hidden)[-1]))  # [B P, H]
     kernel = ops.cast(table, rows.dtype)
     logits = ops.matmul(rows, ops.transpose(kernel))
-    logits = ops.add(logits, ops.cast(bias, rows.dtype))
+    logits = add_bias(logits, ops.cast(bias, rows.dtype))
     losses = ops.sparse_categorical_crossentropy(
         ops.reshape(labels, (-1,)),
         ops.cast(logits, "float32"),

@@ -61,7 +61,9 @@ class Embeddings(BertLayer):
         )
         if config.position_embedding_type == "learned":
             self.position_embeddings = self.add_matrix(
-                "position_embeddings", (config.max_position_embeddings, width)
+                "position_embeddings",
+                (config.max_position_embeddings, width),
+                autocast=False,
             )
         else:
             self.position_embeddings = sinusoids(
@@ -93,7 +95,7 @@ class Embeddings(BertLayer):
         x = ops.cast(x, dtype)
         segments = ops.cast(self.segment_embeddings, dtype)
         if segment_ids is None:
-            x = ops.add(x, segments[0])
+            x = kernels.add_bias(x, segments[0])
         else:
             # A product with one-hot rows: its gradient is a product too,
             # where that of a look-up adds B S rows into T one by one.
@@ -101,11 +103,14 @@ class Embeddings(BertLayer):
                 segment_ids, self.config.type_vocab_size, dtype=dtype
             )
             x = ops.add(x, ops.matmul(kinds, segments))
-        positions = ops.cast(self.position_embeddings, dtype)
         if position_ids is None:
-            x = ops.add(x, positions[: ops.shape(input_ids)[1]])
+            positions = self.position_embeddings[: ops.shape(input_ids)[1]]
         else:
-            x = ops.add(x, kernels.take_rows(positions, position_ids))
+            positions = kernels.take_rows(
+                self.position_embeddings, position_ids
+            )
+        # Not ops.add, which takes a single row for a bias.
+        x = x + ops.cast(positions, dtype)
         if self.layer_norm is not None:
             x = self.layer_norm(x)
         return self.dropout(x, training=training, dropout_seed=dropout_seed)

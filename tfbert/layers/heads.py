@@ -75,7 +75,7 @@ class MaskedLMHead(BertLayer):
         x = ops.reshape(hidden, (-1, width))
         kernel = ops.cast(token_embeddings, dtype)  # [V, H]
         x = ops.matmul(x, ops.transpose(kernel))
-        x = ops.add(x, ops.cast(self.output_bias, dtype))
+        x = kernels.add_bias(x, ops.cast(self.output_bias, dtype))
         return ops.reshape(x, (batch, predictions, self.config.vocab_size))
 
     def losses(
