@@ -307,7 +307,23 @@ def _assign(model, path, tensors):
         for name in [name for name in one if name not in other]:
             if name.startswith(LOSS_SCALE_PREFIX):
                 del one[name]
+    # Until there was a list of what is learnt, all had moments: zeros.
+    for name in [name for name in saved if name not in wanted]:
+        if name.startswith(_unlearnt_prefixes(model)):
+            del saved[name]
     assign_tensors(wanted, saved, source=path / OPTIMIZER_FILE)
+
+
+def _unlearnt_prefixes(model) -> tuple[str, ...]:
+    """How names begin that belong to variables without a gradient."""
+    learnt = {id(v) for v in getattr(model, "learnt_variables", ())}
+    prefixes = []
+    for variable in model.task.trainable_variables if learnt else ():
+        if id(variable) not in learnt:
+            name = variable.path.removeprefix(f"{model.task.path}/")
+            prefixes.append(f"training_weights/{name}")
+            prefixes.append(variable.path.replace("/", "_") + "_")
+    return tuple(prefixes)
 
 
 def _other_variables(model) -> dict:

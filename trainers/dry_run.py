@@ -100,6 +100,7 @@ def variables_table(model: TrainingModel) -> list[str]:
     """A line for each trainable variable, in the model's order, and a head."""
     layers = model.task.config.num_hidden_layers
     rows = [("variable", "shape", "numbers", "decay", "group", "learning rate")]
+    learnt = {id(variable) for variable in model.learnt_variables}
     for variable in model.trainable_variables:
         rate = layer_rate(variable.path, layers, model.layer_decay)
         rows.append(
@@ -109,7 +110,7 @@ def variables_table(model: TrainingModel) -> list[str]:
                 f"{math.prod(variable.shape):,}",
                 f"{decay_of(model.optimizer, variable):g}",
                 layer_group(variable.path),
-                f"x {rate:.3g}",
+                f"x {rate:.3g}" if id(variable) in learnt else "not learnt",
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -156,7 +157,7 @@ def estimate_memory(
     return MemoryEstimate(
         weights=weights,
         optimizer=_bytes(model.optimizer.variables),
-        gradients=_bytes(model.trainable_variables),
+        gradients=_bytes(model.learnt_variables),
         average=_bytes(average.averages) if average else 0,
         activations=activation_bytes(
             model.task.config,

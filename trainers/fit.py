@@ -35,6 +35,7 @@ from tfbert.tasks.task import Task
 from trainers.averaging import WeightAverage
 from trainers.gradient_groups import group_norms
 from trainers.keras_loop import LoopModel
+from trainers.learnt_variables import learnt_variables, with_gradient
 from trainers.loss_scale import LossScale
 from trainers.micro_batches import accumulate
 from trainers.update import Update, check_optimizer
@@ -72,6 +73,9 @@ class TrainingModel(LoopModel):
       loss_scale: the LossScale of a task that computes in float16, else
         None.
       average: the WeightAverage, or None.
+      learnt_variables: those that are trained: what the losses read and
+        nobody has frozen. The others neither move nor decay, and have no
+        moments.
       step, skip_evaluation: see LoopModel.
     """
 
@@ -102,6 +106,7 @@ class TrainingModel(LoopModel):
         if task.compute_dtype == "float16":
             self.loss_scale = LossScale()
         self.average = None
+        self.learnt_variables = list(task.trainable_variables)
         self._forward_backward = tf.function(
             self._forward_backward_body,
             jit_compile=xla or None,
@@ -142,17 +147,13 @@ class TrainingModel(LoopModel):
             **kwargs,
         )
         with self.distribute_strategy.scope():
-            optimizer.build(self.trainable_variables)
+            learnt = learnt_variables(self.task, self.distribute_strategy)
+            self.learnt_variables = learnt
+            optimizer.build(learnt)
             if self.average_decay is not None:
-                self.average = WeightAverage(
-                    self.trainable_variables, self.average_decay
-                )
+                self.average = WeightAverage(learnt, self.average_decay)
         self._update = Update(
-            optimizer,
-            self.trainable_variables,
-            [self._layer_rate(v) for v in self.trainable_variables],
-            self.average,
-            self.loss_scale,
+            optimizer, self._layer_rate, self.average, self.loss_scale
         )
 
     # -- state beside the task's and the optimizer's -----------------------
@@ -219,7 +220,7 @@ class TrainingModel(LoopModel):
             "tokens": sums["tokens"],
         }
         if self.log_gradient_norms:
-            norms = group_norms(gradients, self.trainable_variables)
+            norms = group_norms(gradients, self.learnt_variables)
             logs |= {name: value / scale for name, value in norms.items()}
         skipped = 1.0 - tf.cast(tf.math.is_finite(norm), tf.float32)
         if self.loss_scale is not None:
@@ -249,8 +250,8 @@ class TrainingModel(LoopModel):
         """Clips, then updates every replica's variables alike.
 
         Args:
-          gradients: one per trainable variable, summed over replicas, each
-            `scale` times too large.
+          gradients: one for each of `learnt_variables`, summed over replicas,
+            each `scale` times too large.
           norm: the global norm without the scale, float32 scalar. Inf and NaN
             on any replica reach it through the sum, so that all replicas skip
             together.
@@ -267,7 +268,8 @@ class TrainingModel(LoopModel):
             factor = self.clip_norm / tf.maximum(norm, self.clip_norm)
         # Keras' apply_gradients would sum over replicas a second time.
         tf.distribute.get_replica_context().merge_call(
-            self._update, args=(gradients, factor / scale, finite)
+            self._update.of(self.learnt_variables),
+            args=(gradients, factor / scale, finite),
         )
         return finite
 
@@ -325,7 +327,7 @@ class TrainingModel(LoopModel):
 
     def _forward_backward_body(self, data, weights, scale, dropout_seed):
         """Gradients and sums of one micro-batch; no collective in here."""
-        variables = [variable.value for variable in self.trainable_variables]
+        variables = list(self.task.trainable_variables)
         with tf.GradientTape() as tape:
             outputs = self(data, training=True, dropout_seed=dropout_seed)
             sums = self._sums(data, outputs)
@@ -336,7 +338,10 @@ class TrainingModel(LoopModel):
                 ]
             )
             loss *= scale
-        gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
+        gradients = tape.gradient(loss, [v.value for v in variables])
+        self.learnt_variables, gradients = with_gradient(
+            variables, gradients, getattr(self, "optimizer", None)
+        )
         # The embedding's gradient comes as slices; the sum needs it whole.
         return [tf.convert_to_tensor(g) for g in gradients], sums
 

@@ -1,6 +1,8 @@
 """The optimizer's update from gradients that are reduced already."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -47,21 +49,24 @@ class Update:
     replicas, here a second time.
 
     Args:
-      optimizer: any Keras optimizer, built on `variables`.
-      variables: Keras variables.
-      rates: each variable's factor of the learning rate.
+      optimizer: any Keras optimizer, built on what is learnt.
+      rate_of: gives a variable's factor of the learning rate.
       average: follows the variables, if there is one.
       loss_scale: adapts to what it is told, if there is one.
     """
 
     optimizer: keras.optimizers.Optimizer
-    variables: list
-    rates: list[float]
+    rate_of: Callable[[keras.Variable], float]
     average: WeightAverage | None = None
     loss_scale: LossScale | None = None
 
+    def of(self, variables: list[keras.Variable]) -> Callable:
+        """The update of these variables alone, for `merge_call`."""
+        return functools.partial(self, variables)
+
     def __call__(
         self,
+        variables: list[keras.Variable],
         strategy: tf.distribute.Strategy,
         gradients: list,
         factor: tf.Tensor,
@@ -70,6 +75,7 @@ class Update:
         """Runs in cross-replica context: hand it to `merge_call`.
 
         Args:
+          variables: what is updated; the others stay as they are.
           strategy: handed in by merge_call.
           gradients: one for each variable, summed over replicas.
           factor: float32 scalar that unscales and clips the gradients.
@@ -79,7 +85,7 @@ class Update:
         factor = strategy.experimental_local_results(factor)[0]
 
         def update_all():
-            self._update_all(strategy, gradients, factor)
+            self._update_all(variables, strategy, gradients, factor)
             return tf.constant(0)
 
         tf.cond(finite, update_all, lambda: tf.constant(0))
@@ -88,7 +94,7 @@ class Update:
         # A skipped step counts: the data and the schedule go on.
         self.optimizer.iterations.assign_add(1)
 
-    def _update_all(self, strategy, gradients, factor):
+    def _update_all(self, variables, strategy, gradients, factor):
         optimizer = self.optimizer
         base_rate = optimizer.learning_rate
 
@@ -97,9 +103,8 @@ class Update:
             _decay_weights(optimizer, variable, learning_rate)
             optimizer.update_step(gradient, variable, learning_rate)
 
-        for gradient, variable, rate in zip(
-            gradients, self.variables, self.rates, strict=True
-        ):
+        for gradient, variable in zip(gradients, variables, strict=True):
+            rate = self.rate_of(variable)
             strategy.extended.update(
                 variable.value,
                 update_one,
