@@ -100,12 +100,9 @@ def steps_of_run(settings) -> int | None:
 def _measured_steps(settings, distribution, build, seconds: float) -> int:
     """Times steps and chooses; all workers get the chief's number."""
     start = time.perf_counter()
-    loop = settings.runtime.steps_per_loop
     optimization = settings.optimization
     plan = optimization.batch_plan
-    provisional = dataclasses.replace(
-        optimization, steps=10**6 * loop, warmup_steps=0
-    )
+    provisional = dataclasses.replace(optimization, steps=10**6, warmup_steps=0)
     model, make_batches, validation = build(
         dataclasses.replace(settings, optimization=provisional)
     )
@@ -120,7 +117,7 @@ def _measured_steps(settings, distribution, build, seconds: float) -> int:
         settings.runtime.evaluate_every,
         validation[1] if validation else 0,
     )
-    steps = _chiefs(distribution, steps // loop * loop)
+    steps = _chiefs(distribution, steps)
     if steps < 1:
         raise UserError(
             f"a budget of {settings.budget} is too short: compiling and timing "

@@ -193,7 +193,8 @@ class RuntimeSettings:
       recompute: keep one activation for each encoder block and compute the
         others again in the backward pass; less memory, a third more time.
       all_reduce_dtype: in which gradients travel between replicas.
-      steps_per_loop: steps between two looks of Python (progress, signals).
+      steps_per_loop: most steps between two looks of Python (progress,
+        signals).
       evaluate_every: steps between evaluations on held-out data.
       checkpoint_every: steps between checkpoints.
       keep_checkpoints: how many of the newest checkpoints stay.

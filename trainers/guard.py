@@ -105,6 +105,9 @@ class Guard(keras.callbacks.Callback):
         names = ("loss", "gradient_norm", "skipped", "overflow", "loss_scale")
         self._pending = (
             self.model.step,
+            getattr(self.model, "last_steps", 0)
+            or self._runtime.steps_per_loop,
+            getattr(self.model, "skip_runs", None),
             {name: logs[name] for name in names if name in (logs or {})},
         )
 
@@ -121,11 +124,14 @@ class Guard(keras.callbacks.Callback):
         pending, self._pending = self._pending, None
         if pending is None or self.rollback is not None:
             return
-        step, logs = pending
+        step, steps, runs, logs = pending
         values = {name: float(value) for name, value in logs.items()}
-        first = step - self._runtime.steps_per_loop + 1
+        first = step - steps + 1
         if values.get("skipped"):
-            self._on_skipped(first, step, values.get("loss_scale"))
+            if runs is None:  # Of a model that tells no more: all of them.
+                runs = [steps] * 3
+            runs = [int(run) for run in runs]
+            self._on_skipped(first, step, runs, values.get("loss_scale"))
             return
         self._skipped = 0
         if values.get("overflow"):
@@ -135,16 +141,24 @@ class Guard(keras.callbacks.Callback):
             self._on_values(first, step, values)
 
     def _on_skipped(
-        self, first: int, last: int, loss_scale: float | None
+        self,
+        first: int,
+        last: int,
+        runs: Sequence[int],
+        loss_scale: float | None,
     ) -> None:
-        self._skipped += 1
+        begins = self._skipped == 0
+        at_first, at_last, longest = runs
+        longest = max(self._skipped + at_first, longest)
+        whole = at_first == last - first + 1
+        self._skipped = longest if whole else at_last
         action, limit = self._runtime.on_nan, self._runtime.max_skipped
         reason = "the gradient is not finite"
         cure = "lower optimization.learning_rate"
         if loss_scale is not None:
             reason += f" at the smallest loss scale, {loss_scale:g}"
             cure = "give runtime.precision bfloat16 or float32, " + cure
-        if self._skipped == 1:
+        if begins:
             self._tell(
                 "skipped",
                 first,
@@ -153,12 +167,11 @@ class Guard(keras.callbacks.Callback):
             )
         if action == "rollback":
             self._go_back(BadSteps(first, last, reason))
-        elif action == "stop" or self._skipped >= limit:
+        elif action == "stop" or longest >= limit:
             row = (
                 "runtime.on_nan is stop"
                 if action == "stop"
-                else f"the {self._skipped} steps in a row of "
-                "runtime.max_skipped"
+                else f"the {longest} steps in a row of runtime.max_skipped"
             )
             raise Diverged(
                 f"step {last}: {reason} ({row}); {cure}, or look at the data "

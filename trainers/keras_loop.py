@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainers.loop import compile_loop, means
+from trainers.loop import SKIP_RUNS, compile_loop, means
 
 
 class LoopModel(keras.Model):
@@ -26,12 +26,19 @@ class LoopModel(keras.Model):
         nothing, or ends at its next batch and gives nothing.
       step: updates so far, counted in Python so that nobody has to wait for
         the device to know it.
+      next_boundary: step -> the step at which a call that begins there ends
+        at the latest, however many steps one call runs; None: nowhere.
+      last_steps: how many steps the last call ran.
+      skip_runs: trainers.loop.SKIP_RUNS of the last call, or None.
     """
 
     def __init__(self, name: str):
         super().__init__(name=name)
         self.step = 0
         self.skip_evaluation = False
+        self.next_boundary = None
+        self.last_steps = 0
+        self.skip_runs = None
         # Names whose means add up to "loss".
         self._objectives = []
         self._steps_logged = []
@@ -73,9 +80,15 @@ class LoopModel(keras.Model):
         def function(iterator):
             if training and self.step == 0:
                 self.before_first_step()
-            logged = loop(iterator)
+            count = steps
+            if training and steps > 1 and self.next_boundary is not None:
+                left = self.next_boundary(self.step) - self.step
+                count = max(min(steps, left), 1)
+            logged = loop(iterator, tf.constant(count))
+            runs = logged[1].pop(SKIP_RUNS, None)
             if training:
-                self.step += steps
+                self.step += count
+                self.last_steps, self.skip_runs = count, runs
             self._steps_logged.append(logged)
             return means([logged], self._objectives)
 

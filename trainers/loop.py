@@ -4,12 +4,18 @@ A step (`trainers.fit`) returns a dict; a pair (value_sum, weight_sum) is
 averaged over steps, sum by sum, a scalar shows its last value. Counts
 (tokens, skipped updates) are those of one step: in a call of several steps,
 their mean, so that nothing that happened within the call is lost.
+
+Of the skipped steps of a call it is also told how they lie (`SKIP_RUNS`):
+what ends a run is a number of them in a row.
 """
 
 from collections.abc import Callable
 
 import tensorflow as tf
 
+# int32 [3]: skipped steps in a row at the call's beginning and at its end, and
+# the most in a row. A call without any good step has three times its length.
+SKIP_RUNS = "skip_runs"
 COUNTS = ("tokens", "loss_weight", "skipped", "overflow", "data_wait")
 
 
@@ -26,12 +32,13 @@ def compile_loop(
       strategy: runs `step` on every replica.
       step: takes one replica's batch, returns the dict that is logged, its
         values already reduced over replicas.
-      steps: how many steps one call runs.
+      steps: the most that one call runs.
       run_eagerly: for debugging; nothing is compiled.
       time_data: log as "data_wait" the seconds that `next(iterator)` took.
 
     Returns:
-      function(iterator) -> (pairs, scalars): the pairs summed over the steps,
+      function(iterator, count) -> (pairs, scalars): runs `count` steps, int32
+      scalar (for `steps` 1 it is not looked at); the pairs summed over them,
       the scalars of the last; of counts the mean.
     """
 
@@ -43,9 +50,12 @@ def compile_loop(
     def step_of(iterator):
         data, waits = _next(iterator, time_data)
         pairs, scalars = one_step(data)
+        if "skipped" in scalars:
+            bad = tf.cast(scalars["skipped"] > 0, tf.int32)
+            scalars[SKIP_RUNS] = tf.stack([bad, bad, bad])
         return pairs, {**scalars, **waits}
 
-    def loop(iterator):
+    def loop(iterator, count=None):
         total, scalars = step_of(iterator)
         if steps == 1:
             return total, scalars
@@ -56,16 +66,20 @@ def compile_loop(
             for name in COUNTS:
                 if name in scalars:
                     scalars[name] += before[name]
+            if SKIP_RUNS in scalars:
+                scalars[SKIP_RUNS] = _joined(
+                    before[SKIP_RUNS], scalars[SKIP_RUNS][0], index
+                )
             return index + 1, total, scalars
 
         _, total, scalars = tf.while_loop(
-            lambda index, *_: index < steps,
+            lambda index, *_: index < count,
             body,
             (tf.constant(1), total, scalars),
         )
         for name in COUNTS:
             if name in scalars:
-                scalars[name] /= steps
+                scalars[name] /= tf.cast(count, scalars[name].dtype)
         return total, scalars
 
     if run_eagerly:
@@ -73,6 +87,14 @@ def compile_loop(
     # The inner function is traced once for both places that call it.
     one_step = tf.function(one_step, autograph=False)
     return tf.function(loop, autograph=False)
+
+
+def _joined(runs: tf.Tensor, bad: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
+    """SKIP_RUNS of `steps` steps and one more, which was `bad` (0 or 1)."""
+    first, last, longest = tf.unstack(runs)
+    first += bad * tf.cast(first == steps, tf.int32)
+    last = (last + 1) * bad
+    return tf.stack([first, last, tf.maximum(longest, last)])
 
 
 def _of_first_replica(strategy: tf.distribute.Strategy, logs: dict) -> dict:

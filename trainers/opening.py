@@ -36,20 +36,6 @@ def check_settings(settings, distribution: Distribution) -> None:
             f"optimization.steps ({optimization.steps}), got "
             f"{optimization.warmup_steps}"
         )
-    loop = runtime.steps_per_loop
-    intervals = [
-        ("optimization.steps", optimization.steps),
-        ("runtime.evaluate_every", runtime.evaluate_every),
-        ("runtime.checkpoint_every", runtime.checkpoint_every),
-    ]
-    for change in optimization.batch_plan.changes:
-        intervals.append(("the end of a stage of batch_ramp", change))
-    for name, value in intervals:
-        if value % loop:
-            raise UserError(
-                f"wanted {name} to be a multiple of runtime.steps_per_loop "
-                f"({loop}), got {value}"
-            )
 
 
 def open_run(settings, about: dict, distribution: Distribution) -> Path:

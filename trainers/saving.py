@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 import keras
 
+from trainers.boundaries import crossed
 from trainers.checkpoint_files import SaveError
 from trainers.checkpoints import Checkpoints
 from trainers.guard import Guard
@@ -45,12 +46,18 @@ class SaveCheckpoints(keras.callbacks.Callback):
         self._guard = guard
         self._on_error = on_error
         self._state = state
+        self._before = 0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Remembers where the call begins."""
+        self._before = self.model.step
 
     def on_train_batch_end(self, batch, logs=None):
-        """Saves when the step is a multiple of `every`."""
+        """Saves when a multiple of `every` was reached."""
         self._attempt(self._checkpoints.check)
         step = self.model.step
-        if step % self._evaluate_every and step < self._total:
+        evaluated = crossed(self._before, step, self._evaluate_every)
+        if not evaluated and step < self._total:
             self._save_if_due(None)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -66,7 +73,8 @@ class SaveCheckpoints(keras.callbacks.Callback):
     def _save_if_due(self, validation: dict | None) -> bool:
         """Returns whether a checkpoint was due."""
         step = self.model.step
-        if step % self._every and step < self._total:
+        due = crossed(self._before, step, self._every)
+        if not due and step < self._total:
             return False
         self._guard.settle()
         if self._guard.rollback is None:

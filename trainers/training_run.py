@@ -11,7 +11,6 @@ save, release the run folder
 
 import contextlib
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import tensorflow as tf
 
 from tfbert.errors import UserError
 from trainers.best import KeepBest
+from trainers.boundaries import Boundaries
 from trainers.callbacks import LostOutput
 from trainers.checkpoint_files import SaveError
 from trainers.checkpoints import Checkpoints
@@ -221,17 +221,25 @@ class TrainingRun:
         A run that was resumed between two evaluations first finishes that
         interval, so that evaluations stay at multiples of evaluate_every.
         """
-        every = self.settings.runtime.evaluate_every
-        start = self.model.step
-        self.stop_at.step = self._end_of_fit(start)
-        epoch, into = divmod(start, every)
+        runtime = self.settings.runtime
+        every, start = runtime.evaluate_every, self.model.step
+        bounds = Boundaries(
+            runtime.steps_per_loop,
+            every,
+            runtime.checkpoint_every,
+            self._end_of_fit(start),
+        )
+        until, calls = bounds.epochs(start)
+        self.stop_at.step = bounds.end
+        self.model.next_boundary = bounds.after
         self.model.skip_evaluation = False
         return self.model.fit(
             self.make_batches(self.rollbacks.batch_of(start)),
-            initial_epoch=epoch,
+            initial_epoch=start // every,
             # The last epoch may be a short one; StopAt ends it.
-            epochs=epoch + 1 if into else math.ceil(self.total / every),
-            steps_per_epoch=every - into,
+            epochs=until // every,
+            # Keras counts whole loops, also where they are cut short.
+            steps_per_epoch=calls * runtime.steps_per_loop,
             validation_data=self.validation and self.validation[0],
             validation_steps=self.validation and self.validation[1],
             callbacks=keras.callbacks.CallbackList(

@@ -99,6 +99,8 @@ class Watcher(keras.callbacks.Callback):
         """Counts; Keras calls once for several steps per execution."""
         steps = batch - self._last_batch
         self._last_batch = batch
+        # A call that was cut short ran fewer than Keras counts.
+        steps = getattr(self.model, "last_steps", 0) or steps
         before, self.step = self.step, self.step + steps
         self.meter.add(logs, steps)
         self.pace.at(self.step)

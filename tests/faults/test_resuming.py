@@ -133,6 +133,22 @@ def test_f32_one_then_two_then_one_worker(
     faults.assert_close(run_dir, reference_without_dropout)
 
 
+@pytest.mark.faults
+def test_f49_other_intervals(faults, run_dir, reference):
+    change = {
+        "runtime.steps_per_loop": 7,
+        "runtime.evaluate_every": 13,
+        "runtime.checkpoint_every": 9,
+        "runtime.log_every": 4,
+        "runtime.keep_checkpoints": 9,
+    }
+    said = faults.pretrain(run_dir, change).done()
+    assert "Resuming at step 30 of 60" in said
+    steps = [int(n[-8:]) for n in faults.checkpoints(run_dir) if n[0] == "s"]
+    assert [s for s in steps if s > 30] == [36, 45, 54, 60]
+    faults.assert_same(run_dir, reference)
+
+
 def resumed_at(every, steps, records, folder):
     """Bytes of all variables at the end, by the step that it went on from."""
     import tensorflow as tf

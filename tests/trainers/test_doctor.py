@@ -111,9 +111,9 @@ def plant_a_warm_up_longer_than_the_run(s, _):
     return s.pretraining
 
 
-def plant_steps_that_loops_do_not_divide(s, _):
-    """multiple of runtime.steps_per_loop"""
-    s.pretraining["runtime"]["steps_per_loop"] = 7
+def plant_a_loop_of_no_steps(s, _):
+    """runtime.steps_per_loop above 0"""
+    s.pretraining["runtime"]["steps_per_loop"] = 0
     return s.pretraining
 
 

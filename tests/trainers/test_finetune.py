@@ -291,7 +291,7 @@ def test_another_shape_than_the_checkpoints_is_refused(single_run, tmp_path):
         other.encoder_config(vocab_size=5)
 
 
-def test_steps_are_multiples_of_a_loop():
+def test_steps_do_not_depend_on_the_length_of_a_loop():
     settings = FinetuningSettings(
         model=None,
         data=None,
@@ -299,9 +299,9 @@ def test_steps_are_multiples_of_a_loop():
         runtime=FinetuningRuntime(steps_per_loop=4),
     )
     filled = resolve(settings, num_examples=101)
-    assert filled.optimization.steps == 28
-    assert filled.runtime.evaluate_every == 12
-    assert filled.runtime.checkpoint_every == 12
+    assert filled.optimization.steps == 26
+    assert filled.runtime.evaluate_every == 11
+    assert filled.runtime.checkpoint_every == 11
     # What was given stays.
     again = resolve(filled, num_examples=1)
     assert again == filled

@@ -80,3 +80,33 @@ def test_steps_of_one_call_are_named_together():
     guard = make(said, steps_per_loop=4)
     train(guard, GOOD, {**SKIPPED, "skipped": 0.25})
     assert said[0].startswith("step 8 (batches 4 to 7): ")
+
+
+@pytest.mark.parametrize(
+    "calls, ends",
+    [
+        ([(4, 4, 4), (1, 0, 1)], True),
+        ([(0, 3, 3), (2, 2, 2)], True),
+        ([(0, 1, 5)], True),
+        ([(0, 4, 4), (0, 4, 4), (0, 0, 2)], False),
+    ],
+)
+def test_steps_in_a_row_are_counted_across_calls(calls, ends):
+    """runtime.max_skipped is a number of steps, whatever a call runs."""
+    guard = make([], steps_per_loop=7, max_skipped=5)
+    guard.model.last_steps = 7
+
+    def run():
+        for runs in calls:
+            guard.model.skip_runs = list(runs)
+            if runs == (4, 4, 4):
+                guard.model.last_steps = 4
+            else:
+                guard.model.last_steps = 7
+            train(guard, {**SKIPPED, "skipped": runs[2] / 7})
+
+    if ends:
+        with pytest.raises(Diverged, match="steps in a row of runtime.max"):
+            run()
+    else:
+        run()

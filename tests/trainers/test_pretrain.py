@@ -340,7 +340,7 @@ def test_print_config_can_be_given_back(data, tmp_path, capsys):
         ({"optimization__steps": 0}, "optimization.steps above 0, got 0"),
         ({"optimization__warmup_steps": 99}, "warmup_steps"),
         ({"optimization__accumulation_steps": 3}, "3 divides, got 8"),
-        ({"runtime__steps_per_loop": 5}, "a multiple of runtime.steps_per"),
+        ({"runtime__steps_per_loop": 0}, "runtime.steps_per_loop above 0"),
         ({"runtime__allow_change": "[model.hiddensize]"}, "hidden_size'"),
         ({"model__num_attention_heads": 5}, "5"),
         ({"model__max_position_embeddings": 16}, "at most model.max_pos"),

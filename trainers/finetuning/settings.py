@@ -286,19 +286,14 @@ def resolve(
     """
     optimization, runtime = settings.optimization, settings.runtime
     check_ranges(settings)
-    loop = max(runtime.steps_per_loop, 1)
-
-    def whole_loops(steps: float) -> int:
-        return max(math.ceil(steps / loop), 1) * loop
-
     epoch = num_examples / optimization.batch_size
     steps = optimization.steps
     if steps is None:
-        steps = whole_loops(epoch * optimization.epochs)
+        steps = max(math.ceil(epoch * optimization.epochs), 1)
     warmup = optimization.warmup_steps
     if warmup is None:
         warmup = round(check_share(optimization.warmup_share) * steps)
-    every = min(whole_loops(epoch), steps)
+    every = min(max(math.ceil(epoch), 1), steps)
     return dataclasses.replace(
         settings,
         optimization=dataclasses.replace(
