@@ -20,7 +20,7 @@ def dropout(x, rate: float, seed):
 
     The algorithm is named, so that XLA draws the same masks.
     """
-    drop = plain.threshold(rate)
+    drop, scale = plain.threshold(rate, x.dtype.name)
     size = tf.size(x)
     words = tf.random.stateless_uniform(
         [(size + 1) // 2],
@@ -34,7 +34,6 @@ def dropout(x, rate: float, seed):
     if x.shape.num_elements() is None or x.shape.num_elements() % 2:
         halves = halves[:size]
     keep = tf.cast(halves >= np.uint16(drop), x.dtype)
-    scale = plain.RESOLUTION / (plain.RESOLUTION - drop)
     return x * (tf.reshape(keep, tf.shape(x)) * tf.cast(scale, x.dtype))
 
 

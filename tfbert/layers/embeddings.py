@@ -99,8 +99,10 @@ class Embeddings(BertLayer):
         else:
             # A product with one-hot rows: its gradient is a product too,
             # where that of a look-up adds B S rows into T one by one.
-            kinds = ops.one_hot(
-                segment_ids, self.config.type_vocab_size, dtype=dtype
+            # The rows are looked up, for an id that is too large to be an
+            # error and not a row of zeros.
+            kinds = kernels.take_rows(
+                ops.eye(self.config.type_vocab_size, dtype=dtype), segment_ids
             )
             x = ops.add(x, ops.matmul(kinds, segments))
         if position_ids is None:

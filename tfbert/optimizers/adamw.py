@@ -93,10 +93,8 @@ class AdamW(MomentOptimizer):
         if not self.bias_correction:
             return ops.ones((), dtype)
         count = ops.cast(self.iterations + 1, dtype)
-        # 1 - beta^t as -expm1(t log beta): with t = 1 and beta = 0.999 the
-        # difference in float32 would be off by 3e-5 of its value.
-        first = -ops.expm1(count * math.log(self._betas["beta_1"]))
-        second = -ops.expm1(count * math.log(self._betas["beta_2"]))
+        first = _one_minus_power(self._betas["beta_1"], count)
+        second = _one_minus_power(self._betas["beta_2"], count)
         return ops.sqrt(second) / first
 
     def get_config(self) -> dict:
@@ -104,3 +102,14 @@ class AdamW(MomentOptimizer):
             **super().get_config(),
             "bias_correction": self.bias_correction,
         }
+
+
+def _one_minus_power(beta: float, count):
+    """1 - beta^count, as -expm1(count log beta).
+
+    With count = 1 and beta = 0.999 the difference in float32 would be off by
+    3e-5 of its value.
+    """
+    if beta == 0.0:
+        return ops.ones_like(count)
+    return -ops.expm1(count * math.log(beta))

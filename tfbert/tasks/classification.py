@@ -1,5 +1,6 @@
 """Classification of a sentence or a pair of sentences."""
 
+import math
 from collections.abc import Sequence
 
 import keras
@@ -33,7 +34,8 @@ class ClassificationTask(Task):
       seed: of the initial weights.
 
     Raises:
-      UserError: fewer than two classes.
+      UserError: fewer than two classes, or weights that are not one number
+        above 0 for each.
     """
 
     def __init__(
@@ -52,7 +54,9 @@ class ClassificationTask(Task):
                 " check the label column"
             )
         self.num_classes = num_classes
-        self.class_weights = class_weights and list(class_weights)
+        self.class_weights = None
+        if class_weights is not None:
+            self.class_weights = _checked(class_weights, num_classes)
         self.dropout = self.make_dropout("classifier")
         self.classifier = self.make_dense(num_classes, "classifier")
         self.build()
@@ -113,3 +117,17 @@ class ClassificationTask(Task):
             "num_classes": self.num_classes,
             "class_weights": self.class_weights,
         }
+
+
+def _checked(weights: Sequence[float], num_classes: int) -> list[float]:
+    try:
+        given = [float(weight) for weight in weights]
+    except (TypeError, ValueError):
+        given = []
+    good = all(0 < weight < math.inf for weight in given)
+    if len(given) != num_classes or not good:
+        raise UserError(
+            f"wanted class_weights of {num_classes} finite numbers above 0, "
+            f"one for each class, got {weights!r}"
+        )
+    return given

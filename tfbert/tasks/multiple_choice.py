@@ -9,6 +9,7 @@ from tfbert.tasks.task import (
     Outputs,
     Task,
     accuracy_sums,
+    check_segments,
     example_weights,
     sparse_cross_entropy,
 )
@@ -27,11 +28,14 @@ def among_choices(
       choice_mask: integers [B, K], 0 for choices that there are not.
 
     Returns:
-      logits and probabilities, both float32 [B, K].
+      logits and probabilities, both float32 [B, K]; a choice that there is
+      not has probability 0, also where a question has none at all.
     """
     logits = ops.reshape(ops.cast(scores, "float32"), ops.shape(choice_mask))
-    logits = ops.where(ops.cast(choice_mask, "bool"), logits, NEVER)
-    return {"logits": logits, "probabilities": ops.softmax(logits, axis=-1)}
+    there = ops.cast(choice_mask, "bool")
+    logits = ops.where(there, logits, NEVER)
+    probabilities = ops.where(there, ops.softmax(logits, axis=-1), 0.0)
+    return {"logits": logits, "probabilities": probabilities}
 
 
 class MultipleChoiceTask(Task):
@@ -47,6 +51,9 @@ class MultipleChoiceTask(Task):
       config: the encoder's shape.
       dtype: Keras dtype or policy.
       seed: of the initial weights.
+
+    Raises:
+      UserError: the config has one segment only.
     """
 
     def __init__(
@@ -57,6 +64,7 @@ class MultipleChoiceTask(Task):
         name: str = "multiple_choice",
     ):
         super().__init__(config, dtype=dtype, seed=seed, name=name)
+        check_segments(config, "multiple choice")
         self.dropout = self.make_dropout("scorer")
         self.scorer = self.make_dense(1, "scorer")
         self.build()

@@ -10,6 +10,7 @@ from tfbert.tasks.task import (
     Outputs,
     Task,
     accuracy_sums,
+    check_segments,
     example_weights,
     sparse_cross_entropy,
     token_inputs,
@@ -27,6 +28,9 @@ class PretrainingTask(Task):
       next_sentence: whether rows carry `next_sentence_labels`.
       dtype: Keras dtype or policy.
       seed: of the initial weights.
+
+    Raises:
+      UserError: next sentences with one segment only.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class PretrainingTask(Task):
         self.masked_lm = MaskedLMHead(config, **options)
         self.next_sentence = None
         if next_sentence:
+            check_segments(config, "next-sentence prediction")
             self.next_sentence = NextSentenceHead(config, **options)
         self.build()
 

@@ -9,6 +9,7 @@ from tfbert.tasks.task import (
     Outputs,
     Task,
     accuracy_sums,
+    check_segments,
     example_weights,
     sparse_cross_entropy,
     token_inputs,
@@ -33,6 +34,9 @@ class QuestionAnsweringTask(Task):
       config: the encoder's shape.
       dtype: Keras dtype or policy.
       seed: of the initial weights.
+
+    Raises:
+      UserError: the config has one segment only.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class QuestionAnsweringTask(Task):
         name: str = "question_answering",
     ):
         super().__init__(config, dtype=dtype, seed=seed, name=name)
+        check_segments(config, "question answering")
         self.span = self.make_dense(2, "span")
         self.build()
 
@@ -55,11 +60,14 @@ class QuestionAnsweringTask(Task):
         )["sequence_output"]  # [B, S, H]
         logits = ops.cast(self.span(vectors), "float32")  # [B, S, 2]
         ids = batch["input_ids"]
+        places = ops.arange(ops.shape(ids)[1], dtype="int32")  # [S]
+        real = ops.cast(ops.not_equal(batch["input_mask"], 0), "int32")
+        # The last token is [SEP], of the context's segment and no answer.
+        last = ops.sum(real, axis=1, keepdims=True) - 1  # [B, 1]
         context = ops.logical_and(
-            ops.not_equal(batch["input_mask"], 0),
-            ops.not_equal(batch["segment_ids"], 0),
+            ops.less(places, last), ops.not_equal(batch["segment_ids"], 0)
         )
-        at_cls = ops.equal(ops.arange(ops.shape(ids)[1]), 0)  # [S]
+        at_cls = ops.equal(places, 0)
         allowed = ops.logical_or(context, at_cls)  # [B, S]
         return {
             "start_logits": ops.where(allowed, logits[:, :, 0], NEVER),

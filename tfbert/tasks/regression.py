@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from tfbert.config import BertConfig
+from tfbert.errors import UserError
 from tfbert.tasks.task import (
     Batch,
     Outputs,
@@ -11,6 +12,9 @@ from tfbert.tasks.task import (
     example_weights,
     token_inputs,
 )
+
+# Of these the squared error is finite in float32.
+LARGEST = 1e18
 
 
 class RegressionTask(Task):
@@ -29,6 +33,9 @@ class RegressionTask(Task):
       scale: their standard deviation.
       dtype: Keras dtype or policy.
       seed: of the initial weights.
+
+    Raises:
+      UserError: mean or scale are no numbers, or too large.
     """
 
     def __init__(
@@ -41,6 +48,12 @@ class RegressionTask(Task):
         name: str = "regression",
     ):
         super().__init__(config, dtype=dtype, seed=seed, name=name)
+        if not abs(mean) < LARGEST or not 0 < scale < LARGEST:
+            raise UserError(
+                "wanted the mean and the spread (above 0) of the scores to be "
+                f"numbers that float32 holds squared, got {mean:g} and "
+                f"{scale:g}; give the scores in another unit"
+            )
         self.mean, self.scale = mean, scale
         self.dropout = self.make_dropout("regressor")
         self.regressor = self.make_dense(1, "regressor")

@@ -14,6 +14,7 @@ from keras import ops
 
 from tfbert.config import BertConfig
 from tfbert.encoder import BertEncoder
+from tfbert.errors import UserError
 from tfbert.layers.bert_layer import BertLayer
 from tfbert.layers.dense import Dense
 from tfbert.layers.dropout import Dropout
@@ -120,9 +121,28 @@ def example_weights(batch: Batch) -> keras.KerasTensor:
     if batch.get("is_real_example") is not None:
         return ops.cast(batch["is_real_example"], "float32")
     if batch.get("input_mask") is not None:
-        mask = ops.cast(batch["input_mask"], "float32")
-        return ops.cast(ops.any(ops.not_equal(mask, 0), axis=1), "float32")
+        real = ops.not_equal(batch["input_mask"], 0)  # [B, ..., S]
+        axes = tuple(range(1, len(real.shape)))
+        return ops.cast(ops.any(real, axis=axes), "float32")
     return ops.ones((ops.shape(batch["input_ids"])[0],), dtype="float32")
+
+
+def check_segments(config: BertConfig, what: str) -> None:
+    """Refuses a model that cannot tell two segments apart.
+
+    Args:
+      config: the encoder's shape.
+      what: needs the two segments, for the message.
+
+    Raises:
+      UserError: type_vocab_size is below 2.
+    """
+    if config.type_vocab_size < 2:
+        raise UserError(
+            f"{what} needs segments 0 and 1, and the model has "
+            f"type_vocab_size {config.type_vocab_size}: it could not see "
+            "which is which. Take a model with type_vocab_size 2"
+        )
 
 
 def token_inputs(

@@ -65,6 +65,7 @@ class Classification(SentenceKind):
     def make_task(self, config, dtype=None, seed=0):
         from tfbert.tasks.classification import ClassificationTask
 
+        self.check_model(config)
         return ClassificationTask(
             config,
             len(self.labels),

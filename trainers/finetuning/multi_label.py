@@ -65,6 +65,7 @@ class MultiLabel(SentenceKind):
     def make_task(self, config, dtype=None, seed=0):
         from tfbert.tasks.multi_label import MultiLabelTask
 
+        self.check_model(config)
         return MultiLabelTask(config, len(self.labels), dtype=dtype, seed=seed)
 
     def evaluate(

@@ -11,6 +11,7 @@ import numpy as np
 import rich.table
 import rich.text
 
+from tfbert.errors import UserError
 from tfrecords.finetuning import regression, sentences
 from trainers.finetuning.kind import Encoded, Evaluation
 from trainers.finetuning.sentence_kind import SentenceKind, rounded
@@ -44,7 +45,16 @@ class Regression(SentenceKind):
         )
 
     def check(self, examples: sentences.Examples) -> None:
-        regression.scores(examples)
+        from tfbert.tasks.regression import LARGEST
+
+        scores = regression.scores(examples)
+        for line, score in zip(examples.lines, scores, strict=True):
+            if not abs(float(score)) < LARGEST:
+                raise UserError(
+                    f"{examples.path}, line {line}: wanted a score whose "
+                    f"square float32 holds (below {LARGEST:g}), got "
+                    f"{score:g}; give the scores in another unit"
+                )
 
     def describe(self) -> str:
         return f"scores of {self.mean:.4g} +- {self.scale:.4g}"
@@ -55,6 +65,7 @@ class Regression(SentenceKind):
     def make_task(self, config, dtype=None, seed=0):
         from tfbert.tasks.regression import RegressionTask
 
+        self.check_model(config)
         return RegressionTask(
             config, self.mean, self.scale, dtype=dtype, seed=seed
         )

@@ -120,8 +120,10 @@ class RoleLabelling(Kind):
         return encode(sentences, tokenizer, self.labels, self.max_length)
 
     def make_task(self, config, dtype=None, seed=0):
+        from tfbert.tasks.task import check_segments
         from tfbert.tasks.token_labelling import TokenLabellingTask
 
+        check_segments(config, "role labelling, which marks the predicate,")
         return TokenLabellingTask(
             config, len(self.labels), dtype=dtype, seed=seed
         )

@@ -2,10 +2,13 @@
 
 import dataclasses
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfrecords.finetuning import sentences
 from trainers.finetuning.kind import Kind
+
+if TYPE_CHECKING:
+    from tfbert.config import BertConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +39,13 @@ class SentenceKind(Kind):
             "label_column": data.label_column,
             "max_length": data.max_length,
         }
+
+    def check_model(self, config: "BertConfig") -> None:
+        """Raises UserError where a model cannot tell a pair's texts apart."""
+        from tfbert.tasks.task import check_segments
+
+        if self.pairs:
+            check_segments(config, f"{self.name} of pairs")
 
     @property
     def pairs(self) -> bool:

@@ -135,3 +135,39 @@ def test_dense():
     sparse = tf.IndexedSlices(rows, tf.constant([0, 2, 0]), tf.constant([3, 1]))
     np.testing.assert_array_equal(fast.dense(sparse), [[5.0], [0.0], [2.0]])
     np.testing.assert_array_equal(plain.dense(rows), rows)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_vocabulary_losses_in_half_precision_of_a_whole_vocabulary(dtype):
+    """V = 30,522; labels as frequent as words are."""
+    rows, width, size = 256, 8, 30522
+    labels = np.random.default_rng(3).zipf(1.3, (1, rows)) % size
+    arguments = [
+        tf.constant(draw(1, rows, width)),
+        tf.constant(draw(size, width, seed=1, scale=0.3)),
+        tf.constant(draw(size, seed=2, scale=0.1)),
+    ]
+    results = []
+    for policy in (dtype, "float32"):
+        with tf.GradientTape() as tape:
+            tape.watch(arguments)
+            hidden = tf.cast(arguments[0], policy)
+            losses, _ = fast.vocabulary_losses(hidden, *arguments[1:], labels)
+            loss = tf.reduce_mean(losses)
+        results.append([loss, *tape.gradient(loss, arguments)])
+    half, exact = results
+    assert abs(float(half[0] / exact[0]) - 1) < 1e-3
+    for got, wanted in zip(half[1:], exact[1:], strict=True):
+        error = tf.norm(tf.cast(got, tf.float32) - wanted) / tf.norm(wanted)
+        assert float(error) < {"bfloat16": 0.01, "float16": 0.002}[dtype]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_add_bias(dtype):
+    assert_equal(
+        fast.add_bias,
+        plain.add_bias,
+        [draw(3, 5, 7), draw(7, seed=1)],
+        dtypes=(dtype, dtype),
+        atol={"float32": 1e-6, "bfloat16": 0.08, "float16": 0.01}[dtype],
+    )

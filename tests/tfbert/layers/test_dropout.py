@@ -35,7 +35,7 @@ def test_rate_and_expectation(kernel, rate):
     deviation = np.sqrt(rate * (1 - rate) / ONES.size)
     assert abs(np.mean(values == 0) - rate) < 5 * deviation
     kept = np.unique(values[values != 0])
-    drop = plain.threshold(rate)
+    drop, _ = plain.threshold(rate)
     assert kept.size == 1
     # Scaled by what is really kept: the expectation is exact.
     np.testing.assert_allclose(kept[0] * (1 - drop / 65536), 1, rtol=1e-6)
@@ -82,3 +82,17 @@ def test_config_round_trip():
 def test_the_smallest_and_oddest_shapes():
     for shape in [(1,), (3, 5), (0, 4)]:
         assert draw(x=np.ones(shape, np.float32)).shape == shape
+
+
+@pytest.mark.parametrize("kernel", [kernels.dropout, plain.dropout])
+@pytest.mark.parametrize("rate", [0.001, 0.1, 0.3, 0.5, 0.9])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+def test_the_expectation_is_exact_in_every_type(kernel, rate, dtype):
+    """What is kept is scaled by what the type can hold, and kept so often."""
+    drop, scale = plain.threshold(rate, dtype)
+    x = tf.ones([8], dtype)
+    values = np.asarray(tf.cast(kernel(x, rate, tf.constant(SEED)), "float64"))
+    assert set(values) <= {0.0, np.float64(np.float32(scale))}
+    assert abs((1 - drop / 65536) * scale - 1) < 2e-5 / (1 - rate)
+    step = {"bfloat16": 2**-7, "float16": 2**-10, "float32": 1e-4}[dtype]
+    assert abs(drop / 65536 - rate) < step

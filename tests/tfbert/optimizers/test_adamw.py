@@ -163,3 +163,12 @@ def test_inside_extended_update_on_two_replicas():
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_beta_1_of_zero_is_a_step_along_the_sign():
+    """As in Keras' Adam: no momentum, RMSprop with a correction."""
+    variable = keras.Variable(np.float32([1.0, -2.0]))
+    optimizer = AdamW(0.1, weight_decay=0.0, beta_1=0.0, epsilon=1e-12)
+    optimizer.build([variable])
+    optimizer.apply([tf.constant([0.5, -3.0])])
+    np.testing.assert_allclose(variable.numpy(), [0.9, -1.9], rtol=1e-5)

@@ -318,3 +318,78 @@ def test_tokens_without_a_label_count_for_nothing():
     wanted = -log[real, labels[:3][real]].sum()
     loss = task.loss_sums(batch, task(batch))["loss"]
     assert float(loss) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_real_examples_of_several_rows_each():
+    """[B, K, S]: an example is real where any of its choices has a token."""
+    task = make_task("multiple_choice")
+    batch = make_batch(task, rows=3, sequence_length=6, choices=3)
+    mask = np.ones((3, 3, 6), np.int32)
+    mask[1, :2] = mask[2] = 0
+    batch["input_mask"] = tf.constant(mask)
+    del batch["is_real_example"]
+    assert float(task.loss_weights(batch)["loss"]) == 2.0
+    losses = task.loss_sums(batch, task(batch))["loss"]
+    batch["is_real_example"] = tf.constant([1, 1, 0])
+    assert float(losses) == float(task.loss_sums(batch, task(batch))["loss"])
+
+
+@pytest.mark.parametrize(
+    "kind", ["next_sentence", "multiple_choice", "question_answering"]
+)
+def test_a_model_of_one_segment_is_refused(kind, monkeypatch):
+    one = BertConfig.from_dict({**CONFIG.to_dict(), "type_vocab_size": 1})
+    monkeypatch.setitem(globals(), "CONFIG", one)
+    with pytest.raises(UserError, match="type_vocab_size 1: it could not see"):
+        make_task(kind)
+    make_task("classification")
+
+
+def test_a_segment_that_the_model_does_not_have_is_an_error():
+    task = make_task("classification")
+    batch = make_batch(task, sequence_length=6)
+    batch["segment_ids"] = tf.constant([[0, 0, 1, 1, 2, 0]] * 4)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="2 is not in"):
+        task(batch)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [[1.0], [[1.0, 2.0, 3.0]], [1.0, 0.0, 1.0], [1.0, np.nan, 1.0], ["a"] * 3],
+)
+def test_class_weights_that_are_none(weights):
+    with pytest.raises(UserError, match="class_weights of 3 finite numbers"):
+        ClassificationTask(CONFIG, 3, weights)
+
+
+def test_class_weights_of_numpy():
+    task = ClassificationTask(CONFIG, 3, np.array([1.0, 2.0, 0.5], "float32"))
+    assert task.get_config()["class_weights"] == [1.0, 2.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    "mean, scale", [(np.inf, 1.0), (0.0, np.nan), (0.0, 1e39), (0.0, 0.0)]
+)
+def test_scores_that_float32_cannot_hold(mean, scale):
+    with pytest.raises(UserError, match="give the scores in another unit"):
+        RegressionTask(CONFIG, mean, scale)
+
+
+def test_the_last_separator_is_no_answer():
+    task = make_task("question_answering")
+    batch = make_batch(task, rows=2, sequence_length=6)
+    batch["segment_ids"] = tf.constant([[0, 0, 1, 1, 1, 1], [0, 0, 1, 1, 0, 0]])
+    batch["input_mask"] = tf.constant([[1] * 6, [1, 1, 1, 1, 0, 0]])
+    outputs = task(batch)
+    for end in ("start_logits", "end_logits"):
+        open_ = outputs[end].numpy() > -1e8
+        wanted = [[1, 0, 1, 1, 1, 0], [1, 0, 1, 0, 0, 0]]
+        np.testing.assert_array_equal(open_, wanted)
+
+
+def test_a_question_without_choices_has_no_probable_one():
+    from tfbert.tasks.multiple_choice import among_choices
+
+    scores = tf.constant([[1.0], [2.0], [3.0], [4.0]])
+    found = among_choices(scores, tf.constant([[0, 0], [1, 0]]))
+    np.testing.assert_array_equal(found["probabilities"], [[0, 0], [1, 0]])
