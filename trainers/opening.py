@@ -26,7 +26,7 @@ RUN_FILE = "run.json"
 def check_settings(settings, distribution: Distribution) -> None:
     """Raises UserError for numbers that cannot be trained with."""
     check_ranges(settings)
-    optimization, runtime = settings.optimization, settings.runtime
+    optimization = settings.optimization
     for size in optimization.batch_plan.sizes:
         distribution.check_batch_size(size, optimization.accumulation_steps)
     # What is None is left to the plan, which a mistake elsewhere kept back.
