@@ -16,6 +16,7 @@ import tensorflow as tf
 from tfbert.errors import UserError
 from tfrecords import mistakes, order, spec
 from tfrecords.batches import AnyRecords, make_batch, row_ids_at
+from tfrecords.dataset_options import with_options
 from tfrecords.masking import Masking
 from tfrecords.records import Records
 from tfrecords.static import StaticRecords
@@ -235,11 +236,7 @@ def _dataset(
     dataset = tf.data.Dataset.range(size).map(
         load, num_parallel_calls=_PARALLEL_CALLS, deterministic=True
     )
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = (
-        tf.data.experimental.AutoShardPolicy.OFF
-    )
-    return dataset.prefetch(_PREFETCH).with_options(options)
+    return with_options(dataset.prefetch(_PREFETCH))
 
 
 def _rows_of_replica(batch_size, num_replicas, micro_batches) -> int:

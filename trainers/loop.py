@@ -63,14 +63,7 @@ def compile_loop(
         def body(index, total, before):
             pairs, scalars = step_of(iterator)
             total = tf.nest.map_structure(tf.add, total, pairs)
-            for name in COUNTS:
-                if name in scalars:
-                    scalars[name] += before[name]
-            if SKIP_RUNS in scalars:
-                scalars[SKIP_RUNS] = _joined(
-                    before[SKIP_RUNS], scalars[SKIP_RUNS][0], index
-                )
-            return index + 1, total, scalars
+            return index + 1, total, _with(before, scalars, index)
 
         _, total, scalars = tf.while_loop(
             lambda index, *_: index < count,
@@ -87,6 +80,18 @@ def compile_loop(
     # The inner function is traced once for both places that call it.
     one_step = tf.function(one_step, autograph=False)
     return tf.function(loop, autograph=False)
+
+
+def _with(before: dict, scalars: dict, steps: tf.Tensor) -> dict:
+    """Scalars of a step, with the counts of the `steps` before it."""
+    scalars = dict(scalars)
+    for name in COUNTS:
+        if name in scalars:
+            scalars[name] += before[name]
+    if SKIP_RUNS in scalars:
+        bad = scalars[SKIP_RUNS][0]
+        scalars[SKIP_RUNS] = _joined(before[SKIP_RUNS], bad, steps)
+    return scalars
 
 
 def _joined(runs: tf.Tensor, bad: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbert.errors import UserError
+from tfrecords.dataset_options import with_options
 from tfrecords.finetuning.batch_order import batch_order
 
 # Key -> one row for each example, [N, ...].
@@ -175,6 +176,7 @@ def _dataset(
         )
         for key, array in example.items()
     }
-    return tf.data.Dataset.from_generator(
+    dataset = tf.data.Dataset.from_generator(
         batches, output_signature=signature
-    ).prefetch(4)
+    )
+    return with_options(dataset.prefetch(4))
