@@ -37,9 +37,8 @@ def compile_loop(
       time_data: log as "data_wait" the seconds that `next(iterator)` took.
 
     Returns:
-      function(iterator, count) -> (pairs, scalars): runs `count` steps, int32
-      scalar (for `steps` 1 it is not looked at); the pairs summed over them,
-      the scalars of the last; of counts the mean.
+      function(iterator, count) -> (pairs, scalars): `count` steps, an int32
+      scalar; the pairs summed over them, the last scalars, counts' means.
     """
 
     def one_step(data):
@@ -70,9 +69,9 @@ def compile_loop(
             body,
             (tf.constant(1), total, scalars),
         )
-        for name in COUNTS:
-            if name in scalars:
-                scalars[name] /= tf.cast(count, scalars[name].dtype)
+        shares = {n: scalars[n] for n in COUNTS if n in scalars}
+        for name, value in shares.items():
+            scalars[name] = value / tf.cast(count, value.dtype)
         return total, scalars
 
     if run_eagerly:
