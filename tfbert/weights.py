@@ -5,12 +5,12 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import safetensors.numpy
 
 from tfbert import atomic
 from tfbert.converters import hdf5_files, tensor_files
 from tfbert.encoder import BertEncoder
 from tfbert.errors import UserError
+from tfbert.tensor_writing import to_bytes
 
 HDF5_SUFFIX = ".weights.h5"
 
@@ -64,7 +64,7 @@ def save_weights(
     if str(path).endswith(HDF5_SUFFIX):
         data = hdf5_files.to_bytes(tensors)
     else:
-        data = safetensors.numpy.save(tensors)
+        data = to_bytes(tensors)
     atomic.write_file(path, data)
 
 

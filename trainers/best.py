@@ -14,10 +14,10 @@ from pathlib import Path
 
 import keras
 import safetensors
-import safetensors.numpy
 
 from tfbert import atomic
 from tfbert.errors import UserError
+from tfbert.tensor_writing import to_bytes
 from tfbert.weights import arrays_of, named_variables
 from trainers.checkpoint_files import save_error
 from trainers.checkpoints import Checkpoints
@@ -102,7 +102,7 @@ def write_best(
 
 def _write(path: Path, tensors: Mapping, values: Mapping) -> None:
     metadata = {"validation": json.dumps(values)}
-    data = safetensors.numpy.save(dict(tensors), metadata=metadata)
+    data = to_bytes(tensors, metadata)
     try:
         if not path.parent.is_dir():
             raise FileNotFoundError(f"the run folder {path.parent} has gone")

@@ -17,8 +17,8 @@ from safetensors.numpy import load_file
 
 from tfbert import atomic
 from tfbert.errors import UserError
+from tfbert.tensor_writing import write_tensors
 from tfrecords.shards import file_sha256
-from trainers.tensor_file import write_tensors
 
 MODEL_FILE = "model.safetensors"
 OPTIMIZER_FILE = "optimizer.safetensors"

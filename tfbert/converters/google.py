@@ -7,10 +7,8 @@ and bert_model.ckpt.*.
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from tfbert.config import BertConfig
 from tfbert.converters import checkpoint_files
@@ -34,11 +32,8 @@ KIND = "google"
 CONFIG_FILE = "bert_config.json"
 VOCABULARY_FILE = "vocab.txt"
 CHECKPOINT = "bert_model.ckpt"
-# What optimizers keep beside a variable, and the number of steps.
-_NOT_WEIGHTS = re.compile(
-    r"(?:.*/)?(?:adam_m|adam_v|lamb_m|lamb_v|global_step|beta[12]_power)"
-    r"(?:_\d+)?"
-)
+# What belongs to a model, where a trainer's own numbers do not.
+_MODEL = re.compile(r"(?:bert|cls)/|output_(?:weights|bias)")
 _EPSILON = 1e-12
 
 
@@ -130,8 +125,10 @@ def read(path: Path) -> PortableModel:
     """
     folder, prefix = locate(path)
     config, notes = read_config(folder)
-    theirs = checkpoint_files.read(prefix, _NOT_WEIGHTS.fullmatch)
-    task = _task(theirs)
+    names = checkpoint_files.list_names(prefix)
+    task = _task(names)
+    left_out = _of_trainers(names, table(config, task))
+    theirs = checkpoint_files.read(prefix, left_out.__contains__)
     ours, rows = unpack(table(config, task), theirs, config, prefix)
     vocabulary, more = read_vocab(folder)
     return check(
@@ -143,9 +140,46 @@ def read(path: Path) -> PortableModel:
             task=task,
             vocabulary=vocabulary,
             rows=rows,
-            notes=(*notes, *more),
+            notes=(*notes, *_slots_note(left_out), *more),
         )
     )
+
+
+def _of_trainers(
+    names: Mapping[str, Sequence[int]], entries: Sequence[Entry]
+) -> set[str]:
+    """The names of what a trainer keeps beside the weights.
+
+    An optimizer's slot is named after its variable: VARIABLE/adam_m,
+    VARIABLE/BERTAdam_1. The rest are numbers such as global_step and
+    beta1_power; no weight of BERT is a single number.
+
+    Args:
+      names: name -> shape of all that is in the checkpoint.
+      entries: the table of names.
+    """
+    weights = {name for item in entries for name in item.theirs} & set(names)
+    found = {
+        name
+        for name, shape in names.items()
+        if not shape and _MODEL.match(name) is None
+    }
+    for name in names:
+        place = name.rpartition("/")[0]
+        while place and place not in weights:
+            place = place.rpartition("/")[0]
+        if place:
+            found.add(name)
+    return found
+
+
+def _slots_note(left_out: set[str]) -> list[str]:
+    """A note on slots, by their names without the variable's."""
+    kinds = sorted({name.rpartition("/")[2] for name in left_out})
+    if not kinds:
+        return []
+    shown = ", ".join(kinds[:8]) + (", ..." if len(kinds) > 8 else "")
+    return [f"left out, as a trainer's own: {len(left_out)} of {shown}"]
 
 
 def locate(path: Path) -> tuple[Path, str]:
@@ -202,7 +236,7 @@ def read_vocab(folder: Path) -> tuple[Vocabulary | None, list[str]]:
     ]
 
 
-def _task(theirs: Mapping[str, np.ndarray]) -> str:
+def _task(theirs: Iterable[str]) -> str:
     for task, place in _HEADS.items():
         name = f"{place}/output_bias" if place else "output_bias"
         if name in theirs:

@@ -8,7 +8,6 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import safetensors.numpy
 
 from tfbert.config import FOREIGN_KEYS, REQUIRED_VALUES, BertConfig
 from tfbert.converters import sentence_vectors, tensor_files, tokenizer_files
@@ -28,6 +27,7 @@ from tfbert.converters.names import (
 from tfbert.converters.tokenizer_files import as_json
 from tfbert.errors import UserError
 from tfbert.json_files import read_json
+from tfbert.tensor_writing import to_bytes
 
 KIND = "huggingface"
 CONFIG_FILE = "config.json"
@@ -360,7 +360,7 @@ def write(model: PortableModel, folder: Path) -> PortableModel:
     notes = list(model.notes)
     if drop:
         notes.append(f"{name} has no {', '.join(sorted(drop))}; left out")
-    data = safetensors.numpy.save(theirs, metadata={"format": "pt"})
+    data = to_bytes(theirs, {"format": "pt"})
     (folder / WEIGHTS_FILE).write_bytes(data)
     (folder / CONFIG_FILE).write_text(as_json(_config(model, name)), "utf-8")
     if model.vocabulary is not None:

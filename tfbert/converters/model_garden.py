@@ -173,7 +173,10 @@ def _tidy(
     tensors: dict[str, np.ndarray], prefix: str
 ) -> tuple[dict[str, np.ndarray], bool]:
     """Names as in `table`; and whether the encoder is the functional one."""
-    plain = {name.removesuffix(_VALUE): x for name, x in tensors.items()}
+    # No weight of BERT is a single number; trainers keep some.
+    plain = {
+        name.removesuffix(_VALUE): x for name, x in tensors.items() if x.ndim
+    }
     functional = any(_FUNCTIONAL.match(name) for name in plain)
     place = "encoder/_embedding_layer"
     pooler = "encoder/_pooler_layer"

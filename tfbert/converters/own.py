@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-import safetensors.numpy
 
 from tfbert import atomic, tokenizer_settings
 from tfbert.config import BertConfig
@@ -33,6 +32,7 @@ from tfbert.converters.tokenizer_files import (
 from tfbert.errors import UserError
 from tfbert.json_files import parse, read_json
 from tfbert.tag_scheme import TagScheme
+from tfbert.tensor_writing import to_bytes
 from tfbert.vocabulary import vocabulary_text
 
 KIND = "tfbert"
@@ -212,7 +212,7 @@ def write(model: PortableModel, folder: Path) -> PortableModel:
     model = with_pooler(model)
     names = table(model.config, model.task)
     tensors, rows = pack(names, model.tensors, model.config)
-    data = safetensors.numpy.save(tensors)
+    data = to_bytes(tensors)
     (folder / WEIGHTS_FILE).write_bytes(data)
     model.config.to_json(folder / CONFIG_FILE)
     about = _about(model)

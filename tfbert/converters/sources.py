@@ -102,6 +102,15 @@ def _kind_of_config(path: Path) -> str:
         return "huggingface"
     if list(path.glob("pytorch_model*.bin*")):
         return "huggingface"
+    if (path / "tf_model.h5").is_file():
+        raise UserError(
+            f"{path} has its weights as tf_model.h5 only, which transformers "
+            "wrote before version 5; where torch, tensorflow, tf-keras and "
+            "transformers below 5 are installed this converts it:\n  python "
+            '-c "from transformers import AutoModelForPreTraining as M; '
+            f"M.from_pretrained('{path}', from_tf=True)"
+            f".save_pretrained('{path}')\""
+        )
     raise UserError(
         f"{path} holds no weights: it has a config.json, and neither "
         "model.safetensors nor checkpoints/step-*/model.safetensors"

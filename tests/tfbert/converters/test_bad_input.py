@@ -142,6 +142,9 @@ def test_pickles_are_refused_with_the_way_out(folder, tmp_path):
     refused(folder / "pytorch_model.bin", "is a pickle")
     refused(folder / "vocab.txt", "is a file; give the folder")
     (folder / "pytorch_model.bin").unlink()
+    (folder / "tf_model.h5").write_bytes(b"")
+    refused(folder, r"(?s)as tf_model\.h5 only.*from_tf=True")
+    (folder / "tf_model.h5").unlink()
     refused(folder, "holds no weights")
 
 

@@ -8,15 +8,24 @@ import dataclasses
 import json
 import math
 
+import keras
+import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
 import tensorflow as tf
 
 import tfbert
-from tfbert.converters import huggingface, own, sources
+from tfbert.converters import (
+    checkpoint_files,
+    hdf5_files,
+    huggingface,
+    own,
+    sources,
+)
 from tfbert.converters.model import Pooling
 from tfbert.errors import UserError
+from tfbert.weights import load_weights, save_weights
 from trainers.finetuning.run import FinetunedRun
 
 erf = np.vectorize(math.erf)
@@ -183,8 +192,18 @@ def test_round_trips_are_byte_equal(portable, kind, task, tmp_path):
         assert folder_bytes(tmp_path / "2") == folder_bytes(tmp_path / "4")
 
 
-def test_google_names_and_optimizer_slots(portable, tmp_path):
-    """A checkpoint of TensorFlow 1's Saver, with what BERT's Adam keeps."""
+@pytest.mark.parametrize(
+    "slots",
+    [
+        ("adam_m", "adam_v"),
+        ("BERTAdam", "BERTAdam_1"),
+        ("LAMBOptimizer", "LAMBOptimizer_1"),
+        ("Adam", "Adam_1", "ExponentialMovingAverage"),
+        ("AdamWeightDecayOptimizer/m", "AdamWeightDecayOptimizer/v"),
+    ],
+)
+def test_google_names_and_optimizer_slots(slots, portable, tmp_path):
+    """A checkpoint of TensorFlow 1's Saver, with what any optimizer keeps."""
     config = dataclasses.replace(portable().config, hidden_act="gelu_new")
     model = portable("pretraining", True, config)
     sources.write(model, "google", tmp_path / "written")
@@ -204,11 +223,12 @@ def test_google_names_and_optimizer_slots(portable, tmp_path):
         for name in shapes:
             value = reader.get_tensor(name)
             tf.compat.v1.get_variable(name, initializer=value)
-            for slot in ("adam_m", "adam_v"):
+            for slot in slots:
                 tf.compat.v1.get_variable(
                     f"{name}/{slot}", initializer=np.zeros_like(value)
                 )
-        tf.compat.v1.get_variable("global_step", initializer=np.int64(7))
+        for name in ("global_step", "beta1_power", "loss_scale/good_steps"):
+            tf.compat.v1.get_variable(name, initializer=np.int64(7))
         session.run(tf.compat.v1.global_variables_initializer())
         tf.compat.v1.train.Saver().save(session, str(folder / "model.ckpt-7"))
     for file in ("bert_config.json", "vocab.txt"):
@@ -217,6 +237,8 @@ def test_google_names_and_optimizer_slots(portable, tmp_path):
         again = sources.read(source)
         assert again.kind == "google" and again.task == "pretraining"
         assert again.config.hidden_act == "gelu_new"
+        note = next(x for x in again.notes if x.startswith("left out"))
+        assert slots[0].split("/")[-1] in note and "good_steps" in note
         assert_same_tensors(again.tensors, model.tensors)
 
 
@@ -304,3 +326,67 @@ def test_architecture_decides_what_a_head_means(portable, tmp_path):
         assert again.task == task
         assert huggingface.architecture(again)[1] == frozenset()
         assert_same_tensors(again.tensors, model.tensors)
+
+
+def test_what_is_no_slot_is_refused_by_name(portable, tmp_path):
+    config = dataclasses.replace(portable().config, hidden_act="gelu_new")
+    sources.write(portable("encoder", config=config), "google", tmp_path / "1")
+    prefix = str(tmp_path / "1/bert_model.ckpt")
+    tensors = checkpoint_files.read(prefix)
+    odd = {
+        "bert/embeddings/scale": np.float32(2),
+        "bert/embeddings/more": np.zeros(3, np.float32),
+        "adapter/kernel": np.zeros((2, 2), np.float32),
+    }
+    checkpoint_files.write(prefix, tensors | odd)
+    with pytest.raises(UserError) as error:
+        sources.read(tmp_path / "1")
+    for name in odd:
+        assert f"not part of a BERT: {name} " in str(error.value)
+
+
+def test_a_checkpoint_in_bfloat16(portable, tmp_path):
+    config = dataclasses.replace(portable().config, hidden_act="gelu_new")
+    sources.write(portable("encoder", config=config), "google", tmp_path / "1")
+    prefix = str(tmp_path / "1/bert_model.ckpt")
+    half = {
+        name: value.astype(ml_dtypes.bfloat16)
+        for name, value in checkpoint_files.read(prefix).items()
+    }
+    checkpoint_files.write(prefix, half)
+    name = "encoder/pooler/kernel"
+    np.testing.assert_array_equal(
+        sources.read(tmp_path / "1").tensors[name],
+        half["bert/pooler/dense/kernel"].astype(np.float32),
+    )
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "weights.h5"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "mixed_bfloat16"])
+def test_weights_of_any_precision_are_read_again(kind, dtype, tmp_path):
+    config = tfbert.BertConfig.preset(
+        "tiny", vocab_size=9, num_hidden_layers=1, initializer_range=0.3
+    )
+    encoder = tfbert.BertEncoder(config, dtype=dtype, seed=1)
+    save_weights(encoder, tmp_path / f"x.{kind}")
+    for policy in (dtype, "float32"):
+        other = tfbert.BertEncoder(config, dtype=policy, seed=2)
+        load_weights(other, tmp_path / f"x.{kind}")
+        for one, two in zip(encoder.weights, other.weights, strict=True):
+            np.testing.assert_array_equal(
+                np.asarray(one, np.float32), np.asarray(two, np.float32)
+            )
+
+
+def test_bfloat16_as_keras_writes_it(tmp_path):
+    """Presets on hubs are so: two bytes that HDF5 has no number for."""
+    layer = keras.layers.Dense(3, dtype="bfloat16")
+    model = keras.Sequential([layer])
+    model.build((None, 5))
+    model.save_weights(tmp_path / "x.weights.h5")
+    found = hdf5_files.read(tmp_path / "x.weights.h5")
+    value = found["layers/dense/vars/0"]
+    assert value.dtype == np.float32
+    wanted = np.asarray(keras.ops.cast(layer.kernel, "float32"))
+    np.testing.assert_array_equal(value, wanted)
+    assert np.abs(wanted).max() > 0

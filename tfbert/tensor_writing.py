@@ -1,10 +1,13 @@
-"""Writes a safetensors file and its SHA-256 in one pass, without a copy.
+"""Writes safetensors: the one writer of checkpoints, runs and conversions.
 
-The format: 8 bytes little-endian length of the header, the header as JSON
-(name -> dtype, shape, data_offsets), the tensors' bytes in order
+A file and its SHA-256 are written in one pass, without a copy. The format: 8
+bytes little-endian length of the header, the header as JSON (name -> dtype,
+shape, data_offsets), the tensors' bytes in order
 (https://huggingface.co/docs/safetensors). safetensors' own writer copies
 every tensor while it holds Python's lock, which would stop the training step
-beside it; writes and hashes of large buffers release the lock.
+beside it; writes and hashes of large buffers release the lock. It also writes
+an array that is transposed, sliced or in Fortran's order as it lies in memory,
+under the view's shape: other numbers. Here any array will do.
 """
 
 import hashlib
@@ -42,7 +45,7 @@ def write_tensors(
     Args:
       path: of the file; not synced, not renamed: write it in a temporary
         folder.
-      tensors: C-contiguous arrays by name.
+      tensors: arrays by name, of any order in memory.
 
     Returns:
       {"bytes": size of the file, "sha256": of its content, hex}.
@@ -53,7 +56,7 @@ def write_tensors(
     """
     digest, size = hashlib.sha256(), 0
     with open(Path(path), "wb", buffering=0) as stream:
-        for part in _parts(tensors):
+        for part in _parts(tensors, None):
             for first in range(0, len(part), _CHUNK):
                 chunk = part[first : first + _CHUNK]
                 digest.update(chunk)
@@ -62,20 +65,40 @@ def write_tensors(
     return {"bytes": size, "sha256": digest.hexdigest()}
 
 
-def _parts(tensors: Mapping[str, np.ndarray]):
+def to_bytes(
+    tensors: Mapping[str, np.ndarray],
+    metadata: Mapping[str, str] | None = None,
+) -> bytes:
+    """The content of a file.
+
+    Args:
+      tensors: arrays by name, of any order in memory.
+      metadata: texts for the header.
+
+    Raises:
+      ValueError: a dtype that the format does not have.
+    """
+    return b"".join(_parts(tensors, metadata))
+
+
+def _parts(tensors: Mapping[str, np.ndarray], metadata):
     """The bytes of the file: its header, then each tensor."""
     # Wide types first, so that each tensor is aligned, as the format wants.
     ordered = sorted(tensors.items(), key=lambda t: (-t[1].itemsize, t[0]))
     header, end = {}, 0
+    if metadata is not None:
+        header["__metadata__"] = dict(metadata)
     for name, array in ordered:
-        if str(array.dtype) not in _TYPES:
+        # Of the bytes' order nothing is said here: they are turned below.
+        kind = array.dtype.newbyteorder("=").name
+        if kind not in _TYPES:
             raise ValueError(
                 f"wanted a dtype of {sorted(_TYPES)}, got {array.dtype} for "
                 f"{name}"
             )
         start, end = end, end + array.nbytes
         header[name] = {
-            "dtype": _TYPES[str(array.dtype)],
+            "dtype": _TYPES[kind],
             "shape": list(array.shape),
             "data_offsets": [start, end],
         }
@@ -83,8 +106,15 @@ def _parts(tensors: Mapping[str, np.ndarray]):
     text += b" " * (-len(text) % 8)
     yield memoryview(len(text).to_bytes(8, "little") + text)
     for _, array in ordered:
-        # reshape: a scalar has no axis to look at as bytes.
-        yield memoryview(array.reshape(-1).view(np.uint8))
+        yield memoryview(_little_endian(array).reshape(-1).view(np.uint8))
+
+
+def _little_endian(array: np.ndarray) -> np.ndarray:
+    """The array in C order, which costs a copy only where it is not."""
+    array = np.asarray(array, order="C")
+    if array.dtype.byteorder == ">":
+        return array.astype(array.dtype.newbyteorder("<"))
+    return array
 
 
 def _write_all(stream, chunk: memoryview) -> None:
