@@ -243,6 +243,10 @@ def test_data_files_are_installed():
 def test_dependencies_are_what_is_imported():
     # TensorFlow draws its summaries with it; people start it themselves.
     unseen = {"tensorboard"}
+    # Imported where they are needed; whoever lacks one is told its extra.
+    optional = {"pyarrow": "arrow", "apache-beam": "beam"}
+    for name, extra in optional.items():
+        assert name in setup_cfg()["options.extras_require"][extra]
     imported = {}
     for path in sources():
         place = path.relative_to(ROOT)
@@ -263,7 +267,7 @@ def test_dependencies_are_what_is_imported():
     findings = [
         f"{place}, which setup.cfg's install_requires lacks; add {name}"
         for name, place in needed.items()
-        if name not in stated
+        if name not in {*stated, *optional}
     ]
     findings += [
         f"setup.cfg:1: {name} is required and never imported; remove it"

@@ -12,10 +12,12 @@ that is missing in one of them is not always said by the other.
 """
 
 import dataclasses
-from collections.abc import Iterable
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from tfbert import fast_tokenizer_file
+from tfbert import atomic, fast_tokenizer_file
 from tfbert.errors import UserError
 from tfbert.fast_tokenizer_file import refuse_added
 from tfbert.json_files import read_json
@@ -27,6 +29,7 @@ from tfbert.vocabulary import (
     SEP,
     UNK,
     read_vocabulary,
+    vocabulary_text,
 )
 
 VOCABULARY_FILE = "vocab.txt"
@@ -80,6 +83,24 @@ class TokenizerSettings:
     lowercase: bool | None
     max_length: int | None = None
     special_tokens_in_text: bool = False
+
+
+def write(
+    folder: str | os.PathLike,
+    tokens: Sequence[str],
+    settings: Mapping[str, bool],
+) -> None:
+    """Writes vocab.txt and tokenizer_config.json into `folder`.
+
+    Args:
+      settings: as `Tokenizer.settings`.
+    """
+    folder = Path(folder)
+    atomic.write_file(folder / VOCABULARY_FILE, vocabulary_text(tokens))
+    content = dict(settings)
+    content["do_lower_case"] = content.pop("lowercase")
+    text = json.dumps(content, indent=2) + "\n"
+    atomic.write_file(folder / SETTINGS_FILE, text)
 
 
 def read(folder: Path) -> TokenizerSettings | None:

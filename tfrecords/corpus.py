@@ -1,8 +1,9 @@
 """Files of text -> documents, in constant memory.
 
-Text files (.txt) hold documents separated by empty lines, or one document a
-line; JSON-lines files (.jsonl) one document a line, in a field of an object.
-Each may be compressed by gzip (.gz) or Zstandard (.zst). Text is UTF-8.
+Text files hold documents separated by empty lines, or one document a line;
+files of JSON lines one document a line, in a field of an object; Parquet and
+Arrow files one a row, in a column. What a file holds tells which it is, see
+`formats`, and whether it is compressed. Text is UTF-8.
 
 Lines that cannot be used are rejected with a reason, or stop the reading,
 naming file and line: what is left out is always known.
@@ -11,12 +12,13 @@ naming file and line: what is left out is always known.
 import dataclasses
 import gzip
 import hashlib
+import io
 import json
 import zlib
 from collections.abc import Callable, Iterator
 
 from tfbert.errors import UserError
-from tfrecords import files
+from tfrecords import arrow_text, compression, files, formats
 
 ON_BAD_TEXT = ("error", "replace", "skip")
 DOCUMENTS = ("blank_line", "line")
@@ -55,21 +57,31 @@ class Reading:
     Attributes:
       documents: what separates documents in text files: "blank_line" or
         "line".
-      text_field: the field of a JSON object that holds the text.
+      text_field: the field of a JSON object, or the column of a table, that
+        holds the text.
       on_bad_text: at a line that is not UTF-8 or not the JSON wanted:
         "error" stops, "skip" leaves the line out, "replace" puts U+FFFD for
         bad bytes (and leaves bad JSON out).
+      format: one of `formats.CHOICES`; "auto" goes by what a file holds.
+      max_line: MiB of a line of JSON, at most: it is read as a whole.
     """
 
     documents: str = "blank_line"
     text_field: str = "text"
     on_bad_text: str = "error"
+    format: str = formats.AUTO
+    max_line: int = 16
 
     def __post_init__(self):
         """Raises UserError for a choice that there is not."""
+        if self.max_line < 1:
+            raise UserError(
+                f"max_line {self.max_line}: wanted MiB, at least 1."
+            )
         for name, choices in (
             ("documents", DOCUMENTS),
             ("on_bad_text", ON_BAD_TEXT),
+            ("format", formats.CHOICES),
         ):
             if getattr(self, name) not in choices:
                 raise UserError(
@@ -134,14 +146,7 @@ class Corpus:
         with files.open_binary(path) as raw:
             state = files.file_state(raw, path)
             counted = files.CountedStream(raw)
-            lines = files.lines_of(files.decompressed(counted, path), source)
-            if files.known_ending(path) in files.JSON_ENDINGS:
-                documents = self._json_documents(lines, path)
-            elif self._reading.documents == "line":
-                documents = self._line_documents(lines, path)
-            else:
-                documents = self._paragraph_documents(lines, path)
-            for document in documents:
+            for document in self._documents(raw, state, counted, source):
                 source.bytes = counted.count
                 self.bytes_read = before + counted.count
                 yield document
@@ -153,12 +158,44 @@ class Corpus:
                     "nothing writes to it."
                 )
 
+    def _documents(self, raw, state, counted, source) -> Iterator[Document]:
+        """Yields what an open file holds, having found out how to read it."""
+        path = source.file
+        stream, packed = compression.decompressed(counted, path)
+        head = stream.peek(formats.HEAD_BYTES)[: formats.HEAD_BYTES]
+        source.format = formats.format_of(head, path, self._reading.format)
+        if source.format not in (formats.TEXT, formats.JSON_LINES):
+            whole = None if packed or state is None else raw
+            yield from self._rows(stream, whole, source)
+            files.read_to_end(raw, counted, again=whole is not None)
+            return
+        lines = files.lines_of(stream, source)
+        if source.format == formats.JSON_LINES:
+            yield from self._json_documents(lines, path)
+        elif self._reading.documents == "line":
+            yield from self._line_documents(lines, path)
+        else:
+            yield from self._paragraph_documents(lines, path)
+
+    def _rows(self, stream, whole, source) -> Iterator[Document]:
+        """Yields the documents of a table."""
+        path = source.file
+        for number, text in arrow_text.texts(
+            stream, whole, source.format, path, self._reading.text_field
+        ):
+            source.lines = number
+            text = self._checked(text, path, number) if text else b""
+            if text is not None:
+                yield from self._parts(text, path, number)
+
     def _paragraph_documents(self, lines, path) -> Iterator[Document]:
         held: list[bytes] = []
         size = first = part = 0
         for line, number, _ in lines:
             text = self._checked(line.strip(), path, number)
-            if text:
+            if text is None:
+                continue  # Rejected: the document goes on after it.
+            if not _is_blank(text):
                 if not held and not part:
                     first = number
                 held.append(text)
@@ -167,12 +204,10 @@ class Corpus:
                     continue
                 yield Document(b"\n".join(held), path, first, part)
                 part += 1
-            elif not line.strip():
+            else:
                 if held:
                     yield Document(b"\n".join(held), path, first, part)
                 part = 0
-            else:
-                continue  # Rejected: the document goes on after it.
             held, size = [], 0
         if held:
             yield Document(b"\n".join(held), path, first, part)
@@ -181,7 +216,7 @@ class Corpus:
         part = 0
         for line, number, whole in lines:
             text = self._checked(line.strip(), path, number)
-            if text:
+            if text and not _is_blank(text):
                 yield Document(text, path, number, part)
                 part += 1
             # Part 0 is the first that is kept: it says where all go.
@@ -189,27 +224,38 @@ class Corpus:
 
     def _json_documents(self, lines, path) -> Iterator[Document]:
         held: list[bytes] = []
+        size, limit = 0, self._reading.max_line << 20
         for line, number, whole in lines:
-            held.append(line)
+            if size <= limit < size + len(line):
+                held.clear()
+                self._bad(
+                    "line_too_long",
+                    path,
+                    number,
+                    f"is longer than {self._reading.max_line} MiB. Allow more "
+                    "by --max_line, at the price of about ten times as much "
+                    "memory",
+                )
+            size += len(line)
+            if size <= limit:
+                held.append(line)
             if not whole:
                 continue
-            line, held = b"".join(held).strip(), []
-            if not line:
-                continue
-            text = self._json_text(line, path, number)
-            if text is None:
-                continue
-            for part, piece in enumerate(files.parts_of(text)):
-                yield Document(piece, path, number, part)
+            line, held, size = b"".join(held).strip(), [], 0
+            text = self._json_text(line, path, number) if line else None
+            if text is not None:
+                yield from self._parts(text, path, number)
 
     def _json_text(self, line: bytes, path: str, number: int) -> bytes | None:
         line = self._checked(line, path, number)
-        if not line:
+        if line is None:
             return None
         field = self._reading.text_field
         try:
             text = json.loads(line)[field]
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
+            if isinstance(error, RecursionError):
+                error = "it is nested too deeply"
             return self._bad("bad_json", path, number, f"is not JSON ({error})")
         except (KeyError, TypeError, IndexError):
             return self._bad(
@@ -218,6 +264,8 @@ class Corpus:
                 number,
                 f"has no field {field!r}; name the right one by --text_field",
             )
+        if text is None:
+            return b""
         if not isinstance(text, str):
             return self._bad(
                 "text_not_a_string",
@@ -226,7 +274,7 @@ class Corpus:
                 f"has a {type(text).__name__} in {field!r}, wanted a string",
             )
         try:
-            data = text.encode("utf-8")
+            return text.encode("utf-8")
         except UnicodeEncodeError:
             if self._reading.on_bad_text != "replace":
                 return self._bad(
@@ -237,16 +285,24 @@ class Corpus:
                 )
             # To UTF-16 and back joins what are pairs and replaces the rest.
             data = text.encode("utf-16", "surrogatepass")
-            data = data.decode("utf-16", "replace").encode("utf-8")
-        lines = (part.strip() for part in data.split(b"\n"))
-        data = b"\n".join(part for part in lines if part)
-        if not data:
-            self._reject("empty_text", path, number)
-            return None
-        return data
+            return data.decode("utf-16", "replace").encode("utf-8")
 
-    def _checked(self, line: bytes, path: str, number: int) -> bytes:
-        """The line as UTF-8, or b"" where it is rejected."""
+    def _parts(self, text: bytes, path, number) -> Iterator[Document]:
+        """Yields a text that is a document, without its empty lines."""
+        kept = bytearray()
+        for line in io.BytesIO(text):
+            line = line.strip()
+            if line and not _is_blank(line):
+                kept += line + b"\n"
+        if not kept:
+            self._reject("empty_text", path, number)
+            return
+        text = bytes(memoryview(kept)[:-1])
+        for part, piece in enumerate(files.parts_of(text)):
+            yield Document(piece, path, number, part)
+
+    def _checked(self, line: bytes, path: str, number: int) -> bytes | None:
+        """The line as UTF-8, or None where it is rejected."""
         if line.isascii():
             return line
         try:
@@ -256,15 +312,11 @@ class Corpus:
             if self._reading.on_bad_text == "replace":
                 return line.decode("utf-8", "replace").encode("utf-8")
             byte = line[error.start]
-            return (
-                self._bad(
-                    "bad_utf8",
-                    path,
-                    number,
-                    f"is not UTF-8 (byte 0x{byte:02x} at column "
-                    f"{error.start + 1})",
-                )
-                or b""
+            return self._bad(
+                "bad_utf8",
+                path,
+                number,
+                f"is not UTF-8 (byte 0x{byte:02x} at column {error.start + 1})",
             )
 
     def _bad(self, reason: str, path: str, number: int, problem: str) -> None:
@@ -276,3 +328,11 @@ class Corpus:
                 "bytes with --on_bad_text replace)."
             )
         self._reject(reason, path, number)
+
+
+def _is_blank(line: bytes) -> bool:
+    """Whether a line has no text; Chinese ones may hold an U+3000 or two."""
+    if not line:
+        return True
+    # The first bytes of the white space that is not ASCII.
+    return line[0] in b"\xc2\xe1\xe2\xe3" and line.decode("utf-8").isspace()

@@ -2,78 +2,73 @@
 
 import dataclasses
 import glob
-import gzip
 import hashlib
 import io
 import os
 import stat
 import sys
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 
 from tfbert.errors import UserError
-from tfrecords import remote
+from tfrecords import formats, remote
+from tfrecords.compression import COMPRESSIONS, decompressed
 
 STDIN = "-"
-COMPRESSIONS = (".gz", ".zst")
-TEXT_ENDINGS = (".txt",)
-JSON_ENDINGS = (".jsonl", ".ndjson")
 
 # A longer document is handed on in parts, and a longer line in pieces, cut at
 # white space: memory stays bounded whatever the files hold.
 PART_BYTES = 4 << 20
 LINE_BYTES = 1 << 20
 
-# Read from a compressed file at once; it may grow to many times as much.
-_BLOCK_BYTES = 1 << 16
-
 _BOM = b"\xef\xbb\xbf"
 
 
 @dataclasses.dataclass
 class Source:
-    """The account of one file: what was read from it."""
+    """The account of one file: what was read from it.
+
+    Attributes:
+      format: how it was read, see `formats`.
+      lines: its lines, or its rows where it is a table.
+    """
 
     file: str
     bytes: int = 0
     lines: int = 0
     documents: int = 0
     sha256: str = ""
+    format: str = ""
 
 
-def find_files(inputs: list[str]) -> list[str]:
+def find_files(
+    inputs: list[str],
+    leave_out: Callable[[str, str], None] = lambda reason, path: None,
+) -> list[str]:
     """The files that paths, folders and globs name, sorted, each once.
 
-    Folders are searched to any depth for the endings named above; a path or
-    glob takes any ending ("-" is the standard input). A link to a file that
-    is named already is left out.
+    Folders are searched to any depth for the files that `formats` reads, a
+    folder that is linked to as well, once; a path or glob takes any file ("-"
+    is the standard input). A link to a file that is named already is left
+    out.
+
+    Args:
+      inputs: the names.
+      leave_out: called with (reason, path) for what folders hold besides.
 
     Raises:
       UserError: a name stands for nothing, or all for nothing.
     """
     found: dict[str, str] = {}
     for name in inputs:
-        if name == STDIN:
-            paths = [STDIN]
-        elif remote.is_remote(name):
-            paths = remote.find(name)
-            if paths != [name] and not glob.has_magic(name):
-                paths = [path for path in paths if known_ending(path)]
-        elif os.path.isdir(name):
-            paths = _text_files_below(name)
-        elif os.path.exists(name):
-            paths = [name]
-        else:
-            paths = []
-            for path in sorted(glob.glob(name, recursive=True)):
-                is_folder = os.path.isdir(path)
-                paths += _text_files_below(path) if is_folder else [path]
+        paths = _named(name, leave_out)
         if not paths:
             raise UserError(
                 f"no text found at {name!r}: there is no such file, and no "
-                "file below it that ends in "
-                f"{', '.join(TEXT_ENDINGS + JSON_ENDINGS)} (or these with "
-                f"{' or '.join(COMPRESSIONS)}). Check the spelling; "
-                "quote a pattern so that the shell leaves it alone."
+                f"file below it that ends in {', '.join(formats.ENDINGS)} (or "
+                f"these with {', '.join(COMPRESSIONS)}) or holds JSON lines. "
+                "Check the spelling; quote a pattern so that the shell leaves "
+                "it alone."
             )
         for path in paths:
             is_remote = remote.is_remote(path)
@@ -83,20 +78,73 @@ def find_files(inputs: list[str]) -> list[str]:
     return sorted(found.values())
 
 
-def _text_files_below(folder: str) -> list[str]:
+def _named(name: str, leave_out) -> list[str]:
+    if name == STDIN:
+        return [STDIN]
+    if remote.is_remote(name):
+        paths, below = remote.find(name)
+        return paths + _chosen(below, leave_out)
+    if os.path.isdir(name):
+        return _below(name, leave_out)
+    if os.path.exists(name):
+        return [name]
     paths = []
-    for where, folders, names in os.walk(folder):
-        folders.sort()
+    for path in sorted(glob.glob(name, recursive=True)):
+        if os.path.isdir(path):
+            paths += _below(path, leave_out)
+        else:
+            paths.append(path)
+    return paths
+
+
+def _below(folder: str, leave_out) -> list[str]:
+    """The files of a folder that are read."""
+    paths = []
+    seen = {os.path.realpath(folder)}
+    for where, folders, names in os.walk(folder, followlinks=True):
+        kept = []
+        for name in sorted(folders):
+            path = os.path.join(where, name)
+            real = os.path.realpath(path)
+            if real in seen:
+                continue  # Its files are read under its first name.
+            if _holds(real, where):
+                leave_out("link_to_a_folder_above", path)
+                continue
+            seen.add(real)
+            kept.append(name)
+        folders[:] = kept
         paths += [os.path.join(where, name) for name in sorted(names)]
-    return [path for path in paths if known_ending(path)]
+    return _chosen(paths, leave_out)
 
 
-def known_ending(path: str) -> str:
-    """The known ending of a file's name without compression, or ""."""
-    for compression in COMPRESSIONS:
-        path = path.removesuffix(compression)
-    ending = os.path.splitext(path)[1].lower()
-    return ending if ending in TEXT_ENDINGS + JSON_ENDINGS else ""
+def _holds(folder: str, where: str) -> bool:
+    """Whether `where` lies below `folder`, so that a link there is a loop."""
+    return os.path.realpath(where).startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _chosen(paths: list[str], leave_out) -> list[str]:
+    """Those of a folder's files that are read."""
+    chosen = []
+    for path in paths:
+        belongs = formats.belongs(path)
+        if belongs or (belongs is None and _holds_texts(path)):
+            chosen.append(path)
+        else:
+            leave_out("no_text_file", path)
+    return chosen
+
+
+def _holds_texts(path: str) -> bool:
+    """Whether a file whose name says little holds JSON lines or a table."""
+    try:
+        with open_binary(path) as stream:
+            data, _ = decompressed(CountedStream(stream), path)
+            return formats.is_table_or_json_lines(
+                data.peek(formats.HEAD_BYTES)[: formats.HEAD_BYTES]
+            )
+    except (OSError, EOFError, zlib.error):
+        return True  # Whoever reads it will say what is wrong.
 
 
 class CountedStream(io.RawIOBase):
@@ -111,6 +159,7 @@ class CountedStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer) -> int:
+        """Fills the buffer, but for the end of the stream."""
         data = self._stream.read(len(buffer))
         buffer[: len(data)] = data
         self.count += len(data)
@@ -118,59 +167,17 @@ class CountedStream(io.RawIOBase):
         return len(data)
 
 
-class _ZstandardStream(io.RawIOBase):
-    """What the Zstandard frames of a stream hold.
+def read_to_end(raw, counted: CountedStream, again: bool) -> None:
+    """Counts and hashes all of a file that was read here and there.
 
-    The library's own reader takes a file that is cut off for one that ends.
+    `again` reads it from its first byte, otherwise from where it stands.
     """
-
-    def __init__(self, stream: io.RawIOBase):
-        import zstandard
-
-        self._stream = stream
-        self._library = zstandard
-        self._frame = None
-        self._ready = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer) -> int:
-        """Raises EOFError where the data is damaged or cut off."""
-        while not self._ready:
-            data = self._stream.read(_BLOCK_BYTES)
-            if not data:
-                if self._frame is not None:
-                    raise EOFError("it ends inside a frame")
-                return 0
-            self._ready = b"".join(self._frames(data))
-        count = min(len(buffer), len(self._ready))
-        buffer[:count] = self._ready[:count]
-        self._ready = self._ready[count:]
-        return count
-
-    def _frames(self, data: bytes) -> Iterator[bytes]:
-        while data:
-            if self._frame is None:
-                # `zstd --long=31` is the widest window there is.
-                engine = self._library.ZstdDecompressor(max_window_size=2**31)
-                self._frame = engine.decompressobj()
-            try:
-                yield self._frame.decompress(data)
-            except self._library.ZstdError as error:
-                raise EOFError(str(error)) from None
-            data = self._frame.unused_data
-            if self._frame.eof:
-                self._frame = None
-
-
-def decompressed(stream: io.RawIOBase, path: str) -> io.BufferedIOBase:
-    if path.endswith(".gz"):
-        buffered = io.BufferedReader(stream, 1 << 20)
-        return io.BufferedReader(gzip.GzipFile(fileobj=buffered), 1 << 20)
-    if path.endswith(".zst"):
-        stream = _ZstandardStream(stream)
-    return io.BufferedReader(stream, 1 << 20)
+    if again:
+        raw.seek(0)
+        counted.count, counted.digest = 0, hashlib.sha256()
+    block = bytearray(LINE_BYTES)
+    while counted.readinto(block):
+        pass
 
 
 def open_binary(path: str):
@@ -184,9 +191,12 @@ def file_size(path: str) -> int:
     """Bytes of a file as far as it is known; 0 for the standard input."""
     if path == STDIN:
         return 0
-    if remote.is_remote(path):
-        return remote.size(path)
-    return os.path.getsize(path) if os.path.exists(path) else 0
+    try:
+        if remote.is_remote(path):
+            return remote.size(path)
+        return os.path.getsize(path)
+    except OSError:
+        return 0  # Whoever reads it will say what is wrong.
 
 
 def file_state(stream, path: str) -> tuple[int, int] | None:
@@ -247,8 +257,9 @@ def _cut(line: bytes) -> int:
 
 def parts_of(text: bytes) -> Iterator[bytes]:
     """A document in parts of at most PART_BYTES."""
-    while len(text) > PART_BYTES:
-        cut = _cut(text[:PART_BYTES])
-        yield text[:cut]
-        text = text[cut:]
-    yield text
+    start = 0
+    while len(text) - start > PART_BYTES:
+        cut = start + _cut(text[start : start + PART_BYTES])
+        yield text[start:cut]
+        start = cut
+    yield text[start:] if start else text

@@ -7,6 +7,7 @@ records is copied to a cache on this machine first; TFBERT_CACHE names it.
 import hashlib
 import io
 import os
+import uuid
 from pathlib import Path
 
 from tfbert import atomic
@@ -34,8 +35,8 @@ def _reason(error) -> str:
     return error.message or type(error).__name__
 
 
-def find(name: str) -> list[str]:
-    """The files that a path, folder or pattern names, sorted.
+def find(name: str) -> tuple[list[str], list[str]]:
+    """What a path, folder or pattern names: files, and files of folders.
 
     Raises:
       UserError: the file system cannot be read.
@@ -45,15 +46,18 @@ def find(name: str) -> list[str]:
     gfile = tf.io.gfile
     try:
         if gfile.isdir(name):
-            return _below(name)
+            return [], _below(name)
         if gfile.exists(name):
-            return [name]
-        found = []
+            return [name], []
+        files, below = [], []
         for path in sorted(gfile.glob(name)):
-            found += _below(path) if gfile.isdir(path) else [path]
-        return found
+            if gfile.isdir(path):
+                below += _below(path)
+            else:
+                files.append(path)
+        return files, below
     except tf.errors.NotFoundError:
-        return []
+        return [], []
     except tf.errors.OpError as error:
         raise UserError(f"{name} cannot be read: {_reason(error)}.") from None
 
@@ -65,14 +69,23 @@ def _below(folder: str) -> list[str]:
     return sorted(found)
 
 
+class RemoteError(OSError):
+    """What a file system behind `tf.io.gfile` says."""
+
+
 def size(path: str) -> int:
-    """Bytes of a file."""
-    return _gfile().stat(path).length
+    """Bytes of a file. Raises RemoteError."""
+    return state(path)[0]
 
 
 def state(path: str) -> tuple[int, int]:
-    """(size, time of change) of a file."""
-    facts = _gfile().stat(path)
+    """(size, time of change) of a file. Raises RemoteError."""
+    import tensorflow as tf
+
+    try:
+        facts = tf.io.gfile.stat(path)
+    except tf.errors.OpError as error:
+        raise RemoteError(_reason(error)) from None
     return facts.length, facts.mtime_nsec
 
 
@@ -83,13 +96,30 @@ class Stream(io.RawIOBase):
         self._file = _gfile().GFile(path, "rb")
 
     def read(self, count: int = -1) -> bytes:
-        """Raises OSError where the file cannot be read."""
+        """Raises RemoteError where the file cannot be read."""
         import tensorflow as tf
 
         try:
             return self._file.read(max(count, -1))
         except tf.errors.OpError as error:
-            raise OSError(_reason(error)) from None
+            raise RemoteError(_reason(error)) from None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_END:
+            offset += self._file.size()
+        elif whence == os.SEEK_CUR:
+            offset += self.tell()
+        self._file.seek(offset)
+        return offset
 
     def close(self) -> None:
         self._file.close()
@@ -115,17 +145,30 @@ def local(path: str | os.PathLike) -> Path:
         if not names:
             _gfile().listdir(url)  # Tells why, if there is a reason.
             raise UserError(f"no records in {url}: it is empty.")
+        _refuse_ways_out(url, names)
         folder = _cache(url, names)
         for name in names:
             _copy(f"{url}/{name}", folder / name)
     except tf.errors.OpError as error:
         raise UserError(f"{url} cannot be read: {_reason(error)}.") from None
+    except RemoteError as error:
+        raise UserError(f"{url} cannot be read: {error}.") from None
     except OSError as error:
         raise UserError(
             f"{url} cannot be copied to this machine: {error}. "
             f"{CACHE_VARIABLE} names another folder for copies."
         ) from None
     return folder
+
+
+def _refuse_ways_out(url: str, names: list[str]) -> None:
+    """Raises UserError for names that would lead out of the copy."""
+    for name in names:
+        if {"", ".", ".."} & set(name.split("/")):
+            raise UserError(
+                f"{url} holds an object named {name!r}, which is no name of "
+                "a file. Remove it, or name another folder."
+            )
 
 
 def _cache(url: str, names: list[str]) -> Path:
@@ -145,6 +188,12 @@ def _copy(source: str, target: Path) -> None:
     if target.exists() and target.stat().st_size == size(source):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f"{atomic.TEMPORARY_PREFIX}{os.getpid()}"
-    _gfile().copy(source, str(temporary), overwrite=True)
-    os.replace(temporary, target)
+    # Machines and containers may share the cache, and have equal process ids.
+    unique = f"{atomic.TEMPORARY_PREFIX}{uuid.uuid4().hex}"
+    temporary = target.parent / unique
+    try:
+        _gfile().copy(source, str(temporary), overwrite=True)
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tfbert import tokenizer_settings
 from tfbert.errors import UserError
+from tfbert.vocabulary import vocabulary_hash
 from tfrecords import next_sentence, order, spec
+from tfrecords.build_settings import BuildSettings
 from tfrecords.manifest import Manifest
 from tfrecords.plan import one_document
 from tfrecords.shards import ShardWriter
@@ -22,23 +25,25 @@ _PAIRS_FILE = "pairs"
 class Split:
     """One folder of records in the making."""
 
-    def __init__(self, settings, tokenizer, folder: Path):
+    def __init__(
+        self, settings: BuildSettings, tokens: list[str], folder: Path
+    ):
         """Args:
-        settings: `BuildSettings`.
-        tokenizer: whose vocabulary and settings are kept with the rows.
+        settings: what to make.
+        tokens: the vocabulary, which is kept with the rows.
         folder: exists, and is empty.
         """
         self._settings = settings
-        self._tokenizer = tokenizer
+        self._vocabulary = tokens
         self._folder = folder
         labels = 0 if settings.objective == spec.MASKED_LM else 1
         self._layout = spec.Layout.make(
-            settings.max_length, labels, len(tokenizer.vocabulary)
+            settings.max_length, labels, len(tokens)
         )
         self._writer = ShardWriter(folder, self._layout, settings.shard_rows)
         self._pairs = None
         if settings.objective == spec.NEXT_SENTENCE:
-            classes = TokenClasses.of(tokenizer.vocabulary)
+            classes = TokenClasses.of(tokens)
             path = folder / _PAIRS_FILE
             self._pairs = next_sentence.Pairs(path, self._layout, classes)
         # Documents that are rows, documents at all, and the last one's place.
@@ -100,7 +105,8 @@ class Split:
         if self._pairs is not None:
             self._exchange(name)
         shards = self._writer.close()
-        self._tokenizer.save(self._folder)
+        tokenizer = {"lowercase": self._settings.lowercase}
+        tokenizer_settings.write(self._folder, self._vocabulary, tokenizer)
         settings, layout = self._settings, self._layout
         frame = 2 if settings.objective == spec.MASKED_LM else 3
         # Imported here: the package's own module needs no record to be read.
@@ -115,10 +121,10 @@ class Split:
             rows_per_record=layout.rows_per_record,
             vocabulary={
                 "file": "vocab.txt",
-                "size": len(self._tokenizer.vocabulary),
-                "sha256": self._tokenizer.vocab_hash,
+                "size": len(self._vocabulary),
+                "sha256": vocabulary_hash(self._vocabulary),
             },
-            tokenizer=dict(self._tokenizer.settings),
+            tokenizer=tokenizer,
             split=name,
             held_out_share=settings.held_out,
             seed=settings.seed,

@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import rich.progress
@@ -26,7 +26,7 @@ from tfbert.vocabulary_learning import (
     report_vocabulary,
 )
 from tfbert.word_mixture import DEFAULT_TEMPERATURE, WordMixture
-from tfrecords.corpus import Corpus, Reading
+from tfrecords.corpus import Corpus
 from tfrecords.files import find_files
 from trainers import command, text_options, vocab_report
 
@@ -56,8 +56,7 @@ def _add_text(add) -> None:
         type=str,
         nargs="+",
         default=[],
-        help="text files, folders or quoted patterns: .txt, .jsonl, also with "
-        ".gz or .zst; - is the standard input",
+        help=text_options.INPUT_HELP,
     )
     add(
         "--language",
@@ -140,13 +139,15 @@ def main(argv: list[str] | None = None) -> None:
     if not output.exists():
         check_case_file(output, settings.lowercase)
     old = read_old_vocabulary(values.extend, settings) if values.extend else []
-    paths = _files_of_languages(values.input, values.language, values.exclude)
     rejected: dict[str, int] = {}
 
-    def reject(reason: str, file: str, line: int) -> None:
+    def reject(reason: str, file: str, line: int = 0) -> None:
         rejected[reason] = rejected.get(reason, 0) + 1
 
-    reading = Reading(values.documents, values.text_field, values.on_bad_text)
+    paths = _files_of_languages(
+        values.input, values.language, values.exclude, reject
+    )
+    reading = text_options.reading(values)
     texts = {
         language: Corpus(files, reading, reject)
         for language, files in paths.items()
@@ -161,7 +162,7 @@ def main(argv: list[str] | None = None) -> None:
     start = time.perf_counter()
     _learn(texts, old, settings, output)
     for reason, number in sorted(rejected.items()):
-        command.console.print(f"  rejected lines, {reason}: {number:,}")
+        command.console.print(f"  left out, {reason}: {number:,}")
     command.console.print(
         f"Wrote {output}, and beside it tokenizer_config.json with its case, "
         f"in {time.perf_counter() - start:.1f} s. Next: tfbert records --input "
@@ -204,7 +205,10 @@ def _learn(
 
 
 def _files_of_languages(
-    inputs: list[str], languages: list[str], exclude: list[str]
+    inputs: list[str],
+    languages: list[str],
+    exclude: list[str],
+    leave_out: Callable[[str, str], None],
 ) -> dict[str, list[str]]:
     """The files of each language, by its name; of --input, by ""."""
     if bool(inputs) == bool(languages):
@@ -223,7 +227,7 @@ def _files_of_languages(
             )
         names.setdefault(name, []).append(pattern)
     paths = {
-        name: _input_files(patterns, exclude)
+        name: _input_files(patterns, exclude, leave_out)
         for name, patterns in sorted(names.items())
     }
     owners: dict[str, str] = {}
@@ -238,8 +242,12 @@ def _files_of_languages(
     return paths
 
 
-def _input_files(inputs: list[str], exclude: list[str]) -> list[str]:
-    paths = find_files(inputs)
+def _input_files(
+    inputs: list[str],
+    exclude: list[str],
+    leave_out: Callable[[str, str], None],
+) -> list[str]:
+    paths = find_files(inputs, leave_out)
     if exclude:
         left_out = {os.path.realpath(path) for path in find_files(exclude)}
         paths = [

@@ -171,6 +171,15 @@ def test_copies_are_dropped_and_counted(tmp_path, vocab):
     assert Records(tmp_path / "all").num_rows == 5
 
 
+def test_files_that_are_left_out_are_counted(tmp_path, corpus, vocab):
+    (tmp_path / "text" / "notes.md").write_text("notes")
+    build_records(settings(corpus, vocab, tmp_path / "r"))
+    assert Records(tmp_path / "r").manifest.rejected == {"no_text_file": 1}
+    log = (tmp_path / "r" / spec.REJECTED_FILE).read_text()
+    entry = json.loads(log)
+    assert entry["file"].endswith("notes.md") and entry["line"] == 0
+
+
 def test_documents_without_tokens_are_counted(tmp_path, vocab):
     path = tmp_path / "a.txt"
     path.write_bytes(b"\x00\x01\n\nthe sea")

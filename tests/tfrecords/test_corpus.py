@@ -94,16 +94,21 @@ BAD_JSON = [
     ("[1]", "no_text_field", "no field 'text'"),
     ('{"text": 5}', "text_not_a_string", "has a int"),
     ('{"text": "\\ud800"}', "bad_utf8", "surrogate"),
+    ("[" * 100_000, "bad_json", "nested too deeply"),
+    ('{"text": "a", "n": ' + "9" * 5000 + "}", "bad_json", "is not JSON"),
+    ('{"text": "' + "x" * (1 << 20) + '"}', "line_too_long", "than 1 MiB"),
 ]
 
 
-@pytest.mark.parametrize("line, reason, problem", BAD_JSON)
+@pytest.mark.parametrize(
+    "line, reason, problem", BAD_JSON, ids=[entry[2] for entry in BAD_JSON]
+)
 def test_bad_json_stops_or_is_counted(tmp_path, line, reason, problem):
     good = '{"text": "good"}'
     path = write(tmp_path / "a.jsonl", f"{good}\n{line}\n{good}\n")
     with pytest.raises(UserError, match=f"a.jsonl, line 2: .*{problem}"):
-        read(path)
-    documents, rejected, _ = read(path, on_bad_text="skip")
+        read(path, max_line=1)
+    documents, rejected, _ = read(path, on_bad_text="skip", max_line=1)
     assert documents == [("good", 1), ("good", 3)]
     assert rejected == [(reason, str(path), 2)]
 
@@ -139,10 +144,25 @@ def test_bad_utf8_is_skipped_or_replaced(tmp_path):
     assert rejected == []
 
 
-@pytest.mark.parametrize("how", [{"documents": "page"}, {"on_bad_text": "no"}])
+@pytest.mark.parametrize(
+    "how", [{"documents": "page"}, {"on_bad_text": "no"}, {"max_line": 0}]
+)
 def test_unknown_choices_are_refused(how):
-    with pytest.raises(UserError, match="wanted one of"):
+    with pytest.raises(UserError, match="wanted"):
         Reading(**how)
+
+
+@pytest.mark.parametrize("blank", ["\u3000", "\u00a0 \u3000\t", "\u2003"])
+def test_white_space_of_all_scripts_separates_documents(tmp_path, blank):
+    text = f"\u3000\u4e00\n\u4e8c\n{blank}\n\u4e09\n"
+    path = write(tmp_path / "a.txt", text)
+    wanted = [("\u3000\u4e00\n\u4e8c", 1), ("\u4e09", 4)]
+    assert read(path)[0] == wanted
+    assert read(path, documents="line")[0][2:] == wanted[1:]
+    line = json.dumps({"text": text}) + "\n" + json.dumps({"text": blank})
+    documents, rejected, _ = read(write(tmp_path / "a.jsonl", line))
+    assert documents == [("\u3000\u4e00\n\u4e8c\n\u4e09", 1)]
+    assert [reason for reason, *_ in rejected] == ["empty_text"]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
 """Text and records in TensorFlow's own file system in memory."""
 
+import hashlib
 import os
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 import tensorflow as tf
 
 from tfbert.errors import UserError
-from tfrecords import remote
+from tfrecords import corpus, files, remote
 from tfrecords.build import BuildSettings, build_records
 from tfrecords.records import Records
 from tfrecords.static import open_records
@@ -63,6 +65,22 @@ def test_text_is_found_and_read(url, tmp_path):
     np.testing.assert_array_equal(rows[1], rows[2])
     with pytest.raises(UserError, match="no text found at 'ram://"):
         build_records(BuildSettings([f"{url}/no"], vocab, "out"))
+
+
+def test_tables_are_read_where_they_lie(url, tmp_path):
+    pyarrow.parquet.write_table(
+        pyarrow.table({"text": ["a b", "c"] * 99}), tmp_path / "a.parquet"
+    )
+    data = (tmp_path / "a.parquet").read_bytes()
+    put(f"{url}/text/part-0", data)
+    put(f"{url}/text/notes", b"no text")
+    left = []
+    paths = files.find_files([f"{url}/text"], lambda *entry: left.append(entry))
+    assert paths == [f"{url}/text/part-0"]
+    assert left == [("no_text_file", f"{url}/text/notes")]
+    text = corpus.Corpus(paths, corpus.Reading(), None)
+    assert [document.text for document in text] == [b"a b", b"c"] * 99
+    assert text.sources[0].sha256 == hashlib.sha256(data).hexdigest()
 
 
 def test_records_are_copied_once(url, make_records, random_rows):
@@ -124,3 +142,62 @@ def test_a_cache_without_room_is_named(
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(UserError, match="TFBERT_CACHE names another"):
         Records(f"{url}/r")
+
+
+def test_text_that_vanishes_is_named(url):
+    put(f"{url}/text/a.txt", b"a b")
+    put(f"{url}/text/b.txt", b"a b")
+    paths = files.find_files([f"{url}/text"])
+    tf.io.gfile.remove(paths[1])
+    text = corpus.Corpus(paths, corpus.Reading(), None)
+    documents = iter(text)
+    next(documents)
+    with pytest.raises(UserError, match="b.txt cannot be read"):
+        next(documents)
+
+
+def test_records_that_vanish_are_named(
+    url, make_records, random_rows, monkeypatch
+):
+    upload(make_records("r", random_rows(9, 16)).path, f"{url}/r")
+    there = remote._below(f"{url}/r")
+    for name, message in (
+        ("gone", "ram://.*/r cannot be read"),
+        ("../out", "an object named '../out'"),
+        ("/etc/x", "an object named '/etc/x'"),
+    ):
+        monkeypatch.setattr(
+            remote, "_below", lambda _, n=name: [*there, f"{url}/r/{n}"]
+        )
+        with pytest.raises(UserError, match=message):
+            Records(f"{url}/r")
+
+
+def test_copies_of_two_containers_do_not_meet(
+    url, make_records, random_rows, monkeypatch, tmp_path
+):
+    """Both may be process 1."""
+    upload(make_records("r", random_rows(9, 16)).path, f"{url}/r")
+    names = []
+    copy = tf.io.gfile.copy
+
+    def watched(source, target, overwrite):
+        names.append(target)
+        copy(source, target, overwrite)
+
+    monkeypatch.setattr(tf.io.gfile, "copy", watched)
+    for cache in ("one", "two"):
+        monkeypatch.setenv(remote.CACHE_VARIABLE, str(tmp_path / cache))
+        Records(f"{url}/r")
+    assert len({os.path.basename(name) for name in names}) == len(names) == 8
+
+    def broken(source, target, overwrite):
+        copy(source, target, overwrite)
+        raise tf.errors.UnavailableError(None, None, "down")
+
+    monkeypatch.setattr(tf.io.gfile, "copy", broken)
+    monkeypatch.setenv(remote.CACHE_VARIABLE, str(tmp_path / "three"))
+    with pytest.raises(UserError, match="cannot be read: down"):
+        Records(f"{url}/r")
+    left = (tmp_path / "three").rglob("*")
+    assert not [path for path in left if path.is_file()]

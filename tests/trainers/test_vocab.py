@@ -118,8 +118,11 @@ def test_not_utf8(corpus, tmp_path):
 
 def test_skipped_lines_are_counted(corpus, tmp_path, capsys):
     (corpus / "bad.txt").write_bytes(b"fine\nbad \xff\n")
+    (corpus / "notes.md").write_text("notes")
     run(corpus, tmp_path / "vocab.txt", "--on_bad_text", "skip")
-    assert "rejected lines, bad_utf8" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "left out, bad_utf8: 1" in shown
+    assert "left out, no_text_file: 1" in shown
 
 
 @pytest.mark.parametrize(
