@@ -125,7 +125,8 @@ def learn_vocabulary(
     fixed = [*SPECIAL_TOKENS, *single_pieces(alphabet)]
     check_room(len(fixed), "the special tokens", settings)
     learnt = _train(mixture, set(alphabet), fixed, settings)
-    tokens = fixed + [token for token in learnt if token not in set(fixed)]
+    known = set(fixed)
+    tokens = fixed + [token for token in learnt if token not in known]
     return tokens[: settings.size]
 
 
@@ -166,10 +167,10 @@ def choose_alphabet(mixture: WordMixture, coverage: float) -> list[str]:
 def single_pieces(alphabet: list[str]) -> Iterator[str]:
     """The characters, and their continuations where there can be any."""
     sections = read_characters()
+    alone = (sections["punctuation"], sections["chinese"])
     yield from alphabet
     for character in alphabet:
-        code = ord(character)
-        if code not in sections["punctuation"] | sections["chinese"]:
+        if not any(ord(character) in section for section in alone):
             yield CONTINUATION + character
 
 
