@@ -7,10 +7,9 @@ of ours (`tfbert.normalizer_model`) and `FastWordpieceTokenizeWithOffsets`.
 Two things do not fit into a table and a trie. Words of more than 100
 characters become [UNK], where the kernel counts bytes; and canonical order
 of combining marks looks at more than one character. A regular expression
-finds the rare text that may be concerned, which takes the longer way.
+finds the rare texts that may be concerned, which take the longer way.
 """
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,14 +18,14 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from tfbert import atomic, tokenizer_settings
+from tfbert import tokenizer_settings
 from tfbert.errors import UserError
 from tfbert.input_layout import lay_out
 from tfbert.kernel_text import replace_special_tokens
 from tfbert.mark_order import MarkOrder, disordered_pattern
 from tfbert.normalizer_model import normalizer_model
 from tfbert.spans import TextBytes, TokensWithOffsets, gather_in_rows
-from tfbert.tokenizer_settings import SETTINGS_FILE, VOCABULARY_FILE
+from tfbert.tokenizer_settings import VOCABULARY_FILE
 from tfbert.vocabulary import (
     CLS,
     CONTINUATION,
@@ -37,7 +36,6 @@ from tfbert.vocabulary import (
     check_vocabulary,
     read_vocabulary,
     vocabulary_hash,
-    vocabulary_text,
 )
 from tfbert.wordpieces import WordPieces, long_word_pattern
 
@@ -133,20 +131,36 @@ class Tokenizer(tf.Module):
             texts = replace_special_tokens(texts)
         normal = self._normalizer.normalize(texts)
 
+        rare = self._is_rare(normal)
+
+        def with_rare() -> tf.RaggedTensor:
+            places = tf.where(~rare)[:, 0], tf.where(rare)[:, 0]
+            plain, rare_ones = (tf.gather(normal, some) for some in places)
+            ids = [
+                self._wordpieces.tokenize(plain),
+                self._tokenize_carefully(
+                    tf.gather(texts, places[1]), rare_ones
+                ),
+            ]
+            order = tf.math.invert_permutation(tf.concat(places, axis=0))
+            return tf.gather(tf.concat(ids, axis=0), order)
+
+        return tf.cond(
+            tf.reduce_any(rare),
+            with_rare,
+            lambda: self._wordpieces.tokenize(normal),
+        )
+
+    def _tokenize_carefully(
+        self, texts: tf.Tensor, normal: tf.Tensor
+    ) -> tf.RaggedTensor:
+        """The ids of texts [B], normalized to `normal`, whatever they hold."""
+
         def order() -> tf.Tensor:
             return self._normalizer.normalize(self._mark_order(texts)[0])
 
-        def careful() -> tf.RaggedTensor:
-            ordered = tf.cond(
-                self._is_disordered(normal), order, lambda: normal
-            )
-            return self._wordpieces.pieces(ordered).ids
-
-        return tf.cond(
-            self._is_rare(normal),
-            careful,
-            lambda: self._wordpieces.tokenize(normal),
-        )
+        ordered = tf.cond(self._is_disordered(normal), order, lambda: normal)
+        return self._wordpieces.pieces(ordered).ids
 
     def tokenize_with_offsets(self, texts) -> TokensWithOffsets:
         """Tokenizes texts and tells where each token comes from.
@@ -300,25 +314,20 @@ class Tokenizer(tf.Module):
 
     def save(self, folder: str | os.PathLike) -> None:
         """Writes vocab.txt and tokenizer_config.json into `folder`."""
-        text = vocabulary_text(self._tokens)
-        atomic.write_file(Path(folder) / VOCABULARY_FILE, text)
-        settings = self.settings
-        settings["do_lower_case"] = settings.pop("lowercase")
-        text = json.dumps(settings, indent=2) + "\n"
-        atomic.write_file(Path(folder) / SETTINGS_FILE, text)
+        tokenizer_settings.write(folder, self._tokens, self.settings)
 
     def _is_rare(self, normal: tf.Tensor) -> tf.Tensor:
-        """Whether the plain way may be wrong for a text of the batch, bool."""
+        """Whether the plain way may be wrong for each text, bool [B]."""
         pattern = long_word_pattern()
         if self._lowercase:
             pattern += "|" + disordered_pattern()
-        return _any_match(normal, pattern)
+        return _matches(normal, pattern)
 
     def _is_disordered(self, normal: tf.Tensor) -> tf.Tensor:
         """Whether the order of marks may matter in the batch, bool."""
         if not self._lowercase:
             return tf.constant(False)
-        return _any_match(normal, disordered_pattern())
+        return tf.reduce_any(_matches(normal, disordered_pattern()))
 
 
 def longest_text(max_length: int) -> int:
@@ -342,6 +351,5 @@ def _as_texts(texts) -> tf.Tensor:
     return texts
 
 
-def _any_match(texts: tf.Tensor, pattern: str) -> tf.Tensor:
-    pattern = f"(?s).*(?:{pattern}).*"
-    return tf.reduce_any(tf.strings.regex_full_match(texts, pattern))
+def _matches(texts: tf.Tensor, pattern: str) -> tf.Tensor:
+    return tf.strings.regex_full_match(texts, f"(?s).*(?:{pattern}).*")
