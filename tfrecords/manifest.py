@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from tfbert.errors import UserError
-from tfrecords import spec
+from tfrecords import manifest_check, spec
 
 FORMAT = "tfbert-records"
 FORMAT_VERSION = 1
@@ -141,9 +141,13 @@ class Manifest:
                 "`tfbert records --input TEXT --vocab vocab.txt --output "
                 f"{folder}` makes them."
             ) from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(
                 f"{path} is not JSON ({error}); build the records again."
+            ) from None
+        except OSError as error:
+            raise UserError(
+                f"{path} cannot be read: {error.strerror or error}."
             ) from None
         return cls._of(content, path)
 
@@ -165,6 +169,12 @@ class Manifest:
         missing = [name for name in names if name not in content]
         if missing:
             raise UserError(f"{path} lacks {missing}; build the records again.")
+        # Keys of later versions that this one can do without are passed over.
         values = {name: content[name] for name in names}
-        values["shards"] = tuple(Shard(**s) for s in content["shards"])
+        manifest_check.check(values, path)
+        names = [field.name for field in dataclasses.fields(Shard)]
+        values["shards"] = tuple(
+            Shard(**{name: shard[name] for name in names})
+            for shard in content["shards"]
+        )
         return cls(**values)

@@ -116,3 +116,77 @@ def test_ids_beyond_the_vocabulary_are_named(make_records, random_rows):
         UserError, match="00001.*record 0, byte 51: row 13 .* 5000"
     ):
         records.rows(np.array([2, 13]))
+
+
+def _set(path, value):
+    def change(content):
+        *way, last = path
+        for key in way:
+            content = content[key]
+        content[last] = value
+
+    return change
+
+
+BROKEN_MANIFESTS = [
+    (_set(["shards"], None), "shards should be a list; it is None"),
+    (_set(["shards"], [None]), r"shards\[0\] should be an object"),
+    (_set(["shards", 0], {"file": "a"}), r"shards\[0\]\.rows .*is nothing"),
+    (_set(["shards", 0, "rows"], True), r"shards\[0\]\.rows .*from 1"),
+    (_set(["shards", 0, "file"], "/etc/hostname"), "without a path"),
+    (_set(["shards", 0, "file"], "../r/rows-00000.tfrecord"), "without a path"),
+    (_set(["shards", 0, "file"], ".."), "without a path"),
+    (_set(["shards", 1, "file"], "rows-00000.tfrecord"), "named once each"),
+    (_set(["shards", 0, "sha256"], "0"), "64 hexadecimal digits"),
+    (_set(["vocabulary"], {}), "vocabulary.file should be the name"),
+    (_set(["vocabulary"], []), "vocabulary should be an object"),
+    (_set(["vocabulary", "file"], "/etc/passwd"), "without a path"),
+    (_set(["tokenizer"], {"lowercase": "yes"}), "tokenizer.lowercase .*true"),
+    (_set(["rows_per_record"], 0), "rows_per_record .*whole number from 1"),
+    (_set(["token_bytes"], 3), r"token_bytes should be one of \(2, 4\)"),
+    (_set(["label_columns"], True), "label_columns should be one of"),
+    (_set(["sequence_length"], "16"), "sequence_length .*it is '16'"),
+    (_set(["objective"], "magic"), "objective should be one of"),
+    (_set(["held_out_share"], float("nan")), "held_out_share .*it is nan"),
+    (_set(["document_lengths"], {"x": 1}), "document_lengths.x"),
+    (_set(["longest_documents"], [{}]), r"longest_documents\[0\]\.file"),
+    (_set(["rejected"], {"duplicate": -1}), "rejected.duplicate"),
+    (_set(["sources"], [3]), r"sources\[0\] should be an object"),
+]
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    BROKEN_MANIFESTS,
+    ids=[message for _, message in BROKEN_MANIFESTS],
+)
+def test_a_broken_manifest_is_one_message(
+    make_records, random_rows, change, message
+):
+    path = make_records("r", random_rows(9, 16), shards=2).path
+    manifest = path / spec.MANIFEST_FILE
+    content = json.loads(manifest.read_text())
+    change(content)
+    manifest.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=f"manifest.json: .*{message}"):
+        Manifest.read(path)
+
+
+def test_a_manifest_of_a_later_version_is_read(make_records, random_rows):
+    records = make_records("r", random_rows(9, 16))
+    manifest = records.path / spec.MANIFEST_FILE
+    content = json.loads(manifest.read_text())
+    content["later"] = content["shards"][0]["later"] = {"a": 1}
+    manifest.write_text(json.dumps(content))
+    assert Manifest.read(records.path) == records.manifest
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"rows": ' + "9" * 5000])
+def test_a_manifest_that_is_no_json(tmp_path, text):
+    (tmp_path / spec.MANIFEST_FILE).write_text(text)
+    with pytest.raises(UserError, match="manifest.json is not JSON"):
+        Manifest.read(tmp_path)
+    (tmp_path / spec.MANIFEST_FILE).unlink()
+    (tmp_path / spec.MANIFEST_FILE).mkdir()
+    with pytest.raises(UserError, match="manifest.json cannot be read: Is a"):
+        Manifest.read(tmp_path)
