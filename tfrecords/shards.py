@@ -1,6 +1,7 @@
 """Writing rows to shards, and a folder that appears whole or not at all."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -12,7 +13,7 @@ import numpy as np
 
 from tfbert import atomic
 from tfbert.errors import UserError
-from tfrecords import remote, spec
+from tfrecords import checksum, remote, spec
 from tfrecords.manifest import Shard
 
 _READ_BYTES = 1 << 20
@@ -58,18 +59,12 @@ class ShardWriter:
         return self.shards
 
     def _write_record(self, rows: np.ndarray) -> None:
-        # The frames' checksums (crc32c) are TensorFlow's to compute.
-        import tensorflow as tf
-
         if self._writer is None:
             name = spec.SHARD_PATTERN.format(len(self.shards))
             self._path = self._folder / name
-            self._writer = tf.io.TFRecordWriter(str(self._path))
+            self._writer = open(self._path, "wb")
         data = rows.tobytes()
-        try:
-            self._writer.write(spec.example_header(len(data)) + data)
-        except tf.errors.OpError as error:
-            raise OSError(error.message) from None
+        self._writer.write(checksum.frame(spec.example_header(len(data)), data))
         self._rows += len(rows)
         if self._rows >= self._rows_per_shard:
             self._close_shard()
@@ -77,13 +72,8 @@ class ShardWriter:
     def _close_shard(self) -> None:
         if self._writer is None:
             return
-        import tensorflow as tf
-
         writer, self._writer = self._writer, None
-        try:
-            writer.close()
-        except tf.errors.OpError as error:
-            raise OSError(error.message) from None
+        writer.close()
         self.shards.append(
             Shard(
                 file=self._path.name,
@@ -126,8 +116,7 @@ def staged_folder(output: str | os.PathLike) -> Iterator[Path]:
     _refuse_used(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     staging = output.parent / f".building-{output.name}"
-    staging.mkdir(exist_ok=True)
-    lock = os.open(staging, os.O_RDONLY)
+    lock = _open_staging(staging)
     try:
         _lock(lock, staging, output)
         _refuse_used(output)
@@ -148,7 +137,28 @@ def staged_folder(output: str | os.PathLike) -> Iterator[Path]:
         os.close(lock)
 
 
+def _open_staging(staging: Path) -> int:
+    """Opens the folder, made if need be; never what a link points to."""
+    with contextlib.suppress(FileExistsError):
+        staging.mkdir()
+    try:
+        return os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+            raise
+        raise UserError(
+            f"{staging} is a link or a file, where the records are to be "
+            "written until they are whole. Remove it, or name another "
+            "--output."
+        ) from None
+
+
 def _refuse_used(output: Path) -> None:
+    if output.is_symlink():
+        raise UserError(
+            f"output folder in use: {output} is a link. Name the folder that "
+            "it points to, or another --output."
+        )
     if output.is_dir() and not any(output.iterdir()):
         return
     if output.is_dir() and not atomic.is_whole(output):
@@ -175,7 +185,7 @@ def _lock(descriptor: int, staging: Path, output: Path) -> None:
     # renamed the very folder that we hold open.
     held = os.fstat(descriptor)
     try:
-        there = os.stat(staging)
+        there = os.lstat(staging)
     except FileNotFoundError:
         raise busy from None
     if (held.st_ino, held.st_dev) != (there.st_ino, there.st_dev):

@@ -1,8 +1,10 @@
 """Chunks of documents -> rows: the part of a build that runs in parallel."""
 
 import dataclasses
+import multiprocessing
 import os
 import signal
+import threading
 
 import numpy as np
 
@@ -151,6 +153,8 @@ _row_maker: RowMaker | None = None
 def start_worker(recipe: Recipe) -> None:
     """Makes this process a worker: loads the tokenizer once."""
     global _row_maker
+    # A builder that is killed cannot end its workers.
+    threading.Thread(target=_end_with_builder, daemon=True).start()
     # Ctrl-C is the builder's to handle, and a GPU the trainer's to use. One
     # thread each: the processes are the parallelism.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -160,6 +164,11 @@ def start_worker(recipe: Recipe) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     _row_maker = RowMaker(recipe)
+
+
+def _end_with_builder() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def make_rows(chunk: Chunk) -> ChunkRows:

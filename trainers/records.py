@@ -1,7 +1,9 @@
 """`tfbert records`: text -> compact records for pretraining."""
 
 import contextlib
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -9,13 +11,19 @@ import rich.progress
 
 from tfbert.errors import UserError
 from tfbert.vocabulary_case import check_case, tokens_and_case
-from tfrecords import spec
+from tfrecords import formats, remote, spec
 from tfrecords.build import BuildSettings, build_records
 from tfrecords.manifest import Manifest
 from tfrecords.records import vocabulary_of
 from tfrecords.token_classes import TokenClasses
 from tfrecords.verify import Fault, verify
 from trainers import command, text_options
+
+# As a shell tells of a program that SIGTERM ended.
+STATUS_TERMINATED = 128 + signal.SIGTERM
+
+# Fewer lines without an empty one may well be one text.
+_MANY_LINES = 50
 
 EXAMPLE = (
     "tfbert records --input 'corpus/*.txt' --vocab vocab.txt --output records/ "
@@ -38,8 +46,7 @@ def build_parser() -> command.Parser:
         type=str,
         nargs="+",
         required=True,
-        help="text files, folders or quoted patterns: .txt, .jsonl, also with "
-        ".gz or .zst; - is the standard input",
+        help=text_options.INPUT_HELP,
     )
     add("--vocab", type=str, required=True, help="vocab.txt of `tfbert vocab`")
     add("--output", type=str, required=True, help="folder to make")
@@ -109,7 +116,7 @@ def main(argv: list[str] | None = None) -> None:
         f"{settings.max_length} tokens in {settings.output}."
     )
     start = time.perf_counter()
-    with _progress_bar() as progress:
+    with _orderly_end(), _progress_bar() as progress:
         manifests = build_records(settings, progress)
     _print_account(manifests, settings, time.perf_counter() - start)
 
@@ -121,6 +128,7 @@ def build_verify_parser() -> command.Parser:
         "Checks every checksum of a folder of records, and names the file, "
         "the record and the byte of what is wrong.",
         "tfbert records verify records/",
+        may_be_addresses=("folder",),
     )
     parser.add_argument(
         "folder", type=str, help="what to check, also of the 2018 format"
@@ -141,7 +149,13 @@ def verify_main(argv: list[str]) -> None:
       UserError: something is wrong; all of it is printed before.
     """
     settings = build_verify_parser().parse_args(argv)
-    folder = Path(settings.folder)
+    folder = remote.local(settings.folder)
+    if remote.is_remote(settings.folder):
+        command.console.print(
+            f"Checking the copy of {settings.folder} that a trainer here "
+            f"would read, {folder}.",
+            markup=False,
+        )
     if folder.is_dir() and not (folder / spec.MANIFEST_FILE).exists():
         found = [_check_static(folder, settings.vocab)]
     else:
@@ -186,6 +200,25 @@ def _check_static(path: Path, vocab: str | None) -> tuple[int, list[Fault]]:
 def _print_faults(path: Path, faults: list[Fault]) -> None:
     for fault in faults:
         command.console.print(f"{path}: {fault}", markup=False)
+
+
+@contextlib.contextmanager
+def _orderly_end():
+    """SIGTERM, as Slurm and Kubernetes send it, removes what is half done."""
+
+    def end(number, frame):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print("terminated; nothing was left behind", file=sys.stderr)
+        raise SystemExit(STATUS_TERMINATED)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Signals are the main thread's.
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager
@@ -251,10 +284,34 @@ def _print_account(manifests, settings, seconds) -> None:
         )
     for reason, count in train.rejected.items():
         out(f"left out, {reason}: {count:,} (see rejected.jsonl)")
+    _advise_on_documents(train, settings)
     out(
         f"Records are in {settings.output}. Next: tfbert preview "
         f"{settings.output}"
     )
+
+
+def _advise_on_documents(manifest: Manifest, settings: BuildSettings) -> None:
+    """Says which files became one document, line for line a text perhaps."""
+    if settings.documents != "blank_line":
+        return
+    whole = [
+        source
+        for source in manifest.sources
+        if source["format"] == formats.TEXT
+        and source["documents"] == 1
+        and source["lines"] >= _MANY_LINES
+    ]
+    if whole:
+        most = max(whole, key=lambda source: source["lines"])
+        command.console.print(
+            f"note: {len(whole):,} files hold no empty line, so that each is "
+            f"one document, as {most['file']} with its {most['lines']:,} "
+            "lines. If every line is a text of its own, build again with "
+            "--documents line; else copies are not found and nothing can be "
+            "held out by text.",
+            markup=False,
+        )
 
 
 if __name__ == "__main__":

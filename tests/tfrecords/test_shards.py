@@ -119,3 +119,35 @@ def test_a_build_that_ends_between_open_and_lock(tmp_path, monkeypatch, swap):
     with pytest.raises(UserError, match="another process is writing"):
         with shards.staged_folder(tmp_path / "r"):
             pass
+
+
+@pytest.mark.parametrize("kind", ["folder", "nowhere", "file"])
+def test_links_are_never_followed(tmp_path, kind):
+    """Neither that of the folder in the making nor that of the output."""
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("mine")
+    target = {"folder": precious, "nowhere": tmp_path / "nowhere"}
+    for name in (".building-r", "r"):
+        path = tmp_path / name
+        if kind == "file":
+            path.write_text("mine")
+        else:
+            path.symlink_to(target[kind])
+        with pytest.raises(UserError, match=f"{name} (is a link|exists)"):
+            with shards.staged_folder(tmp_path / "r"):
+                pass
+        assert (precious / "thesis.txt").read_text() == "mine"
+        path.unlink()
+
+
+def test_links_inside_what_a_killed_build_left_are_not_followed(tmp_path):
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("mine")
+    (tmp_path / ".building-r").mkdir()
+    (tmp_path / ".building-r" / "held_out").symlink_to(precious)
+    with shards.staged_folder(tmp_path / "r") as folder:
+        (folder / "a").write_text("x")
+    assert os.listdir(tmp_path / "r") == ["a"]
+    assert os.listdir(precious) == ["thesis.txt"]

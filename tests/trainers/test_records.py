@@ -38,7 +38,7 @@ def text(tmp_path):
     ]
 
 
-def test_the_way_from_text_to_a_look_at_it(tmp_path, text, capsys):
+def test_the_way_from_text_to_a_look_at_it(tmp_path, text, capsys, monkeypatch):
     (tmp_path / "vocab.txt").rename(tmp_path / "vocab")
     text[3] = str(tmp_path / "vocab")
     folder = str(tmp_path / "records")
@@ -49,6 +49,16 @@ def test_the_way_from_text_to_a_look_at_it(tmp_path, text, capsys):
 
     records.main(["verify", folder])
     assert "all checksums agree" in capsys.readouterr().out
+    url = f"ram://{tmp_path.name}"
+    for path in (tmp_path / "records").rglob("*"):
+        if path.is_file():
+            target = f"{url}/{path.relative_to(folder)}"
+            tf.io.gfile.makedirs(target.rpartition("/")[0])
+            tf.io.gfile.copy(str(path), target)
+    monkeypatch.setenv("TFBERT_CACHE", str(tmp_path / "cache"))
+    records.main(["verify", url])
+    said = capsys.readouterr().out
+    assert f"the copy of {url} that" in said and "checksums agree" in said
 
     preview.main([folder, "--rows", "2", "--batch_size", "8"])
     said = capsys.readouterr().out
@@ -70,6 +80,21 @@ def test_settings_reach_the_records(tmp_path, text, capsys):
     assert (manifest.seed, manifest.packed) == (9, False)
     assert manifest.rejected == {"bad_json": 1}
     assert "left out, bad_json: 1" in capsys.readouterr().out
+
+
+def test_one_text_a_line_is_said_aloud(tmp_path, text, capsys):
+    lines = [f"the sea {'x' * number} the ship." for number in range(1, 99)]
+    (tmp_path / "vocab.txt").rename(tmp_path / "vocab")
+    text[3] = str(tmp_path / "vocab")
+    (tmp_path / "b.txt").write_text("\n".join(lines))
+    records.main(text)
+    said = capsys.readouterr().out
+    assert "note: 1 files hold no empty line" in said
+    assert "b.txt with its 98 lines" in said and "--documents line" in said
+    text[-1] = "line"
+    text[5] += "_again"
+    records.main(text)
+    assert "no empty line" not in capsys.readouterr().out
 
 
 def test_an_output_folder_in_use_is_refused(text):
