@@ -77,6 +77,16 @@ def runs(arguments, scratch: Path):
         for path in sorted(glob.glob(name, recursive=True))
         if os.path.isfile(path)
     )
+    path = scratch / "line.txt"
+    path.write_bytes(text[:1000])
+    for processes in (1, 2):
+        output = scratch / f"started{processes}"
+        command = [sys.executable, "-m", "trainers.records"]
+        command += ["--input", str(path), "--vocab", arguments.vocab]
+        command += ["--processes", str(processes), "--output", str(output)]
+        yield measure(
+            f"tfbert records, start with {processes}", command, path, output
+        )
     for repeats in dict.fromkeys([1, arguments.repeats]):
         path = scratch / f"text{repeats}.txt"
         write_copies(path, text, repeats)

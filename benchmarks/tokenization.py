@@ -62,6 +62,14 @@ def rare_lines(megabytes: float) -> list[str]:
     return lines
 
 
+def with_long_words(lines: list[str]) -> list[str]:
+    """The lines with a word of 101 letters in one of each batch."""
+    return [
+        line if number % BATCH_LINES else f"{line} {'x' * 101}"
+        for number, line in enumerate(lines)
+    ]
+
+
 def batches(lines: list[str]) -> list[list[str]]:
     starts = range(0, len(lines), BATCH_LINES)
     return [lines[start : start + BATCH_LINES] for start in starts]
@@ -180,6 +188,8 @@ def main() -> None:
     vocabulary = read_vocabulary(settings.vocab)
     lines = read_lines(settings.text, settings.megabytes)
     measure(" ".join(settings.text), lines, vocabulary, settings)
+    long = with_long_words(lines)
+    measure("a long word in each batch", long, vocabulary, settings)
     if settings.rare:
         lines = rare_lines(settings.megabytes / 10)
         measure("rare characters", lines, vocabulary, settings)

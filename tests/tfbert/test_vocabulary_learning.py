@@ -1,5 +1,6 @@
 import contextlib
 import random
+import time
 
 import pytest
 
@@ -11,6 +12,7 @@ from tfbert.vocabulary_learning import (
     choose_alphabet,
     learn_vocabulary,
     report_vocabulary,
+    single_pieces,
 )
 from tfbert.word_counts import WordCounts, count_words
 from tfbert.word_mixture import WordMixture
@@ -181,3 +183,11 @@ def test_report_of_nothing():
         report = report_vocabulary(Tokenizer([*SPECIAL_TOKENS, "a"]), counts)
     assert (report.unknown_rate, report.pieces_per_word) == (0, 0)
     assert report.character_coverage == 0
+
+
+def test_many_characters_take_little_time():
+    """A minute and more where a set is built anew for each of them."""
+    start = time.process_time()
+    pieces = list(single_pieces([chr(0x4E00 + i) for i in range(20_000)]))
+    assert pieces[0] == "\u4e00" and len(pieces) == 20_000
+    assert time.process_time() - start < 10
