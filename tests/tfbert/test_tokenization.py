@@ -33,6 +33,7 @@ ALLOWED_OPS = {
     *("Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "NotEqual"),
     *("LogicalAnd", "LogicalNot", "LogicalOr", "SelectV2", "Where"),
     *("GatherV2", "LowerBound", "TopKV2", "RaggedTensorToTensor"),
+    *("InvertPermutation", "RaggedGather"),
     *("ConcatV2", "ExpandDims", "Pack", "Reshape", "Squeeze", "StridedSlice"),
 }
 
