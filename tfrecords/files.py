@@ -160,11 +160,15 @@ class CountedStream(io.RawIOBase):
 
     def readinto(self, buffer) -> int:
         """Fills the buffer, but for the end of the stream."""
-        data = self._stream.read(len(buffer))
-        buffer[: len(data)] = data
-        self.count += len(data)
-        self.digest.update(data)
-        return len(data)
+        # One call to the system at a time: signals are answered in between.
+        read = getattr(self._stream, "read1", self._stream.read)
+        view, filled = memoryview(buffer), 0
+        while filled < len(view) and (data := read(len(view) - filled)):
+            view[filled : filled + len(data)] = data
+            filled += len(data)
+        self.count += filled
+        self.digest.update(view[:filled])
+        return filled
 
 
 def read_to_end(raw, counted: CountedStream, again: bool) -> None:

@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 
+from tfbert.startup_notices import hide_startup_notices
 from tfrecords import pairs, rows, spec
 from tfrecords.corpus import Document
 from tfrecords.token_classes import TokenClasses
@@ -159,6 +160,7 @@ def start_worker(recipe: Recipe) -> None:
     # thread each: the processes are the parallelism.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    hide_startup_notices()
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)

@@ -21,7 +21,7 @@ _BYTES_WORTH_A_PROCESS = 16 << 20
 # a process that has imported it and done nothing else is forked, so that it
 # is imported once for all workers; Apple's libraries do not survive that.
 _METHOD = "forkserver" if sys.platform == "linux" else "spawn"
-_IMPORTED = ["tensorflow_text", "tfbert.tokenization"]
+_IMPORTED = ["tfrecords.worker_imports"]
 
 
 def cores() -> int:
