@@ -12,6 +12,7 @@ from tfbert.serving.servable import (
     encode,
     on_text,
     run_in_parts,
+    signature,
 )
 from tfbert.tasks.multiple_choice import among_choices
 
@@ -40,7 +41,7 @@ def chooser(task, tokenizer, max_length: int) -> Servable:
         mask = tf.ones_like(rows["input_ids"][:, :, 0])
         return task({**rows, "choice_mask": mask}, training=training)
 
-    @tf.function(input_signature=[STRINGS, _CHOICES])
+    @signature(STRINGS, _CHOICES)
     def choose(question, choices):
         # Without any choice the answer is the empty one.
         missing = tf.maximum(1 - tf.shape(choices)[1], 0)

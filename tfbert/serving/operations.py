@@ -15,7 +15,8 @@ from tfbert.serving.signatures import read_model
 _CORE = frozenset(
     """
     Abs Add AddV2 All Any ArgMax Assert AssignVariableOp BatchMatMulV2 BiasAdd
-    BroadcastTo Cast ConcatV2 Const Cumsum DecodeRaw DenseBincount Einsum Equal
+    BroadcastTo Cast ConcatV2 Const Cumsum DecodeRaw DenseBincount Einsum
+    EnsureShape Equal
     Erf Exp ExpandDims Fill FloorDiv GatherNd GatherV2 Greater GreaterEqual
     Identity IdentityN If Less LessEqual Log LogicalAnd LogicalNot LogicalOr
     LowerBound MatMul Max MaxPool Maximum Mean MergeV2Checkpoints Minimum Mul

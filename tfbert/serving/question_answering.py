@@ -9,7 +9,13 @@ import tensorflow as tf
 
 from tfbert.question_windows import Windows, make_windows
 from tfbert.serving.embedding import embed_function
-from tfbert.serving.servable import STRINGS, Servable, on_text, run_in_parts
+from tfbert.serving.servable import (
+    STRINGS,
+    Servable,
+    on_text,
+    run_in_parts,
+    signature,
+)
 from tfbert.tasks.question_answering import NEVER
 
 
@@ -44,7 +50,7 @@ def answerer(task, tokenizer, max_length: int, **options) -> Servable:
     """
     answer = answer_function(task, tokenizer, max_length=max_length, **options)
 
-    @tf.function(input_signature=[STRINGS, STRINGS])
+    @signature(STRINGS, STRINGS)
     def of_question(question, context):
         return answer(question, context)
 

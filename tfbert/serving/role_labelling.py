@@ -9,7 +9,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfbert.serving.embedding import embed_function
-from tfbert.serving.servable import STRINGS, Servable, on_text
+from tfbert.serving.servable import STRINGS, Servable, on_text, signature
 from tfbert.serving.tagging import (
     MAX_TEXT_BYTES,
     WORDS,
@@ -197,15 +197,15 @@ def role_labeller(
     """
     labeller = RoleLabeller(task, tokenizer, labels, max_length)
 
-    @tf.function(input_signature=[STRINGS, _PLACES])
+    @signature(STRINGS, _PLACES)
     def given(text, predicate):
         return labeller.text(text, predicate)
 
-    @tf.function(input_signature=[WORDS, _PLACES])
+    @signature(WORDS, _PLACES)
     def words_given(words, predicate):
         return labeller.words(words, predicate)
 
-    @tf.function(input_signature=[WORDS])
+    @signature(WORDS)
     def of_words(words):
         return labeller.words(words)
 

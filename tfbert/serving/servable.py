@@ -3,6 +3,7 @@
 Legend: B batch, S sequence, K choices.
 """
 
+import functools
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -12,7 +13,6 @@ import tensorflow as tf
 
 # Strings of a request; the batch may have any size, 0 as well.
 STRINGS = tf.TensorSpec([None], tf.string)
-
 
 # Rows that one forward pass computes: enough to keep the processor busy, few
 # enough that a book as context, or a long text, does not exhaust the memory.
@@ -243,11 +243,63 @@ def _widened(
     return tf.pad(value, [[0, 0], [0, missing]] + [[0, 0]] * (len(shape) - 2))
 
 
+def signature(*specs: tf.TensorSpec) -> Callable:
+    """Makes a signature of a function; every signature is made by it.
+
+    The names of the arguments become those of the inputs of a request. A
+    server does not look at shapes: a request of another rank would reach the
+    operations, some of which then end the process. So the graph itself
+    refuses it, and requests whose inputs have different numbers of rows.
+
+    Args:
+      specs: shape and dtype of each argument.
+
+    Returns:
+      A decorator; it gives a tf.function with an input signature.
+    """
+
+    def decorate(function):
+        names = list(inspect.signature(function).parameters)
+
+        @functools.wraps(function)
+        def checked(*inputs, **named):
+            named |= zip(names, inputs, strict=False)
+            given = [named[name] for name in names]
+            return function(*as_promised(names, given, specs))
+
+        return tf.function(checked, input_signature=specs)
+
+    return decorate
+
+
+def as_promised(
+    names: Iterable[str],
+    inputs: Iterable[tf.Tensor],
+    specs: Iterable[tf.TensorSpec],
+) -> list[tf.Tensor]:
+    """The inputs of a request, but an error where their shapes are others.
+
+    Each has the rank and the known dimensions of its spec, and two have the
+    dimensions in common that both have: the rows, and of ids the places.
+    """
+    names, checked = list(names), []
+    for name, value, spec in zip(names, inputs, specs, strict=True):
+        # The operation's name is in the message that the client gets.
+        checked.append(tf.ensure_shape(value, spec.shape, f"wanted_{name}"))
+    refusals = []
+    for name, value in zip(names[1:], checked[1:], strict=True):
+        first = tf.shape(checked[0])[: value.shape.rank]
+        own = tf.shape(value)[: checked[0].shape.rank]
+        message = f"wanted {name} of as many rows as {names[0]}"
+        refusals.append(tf.debugging.assert_equal(own, first, message))
+    with tf.control_dependencies(refusals):
+        return [tf.identity(value) for value in checked]
+
+
 def on_text(function: Callable):
     """A signature of one input, `text`, string [B]."""
 
-    # The argument's name becomes the input's name in a request.
-    @tf.function(input_signature=[STRINGS])
+    @signature(STRINGS)
     def of_text(text):
         return function(text)
 
@@ -257,7 +309,7 @@ def on_text(function: Callable):
 def on_pairs(function: Callable):
     """A signature of two inputs, `text_a` and `text_b`, string [B]."""
 
-    @tf.function(input_signature=[STRINGS, STRINGS])
+    @signature(STRINGS, STRINGS)
     def of_pairs(text_a, text_b):
         return function(text_a, text_b)
 
@@ -280,7 +332,7 @@ def on_examples(function):
         else:
             features[name] = tf.io.RaggedFeature(kind)
 
-    @tf.function(input_signature=[STRINGS])
+    @signature(STRINGS)
     def of_examples(examples):
         parsed = tf.io.parse_example(examples, features)
         arguments = []
@@ -320,6 +372,8 @@ def on_tokens(layer):
 
     @tf.function
     def of_tokens(**batch):
+        checked = as_promised(specs, [batch[n] for n in specs], specs.values())
+        batch = dict(zip(specs, checked, strict=True))
         outputs = layer(batch, training=False)
         return {
             name: tf.cast(value, tf.float32)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfbert.sentence_windows import TextWords
 from tfbert.serving.embedding import embed_function
-from tfbert.serving.servable import Servable, on_text
+from tfbert.serving.servable import Servable, on_text, signature
 from tfbert.serving.tagging import (
     MAX_TEXT_BYTES,
     WORDS,
@@ -149,7 +149,7 @@ def token_labeller(
     """
     labeller = TokenLabeller(task, tokenizer, labels, max_length, scheme)
 
-    @tf.function(input_signature=[WORDS])
+    @signature(WORDS)
     def of_words(words):
         return labeller.words(words)
 

@@ -4,10 +4,10 @@ import json
 import math
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from tfbert.serving.signatures import read_model
 
@@ -23,7 +23,8 @@ def ask(requests: dict, folder: Path) -> dict:
       folder: where the question is written.
 
     Returns:
-      The same nesting, with name of an output -> array.
+      The same nesting, with name of an output -> array; of a request that
+      fails, the message.
     """
     asked = {
         str(version): {
@@ -34,8 +35,9 @@ def ask(requests: dict, folder: Path) -> dict:
     }
     path = folder / "requests.json"
     path.write_text(json.dumps(asked), encoding="utf-8")
+    site_packages = Path(tf.__file__).parents[1]
     done = subprocess.run(
-        [sys.executable, str(CLIENT), sysconfig.get_path("purelib"), str(path)],
+        [sys.executable, str(CLIENT), str(site_packages), str(path)],
         env={"TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
@@ -44,7 +46,7 @@ def ask(requests: dict, folder: Path) -> dict:
     answers = json.loads(done.stdout)
     return {
         version: {
-            key: {name: _array(t) for name, t in outputs.items()}
+            key: _answer(outputs)
             for key, outputs in answers[str(version)].items()
         }
         for version in requests
@@ -72,6 +74,12 @@ def _tensor(array: np.ndarray) -> dict:
         values = [value.decode("latin-1") for value in values]
         return {"dtype": "string", "shape": array.shape, "values": values}
     return {"dtype": array.dtype.name, "shape": array.shape, "values": values}
+
+
+def _answer(outputs: dict) -> dict | str:
+    if "error" in outputs:
+        return outputs["error"]
+    return {name: _array(tensor) for name, tensor in outputs.items()}
 
 
 def _array(tensor: dict) -> np.ndarray:

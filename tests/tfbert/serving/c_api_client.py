@@ -6,9 +6,9 @@ It is the loader that TF Serving links. Run as a script:
 
 The file holds {folder of a SavedModel: {key: request}}, and a request
 "inputs" ({tensor name: tensor}) and "outputs" ({name: tensor name}). The
-answer is {folder: {key: {name: tensor}}} on stdout. A tensor is {"dtype",
-"shape", "values"}, the values flat; the bytes of a string are characters of
-Latin-1.
+answer is {folder: {key: {name: tensor}}} on stdout; to a request that fails it
+is {"error": message}. A tensor is {"dtype", "shape", "values"}, the values
+flat; the bytes of a string are characters of Latin-1.
 """
 
 import ctypes
@@ -29,6 +29,10 @@ TYPES = {
 NAMES = {number: name for name, (number, _) in TYPES.items()}
 # sizeof(TF_TString)
 STRING_SIZE = 24
+
+
+class Refused(Exception):
+    """TensorFlow answers with an error."""
 
 
 class Output(ctypes.Structure):
@@ -62,7 +66,7 @@ class Library:
         result = self.call(name, kind, *arguments, status)
         if self.call("TF_GetCode", ctypes.c_int, status):
             message = self.call("TF_Message", ctypes.c_char_p, status)
-            raise RuntimeError(f"{name}: {message.decode()}")
+            raise Refused(f"{name}: {message.decode()}")
         return result
 
     def load(self, model):
@@ -175,6 +179,13 @@ class Library:
         }
 
 
+def answer(library, request):
+    try:
+        return library.run(request["inputs"], request["outputs"])
+    except Refused as error:
+        return {"error": str(error)}
+
+
 def main():
     site_packages, path = sys.argv[1:]
     with open(path, encoding="utf-8") as stream:
@@ -184,8 +195,7 @@ def main():
     for model, asked in requests.items():
         library.load(model)
         answers[model] = {
-            key: library.run(request["inputs"], request["outputs"])
-            for key, request in asked.items()
+            key: answer(library, request) for key, request in asked.items()
         }
     assert "tensorflow" not in sys.modules
     json.dump(answers, sys.stdout)

@@ -1,4 +1,7 @@
-"""A small random model of every kind, as it would be exported."""
+"""A small random model of every kind, as exported, and requests for them."""
+
+import numpy as np
+import tensorflow as tf
 
 from tfbert.config import BertConfig
 from tfbert.serving import fill_mask
@@ -19,6 +22,7 @@ from tfbert.tasks.token_labelling import TokenLabellingTask
 from tfbert.tokenization import Tokenizer
 
 MAX_LENGTH = 24
+TEXTS = [b"a good film", b"it was not fun", b"bad", b"the very [MASK] film x"]
 LABELS = ["bad", "good", "très bien"]
 TAGS = ["O", "B-A", "I-A"]
 ROLES = ["O", "B-V", "I-V", "B-ARG0", "I-ARG0"]
@@ -71,3 +75,63 @@ def servables() -> dict[str, Servable]:
             masks, tokenizer, length, more={"fill_mask": fill}
         ),
     }
+
+
+def batch_of(specs, texts) -> dict:
+    """Inputs of a signature on strings, a row for each text."""
+    batch = {}
+    for place, (name, spec) in enumerate(specs.items()):
+        rows = texts if place == 0 else texts[::-1]
+        if spec.dtype == tf.int32:
+            value = np.arange(len(texts), dtype=np.int32) % 3
+        elif spec.shape.rank == 2:
+            # Words, or choices.
+            value = np.empty([len(texts), 3], object)
+            for row, text in enumerate(rows):
+                value[row] = [text, b"good", b"film"]
+        else:
+            value = np.empty(len(texts), object)
+            value[:] = rows
+        batch[name] = value
+    return batch
+
+
+def on_strings(inputs):
+    """(kind, signature, inputs) of all but `examples` and `tokens`."""
+    return [
+        (kind, name, specs)
+        for kind, of_kind in inputs.items()
+        for name, specs in of_kind.items()
+        if name not in ("examples", "tokens")
+    ]
+
+
+def call(kinds, kind, name, batch) -> dict:
+    function = kinds[kind].functions[name]
+    answer = function(**{key: tf.constant(v) for key, v in batch.items()})
+    return {key: value.numpy() for key, value in answer.items()}
+
+
+def same(got, want, tolerance=1e-6):
+    assert got.keys() == want.keys()
+    for name, value in want.items():
+        assert got[name].shape == value.shape, name
+        if value.dtype == object:
+            assert got[name].tolist() == value.tolist(), name
+        else:
+            np.testing.assert_allclose(
+                got[name], value, atol=tolerance, rtol=1e-6, err_msg=name
+            )
+
+
+def example(row: dict) -> bytes:
+    features = {}
+    for key, value in row.items():
+        value = np.atleast_1d(value).tolist()
+        if isinstance(value[0], bytes):
+            feature = tf.train.Feature(bytes_list={"value": value})
+        else:
+            feature = tf.train.Feature(int64_list={"value": value})
+        features[key] = feature
+    features = tf.train.Features(feature=features)
+    return tf.train.Example(features=features).SerializeToString()

@@ -3,136 +3,25 @@
 import re
 from pathlib import Path
 
-import c_api
 import numpy as np
 import pytest
 import rest_rules
 import tensorflow as tf
-from every_kind import MAX_LENGTH, servables
+from every_kind import (
+    MAX_LENGTH,
+    TEXTS,
+    batch_of,
+    call,
+    on_strings,
+    same,
+    servables,
+)
 
 from tfbert.serving import operations, signatures
 
-TEXTS = [b"a good film", b"it was not fun", b"bad", b"the very [MASK] film x"]
 ODD = [b"", b"\xff\xfe\x80", b" \t\n", b"x" * 2000, "\U0010ffffé".encode()]
 MEGABYTES = 10_000_000
 DOCS = Path(__file__).parents[3] / "docs" / "serving.md"
-
-
-@pytest.fixture(scope="module")
-def kinds():
-    return servables()
-
-
-@pytest.fixture(scope="module")
-def exports(kinds, tmp_path_factory):
-    """Kind -> the folder of its SavedModel."""
-    folders = {}
-    for kind, servable in kinds.items():
-        folders[kind] = tmp_path_factory.mktemp(kind)
-        servable.save(folders[kind])
-    return folders
-
-
-@pytest.fixture(scope="module")
-def inputs(exports):
-    """Kind -> signature -> its inputs."""
-    return {
-        kind: signatures.read_signatures(folder)
-        for kind, folder in exports.items()
-    }
-
-
-def batch_of(specs, texts) -> dict:
-    """Inputs of a signature on strings, a row for each text."""
-    batch = {}
-    for place, (name, spec) in enumerate(specs.items()):
-        rows = texts if place == 0 else texts[::-1]
-        if spec.dtype == tf.int32:
-            value = np.arange(len(texts), dtype=np.int32) % 3
-        elif spec.shape.rank == 2:
-            # Words, or choices.
-            value = np.empty([len(texts), 3], object)
-            for row, text in enumerate(rows):
-                value[row] = [text, b"good", b"film"]
-        else:
-            value = np.empty(len(texts), object)
-            value[:] = rows
-        batch[name] = value
-    return batch
-
-
-def on_strings(inputs):
-    """(kind, signature, inputs) of all but `examples` and `tokens`."""
-    return [
-        (kind, name, specs)
-        for kind, of_kind in inputs.items()
-        for name, specs in of_kind.items()
-        if name not in ("examples", "tokens")
-    ]
-
-
-def call(kinds, kind, name, batch) -> dict:
-    function = kinds[kind].functions[name]
-    answer = function(**{key: tf.constant(v) for key, v in batch.items()})
-    return {key: value.numpy() for key, value in answer.items()}
-
-
-def same(got, want, tolerance=1e-6):
-    assert got.keys() == want.keys()
-    for name, value in want.items():
-        assert got[name].shape == value.shape, name
-        if value.dtype == object:
-            assert got[name].tolist() == value.tolist(), name
-        else:
-            np.testing.assert_allclose(
-                got[name], value, atol=tolerance, rtol=1e-6, err_msg=name
-            )
-
-
-def example(row: dict) -> bytes:
-    features = {}
-    for key, value in row.items():
-        value = np.atleast_1d(value).tolist()
-        if isinstance(value[0], bytes):
-            feature = tf.train.Feature(bytes_list={"value": value})
-        else:
-            feature = tf.train.Feature(int64_list={"value": value})
-        features[key] = feature
-    features = tf.train.Features(feature=features)
-    return tf.train.Example(features=features).SerializeToString()
-
-
-def test_the_c_api_answers_every_signature_as_python_does(
-    kinds, exports, inputs, tmp_path
-):
-    requests = {}
-    for kind, folder in exports.items():
-        asked = requests[folder] = {}
-        for name in inputs[kind]:
-            one = signatures.request(inputs[kind], name, 9)
-            asked[f"{name} request"] = name, one
-        for _, name, specs in on_strings({kind: inputs[kind]}):
-            asked[f"{name} texts"] = name, batch_of(specs, TEXTS)
-            asked[f"{name} none"] = name, batch_of(specs, [])
-        rows = batch_of(inputs[kind]["serving_default"], TEXTS)
-        packed = np.empty(len(TEXTS), object)
-        packed[:] = [
-            example({key: value[i] for key, value in rows.items()})
-            for i in range(len(TEXTS))
-        ]
-        asked["examples texts"] = "examples", {"examples": packed}
-    answers = c_api.ask(requests, tmp_path)
-    for kind, folder in exports.items():
-        for key, (name, batch) in requests[folder].items():
-            same(answers[folder][key], call(kinds, kind, name, batch))
-        # As the same texts without their envelope.
-        same(
-            answers[folder]["examples texts"],
-            answers[folder]["serving_default texts"],
-        )
-        assert {name for name, _ in requests[folder].values()} == set(
-            inputs[kind]
-        )
 
 
 def test_rows_and_columns_of_json_are_answered_alike(kinds, inputs):
