@@ -15,9 +15,11 @@ import hashlib
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from tfbert.errors import UserError
 from tfbert.local_paths import local_path
 
 TEMPORARY_PREFIX = ".tmp-"
@@ -90,6 +92,29 @@ def folder(path: str | os.PathLike) -> Iterator[Path]:
     finally:
         os.close(descriptor)
     sync_folder(path.parent)
+
+
+def check_folder(path: str | os.PathLike) -> None:
+    """Refuses a folder that cannot be made or written into.
+
+    Raises:
+      UserError: it or one above it is a file, or cannot be written.
+    """
+    path = Path(path)
+    above = path, *path.absolute().parents
+    there = next(folder for folder in above if os.path.exists(folder))
+    if not there.is_dir():
+        raise UserError(
+            f"{path} cannot be written: {there} is a file, and a folder was "
+            "wanted; name another one"
+        )
+    try:
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written: no file can be made in {there} "
+            f"({error.strerror}); name another folder"
+        ) from error
 
 
 def is_whole(path: str | os.PathLike) -> bool:

@@ -37,8 +37,23 @@ def versions(export: str | os.PathLike) -> list[int]:
     return sorted(
         int(path.parent.name)
         for path in found
-        if path.parent.name.isdigit() and atomic.is_whole(path.parent)
+        if _is_number(path.parent) and atomic.is_whole(path.parent)
     )
+
+
+def _is_number(path: Path) -> bool:
+    # Not a superscript two, which int does not take.
+    return path.name.isascii() and path.name.isdigit()
+
+
+def _next_version(output: Path) -> int:
+    """The number after those that are taken, by versions or by others."""
+    taken = [
+        int(path.name)
+        for path in output.glob("[0-9]*")
+        if _is_number(path) and atomic.is_whole(path)
+    ]
+    return max(taken, default=0) + 1
 
 
 def newest_version(export: str | os.PathLike) -> Path:
@@ -95,7 +110,7 @@ def write_version(
 
     output = Path(output)
     check_output(output)
-    target = output / str(max(versions(output), default=0) + 1)
+    target = output / str(_next_version(output))
     if output.is_dir():
         # What an export that was killed has left.
         atomic.remove_temporaries(output)
@@ -109,7 +124,8 @@ def write_version(
             json.dumps(card, indent=2, ensure_ascii=False) + "\n", "utf-8"
         )
         asked = signatures.read_signatures(folder)
-        text = documents.readme(target, card, asked)
+        answered = signatures.read_outputs(folder)
+        text = documents.readme(target, card, asked, answered)
         (folder / README).write_text(text, "utf-8")
         text = documents.model_card(output.resolve().name, card, about or {})
         (folder / MODEL_CARD).write_text(text, "utf-8")
@@ -123,8 +139,7 @@ def check_output(output: Path) -> None:
     Raises:
       UserError: `output` is a file, a version, or some other folder.
     """
-    if output.exists() and not output.is_dir():
-        raise UserError(f"{output} is a file; an export is a folder.")
+    atomic.check_folder(output)
     if (output / "saved_model.pb").exists():
         raise UserError(
             f"{output} is one version of an export; give the folder above "
@@ -136,7 +151,7 @@ def check_output(output: Path) -> None:
         path.name
         for path in output.iterdir()
         if not path.name.startswith(".")
-        and not path.name.isdigit()
+        and not _is_number(path)
         and path.name not in server_files.FILES
     )
     if other:
@@ -148,6 +163,23 @@ def check_output(output: Path) -> None:
 
 
 def read_card(version: str | os.PathLike) -> dict:
-    """The facts that `write_version` left in a version; {} if none."""
+    """The facts that `write_version` left in a version; {} if none.
+
+    Raises:
+      UserError: the file is damaged.
+    """
     path = Path(version) / CARD
-    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        card = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(
+            f"{path} is damaged: wanted JSON, but {error}; export the run again"
+        ) from error
+    if not isinstance(card, dict):
+        raise UserError(
+            f"{path} is damaged: wanted an object, got {card!r:.40}; export "
+            "the run again"
+        )
+    return card

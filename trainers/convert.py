@@ -117,6 +117,7 @@ def convert(
     """
     from tfbert.converters import sources
 
+    atomic.check_folder(Path(output).parent)
     if Path(output).exists() and atomic.is_whole(output):
         raise UserError(f"{output} exists already; give a new folder")
     model = sources.read(source)

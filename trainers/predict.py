@@ -1,6 +1,7 @@
 """`tfbert predict EXPORT "text"`: asks a SavedModel, as a server would.
 
-The export is loaded by TensorFlow alone; no code of the model takes part.
+The export is loaded by TensorFlow alone; no code of the model takes part. A
+graph that may do more than compute is not loaded.
 """
 
 import itertools
@@ -122,6 +123,9 @@ class Model:
         import tensorflow as tf
         import tensorflow_text  # noqa: F401  registers operations
 
+        from tfbert.serving.operations import check_only_computes
+
+        check_only_computes(version)
         self._tf = tf
         try:
             self._loaded = tf.saved_model.load(str(version))

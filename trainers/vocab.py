@@ -136,6 +136,7 @@ def main(argv: list[str] | None = None) -> None:
             f"{output} is there already. Give another --output"
             + ("." if output.is_dir() else ", or --overwrite to replace it.")
         )
+    atomic.check_folder(output.parent)
     if not output.exists():
         check_case_file(output, settings.lowercase)
     old = read_old_vocabulary(values.extend, settings) if values.extend else []

@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from tfbert import atomic
+from tfbert.errors import UserError
 
 REFUSALS = [errno.EMFILE, errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.EIO]
 
@@ -206,3 +207,20 @@ def test_threads_that_write_leave_the_umask_alone(tmp_path):
         os.umask(before)
     modes = {stat.S_IMODE(p.stat().st_mode) for p in tmp_path.iterdir()}
     assert modes == {0o600}
+
+
+def test_folders_that_cannot_be_written_are_named(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("x")
+    for path in (tmp_path / "file", tmp_path / "file" / "a" / "b"):
+        with pytest.raises(UserError, match="file is a file, and a folder"):
+            atomic.check_folder(path)
+    monkeypatch.chdir(tmp_path)
+    atomic.check_folder("new/er")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+    def refuse(dir):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(atomic.tempfile, "TemporaryFile", refuse)
+    with pytest.raises(UserError, match="no file can be made in .*Permission"):
+        atomic.check_folder("new/er")

@@ -165,6 +165,28 @@ def test_versions_count_up_from_the_highest(tmp_path):
     assert export.read_card(output / "7") == {}
 
 
+def test_a_number_that_is_taken_is_not_given_again(task, tokenizer, tmp_path):
+    output = tmp_path / "reviews"
+    for name in ("1", "03", "x2"[1:]):
+        (output / name).mkdir(parents=True, exist_ok=True)
+    servable = classifier(task, tokenizer, LABELS, 12)
+    assert export.write_version(servable, output, CARD).name == "4"
+    assert export.versions(output) == [4]
+    (output / "²").mkdir()
+    with pytest.raises(UserError, match="holds ²"):
+        export.check_output(output)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "\xff", "[" * 100_000])
+def test_a_damaged_card_is_named(tmp_path, text):
+    assert export.read_card(tmp_path) == {}
+    card = tmp_path / export.CARD
+    card.parent.mkdir()
+    card.write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError, match="model.json is damaged"):
+        export.read_card(tmp_path)
+
+
 def test_a_version_that_fails_leaves_nothing(tmp_path):
     class Failing(FakeServable):
         def save(self, folder):

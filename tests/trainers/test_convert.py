@@ -109,6 +109,10 @@ def test_nothing_is_written_when_something_is_wrong(
     with pytest.raises(UserError, match="no folder"):
         convert.convert(str(tmp_path / "none"), str(out), "huggingface")
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UserError, match="run.json is a file, and a folder"):
+        convert.convert(
+            str(single_run), str(single_run / "run.json" / "x"), "huggingface"
+        )
     out.mkdir()
     with pytest.raises(UserError, match="exists already"):
         convert.convert(str(single_run), str(out), "huggingface")

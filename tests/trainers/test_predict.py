@@ -128,6 +128,29 @@ def test_a_foreign_model_is_refused(tmp_path):
         predict.main([str(tmp_path), "fun"])
 
 
+def test_a_graph_that_reads_files_is_not_loaded(tmp_path, monkeypatch):
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.read = tf.function(
+        lambda text: {"score": tf.io.read_file(text[0])},
+        [tf.TensorSpec([None], tf.string, "text")],
+    )
+    tf.saved_model.save(module, str(tmp_path / "1"), module.read)
+    monkeypatch.setattr(tf.saved_model, "load", None)
+    with pytest.raises(UserError, match="export of tfbert has: ReadFile"):
+        predict.main([str(tmp_path), "fun"])
+
+
+def test_a_damaged_card_is_named(tmp_path):
+    card = tmp_path / "1" / "assets.extra" / "model.json"
+    card.parent.mkdir(parents=True)
+    card.write_text("{")
+    (tmp_path / "1" / "saved_model.pb").write_bytes(b"")
+    with pytest.raises(UserError, match="model.json is damaged"):
+        predict.main([str(tmp_path), "fun"])
+
+
 def test_after_two_dashes_all_is_text():
     order = predict._options_last
     assert order(["e", "--json", "a", "--", "--json", "-b"]) == [

@@ -102,6 +102,8 @@ def test_output_in_use(corpus, tmp_path):
     with pytest.raises(UserError, match="--overwrite"):
         run(corpus, output)
     assert output.read_text() == "precious"
+    with pytest.raises(UserError, match="vocab.txt is a file, and a folder"):
+        run(corpus, output / "x")
     run(corpus, output, "--overwrite")
     with pytest.raises(UserError, match="is there already"):
         run(corpus, tmp_path)

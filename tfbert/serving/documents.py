@@ -21,6 +21,7 @@ def readme(
     version: Path,
     card: Mapping[str, object],
     signatures: Mapping[str, Inputs],
+    outputs: Mapping[str, Inputs],
 ) -> str:
     """How to serve a version and ask it, with its own names filled in.
 
@@ -28,6 +29,7 @@ def readme(
       version: its folder, under its final name.
       card: the facts of model.json.
       signatures: of `read_signatures`.
+      outputs: of `read_outputs`.
     """
     version = version.resolve()
     name, folder = version.parent.name, version.parent
@@ -44,7 +46,7 @@ def readme(
         folder=folder,
         version=version,
         facts="\n".join(facts),
-        signatures="\n".join(_table(signatures)),
+        signatures="\n".join(_table(signatures, outputs)),
         lowest=card["lowest_tf_serving"],
         batching=BATCHING_FILE,
         models=MODELS_FILE,
@@ -107,16 +109,28 @@ def _arguments(row: Mapping[str, object]) -> list[str]:
     return words
 
 
-def _table(signatures: Mapping[str, Inputs]) -> list[str]:
-    rows = ["| signature | inputs |", "|---|---|"]
+def _table(
+    signatures: Mapping[str, Inputs], outputs: Mapping[str, Inputs]
+) -> list[str]:
+    rows = ["| signature | inputs | outputs |", "|---|---|---|"]
     for name, inputs in signatures.items():
-        cells = [
-            f"`{key}` {spec.dtype.name} "
-            + json.dumps(["B", *"?" * (spec.shape.rank - 1)]).replace('"', "")
-            for key, spec in inputs.items()
-        ]
-        rows.append(f"| `{name}` | {', '.join(cells)} |")
+        given, answered = (_cell(side) for side in (inputs, outputs[name]))
+        rows.append(f"| `{name}` | {given} | {answered} |")
     return rows
+
+
+def _cell(tensors: Inputs) -> str:
+    """`text` string [B], `scores` float32 [B, ?, 5]: ? may be any number."""
+    return ", ".join(
+        f"`{key}` {_tensor(spec)}" for key, spec in tensors.items()
+    )
+
+
+def _tensor(spec: tf.TensorSpec) -> str:
+    if spec.shape.rank is None:
+        return spec.dtype.name
+    rest = ("?" if size is None else str(size) for size in spec.shape[1:])
+    return f"{spec.dtype.name} [{', '.join(('B', *rest))}]"
 
 
 _CARD_HEAD = """\
@@ -135,7 +149,7 @@ A SavedModel that takes raw text. TF Serving {lowest} or newer loads it.
 
 {signatures}
 
-B is the number of texts of a request, and may be 0.
+B is the number of texts of a request, and may be 0; ? depends on the texts.
 
 ## Serve
 

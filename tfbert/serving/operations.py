@@ -8,8 +8,15 @@ SUPPORTED_TENSORFLOW_OPS in tensorflow_serving/model_servers/BUILD.)
 """
 
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
+from tfbert.errors import UserError
 from tfbert.serving.signatures import read_model
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework import node_def_pb2
+    from tensorflow.core.protobuf import meta_graph_pb2
 
 # TensorFlow's, all of them in 2.7 or before.
 _CORE = frozenset(
@@ -44,6 +51,10 @@ _SINCE = {
 }
 _OLDEST = (2, 7)
 
+# They read and write files: only what saves and restores the variables may
+# have them.
+_FILES = frozenset(("MergeV2Checkpoints", "RestoreV2", "SaveV2"))
+
 
 def operations(version: str | os.PathLike) -> set[str]:
     """The names of all operations in a SavedModel."""
@@ -72,3 +83,67 @@ def lowest_server(version: str | os.PathLike) -> str:
         )
     needed = [_SINCE[name] for name in found & _SINCE.keys()]
     return ".".join(map(str, max(needed, default=_OLDEST)))
+
+
+def check_only_computes(version: str | os.PathLike) -> None:
+    """Refuses a SavedModel whose graph may do more than compute.
+
+    A graph is a program: with `ReadFile` and `WriteFile` it reads and writes
+    whatever its user may. Only operations that exports have are taken, and
+    those of files only where they save and restore the variables. Nothing of
+    the model is run.
+
+    Raises:
+      UserError: there are others; or the file is none of a SavedModel.
+    """
+    try:
+        model = read_model(version)
+    # Of a damaged file protobuf's DecodeError, which has no base in Python.
+    except Exception as error:
+        raise UserError(
+            f"{version}: cannot be loaded as a SavedModel: {error}"
+        ) from error
+    found = set()
+    for meta in model.meta_graphs:
+        found |= _foreign(meta)
+    if found:
+        raise UserError(
+            f"{version}: the graph holds operations that no export of tfbert "
+            f"has: {', '.join(sorted(found))}. They may do more than compute, "
+            "such as read and write files, so it is not loaded. Export the "
+            "run again; if you trust the model, load it with "
+            "tf.saved_model.load."
+        )
+
+
+def _foreign(meta: "meta_graph_pb2.MetaGraphDef") -> set[str]:
+    """Operations that are not those of an export, or not in their place."""
+    graph = meta.graph_def
+    callers = {
+        meta.saver_def.save_tensor_name.split(":")[0],
+        meta.saver_def.restore_op_name,
+    }
+    savers = {
+        node.attr["f"].func.name for node in graph.node if node.name in callers
+    }
+    # Python runs the functions that are named here.
+    savers -= meta.object_graph_def.concrete_functions.keys()
+    nodes = [node for node in graph.node if node.name not in callers]
+    within = []
+    for function in graph.library.function:
+        is_saver = function.signature.name in savers
+        (within if is_saver else nodes).extend(function.node_def)
+    known = _CORE | _SINCE.keys()
+    known |= {f.signature.name for f in graph.library.function}
+    found = {node.op for node in nodes} - (known - _FILES - savers)
+    found |= {node.op for node in within} - known
+    called = {name for node in nodes for name in _functions(node)}
+    return found | (called & savers)
+
+
+def _functions(node: "node_def_pb2.NodeDef") -> Iterator[str]:
+    """The functions that a node's attributes name."""
+    for value in node.attr.values():
+        yield value.func.name
+        for function in value.list.func:
+            yield function.name

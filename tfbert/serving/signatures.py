@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-# Name -> what the input of that name is.
+# Name -> what the input, or the output, of that name is.
 Inputs = Mapping[str, tf.TensorSpec]
 
 # A word of one token in every vocabulary: of one that lacks it, [UNK].
@@ -28,6 +28,15 @@ def read_model(version: str | os.PathLike) -> saved_model_pb2.SavedModel:
 
 def read_signatures(version: str | os.PathLike) -> dict[str, Inputs]:
     """The inputs of each signature of a SavedModel, by name."""
+    return _read(version, "inputs")
+
+
+def read_outputs(version: str | os.PathLike) -> dict[str, Inputs]:
+    """The outputs of each signature of a SavedModel, by name."""
+    return _read(version, "outputs")
+
+
+def _read(version: str | os.PathLike, side: str) -> dict[str, Inputs]:
     graph = read_model(version).meta_graphs[0]
     return {
         name: {
@@ -35,7 +44,7 @@ def read_signatures(version: str | os.PathLike) -> dict[str, Inputs]:
                 tf.TensorShape(tensor.tensor_shape),
                 tf.dtypes.as_dtype(tensor.dtype),
             )
-            for key, tensor in sorted(definition.inputs.items())
+            for key, tensor in sorted(getattr(definition, side).items())
         }
         for name, definition in sorted(graph.signature_def.items())
         if not name.startswith("__")

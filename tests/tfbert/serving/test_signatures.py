@@ -216,6 +216,7 @@ def test_documents_are_filled_in(models):
     assert "'some question' --choice 'one choice' --choice 'another'" in text
     assert "TF Serving 2.14 or newer" in text
     assert "| `serving_default` | `choices` string [B, ?]" in text
+    assert "| `answer` string [B], `choice` int32 [B], `prob" in text
     code = text.split("tensorflow-serving-api`:\n\n")[1].split("\n##")[0]
     compile("\n".join(line[4:] for line in code.splitlines()), "", "exec")
     card = (version / export.MODEL_CARD).read_text("utf-8")
@@ -229,7 +230,14 @@ def test_a_number_is_asked_for_as_one(tmp_path):
         "text": tf.TensorSpec([None], tf.string),
     }
     card = {"inputs": ["text", "predicate"], "lowest_tf_serving": "2.14"}
-    text = documents.readme(tmp_path / "1", card, {"serving_default": inputs})
+    outputs = {"score": tf.TensorSpec([None, 2]), "any": tf.TensorSpec(None)}
+    text = documents.readme(
+        tmp_path / "1",
+        card,
+        {"serving_default": inputs},
+        {"serving_default": outputs},
+    )
+    assert "| `score` float32 [B, 2], `any` float32 |" in text
     row = {"text": "some text", "predicate": 0}
     assert json.dumps({"instances": [row]}) in text
 
