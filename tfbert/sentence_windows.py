@@ -18,6 +18,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfbert.errors import UserError
+from tfbert.spans import Characters
 from tfbert.vocabulary import CONTINUATION
 
 # More of one word does not change its first piece, and little else.
@@ -43,17 +44,28 @@ class TextWords(NamedTuple):
 
     Attributes:
       pieces: int32 [B, None, None], the pieces of each word.
-      words: string, as in the text.
+      words: string, as in the text; U+FFFD for bytes that are no UTF-8.
       starts, ends: int64, half-open spans in characters (code points).
-      byte_starts, byte_ends: int64, the same spans in bytes.
     """
 
     pieces: tf.RaggedTensor
     words: tf.RaggedTensor
     starts: tf.RaggedTensor
     ends: tf.RaggedTensor
-    byte_starts: tf.RaggedTensor
-    byte_ends: tf.RaggedTensor
+
+
+class Surroundings(NamedTuple):
+    """Marked words with what is around them, as far as one row has room.
+
+    Attributes:
+      pieces: int32 [E, None, None], of sentences, words, pieces.
+      firsts: int64 [E], the number of the first word in its sentence.
+      marked: int64 [E], the number of the marked word among these; -1: none.
+    """
+
+    pieces: tf.RaggedTensor
+    firsts: tf.Tensor
+    marked: tf.Tensor
 
 
 class SentenceTokenizer(tf.Module):
@@ -117,11 +129,9 @@ class SentenceTokenizer(tf.Module):
         until = tf.concat([first, [tf.size(ids, tf.int64)]], axis=0)
         last = until[1:] - 1
         text = tf.gather(tokens.ids.value_rowids(), first)
-        starts = tf.gather(tokens.byte_starts.values, first)
-        ends = tf.gather(tokens.byte_ends.values, last)
-        words = tf.strings.substr(
-            tf.gather(texts, text), starts, ends - starts, unit="BYTE"
-        )
+        starts = tf.gather(tokens.character_starts.values, first)
+        ends = tf.gather(tokens.character_ends.values, last)
+        words = Characters(texts).cut(text, starts, ends)
 
         def by_text(values):
             return tf.RaggedTensor.from_value_rowids(
@@ -135,8 +145,6 @@ class SentenceTokenizer(tf.Module):
                 )
             ),
             by_text(words),
-            by_text(tf.gather(tokens.character_starts.values, first)),
-            by_text(tf.gather(tokens.character_ends.values, last)),
             by_text(starts),
             by_text(ends),
         )
@@ -221,6 +229,58 @@ class SentenceTokenizer(tf.Module):
             "input_mask": tf.cast(place <= lengths + 1, tf.int32),
             "segment_ids": tf.gather(tf.concat([marks, [0]], axis=0), source),
         }
+
+
+def around(
+    pieces: tf.RaggedTensor,
+    sentences: tf.Tensor,
+    marked: tf.Tensor,
+    max_length: int,
+) -> Surroundings:
+    """Cuts out what a row of `max_length` tokens holds around marked words.
+
+    What a model reads in a row without the mark tells nothing of the marked
+    word, so a long sentence has one row for it, in whose middle the word
+    stands, or nearer to an end where the sentence ends. A word is in it whose
+    first piece is.
+
+    Args:
+      pieces: int32 [B, None, None], of sentences, words, pieces.
+      sentences: int64 [E], in which sentence each marked word is.
+      marked: integers [E], its number in the sentence; -1: none, and the
+        whole sentence is given.
+      max_length: of a row, with [CLS] and [SEP].
+    """
+    room = max_length - 2
+    splits = pieces.values.row_splits  # [W + 1]
+    marked = tf.cast(marked, tf.int64)
+    words = tf.gather(pieces.row_splits, sentences)
+    after = tf.gather(pieces.row_splits, sentences + 1)
+    whole = (marked < 0) | (marked >= after - words)
+    begins, ends = tf.gather(splits, words), tf.gather(splits, after)
+    # The first and the last piece of a row, its end exclusive. [E]
+    middle = tf.gather(
+        splits, words + tf.where(whole, tf.zeros_like(marked), marked)
+    )
+    starts = tf.clip_by_value(
+        middle - (room - 1) // 2, begins, tf.maximum(ends - room, begins)
+    )
+    starts = tf.where(whole, begins, starts)
+    ends = tf.where(whole, ends, tf.minimum(starts + room, ends))
+    firsts = tf.searchsorted(splits, starts, out_type=tf.int64)
+    untils = tf.searchsorted(splits, ends, out_type=tf.int64)
+    numbers = tf.ragged.range(firsts, untils)  # [E, None]
+    own = tf.gather(splits, numbers.values)
+    until = tf.gather(splits, numbers.values + 1)
+    # Of the last word there may be more pieces than there is room for.
+    until = tf.minimum(until, tf.gather(ends, numbers.value_rowids()))
+    places = tf.ragged.range(own, until)  # [words, None]
+    cut = places.with_values(tf.gather(pieces.flat_values, places.values))
+    return Surroundings(
+        numbers.with_values(cut),
+        firsts - words,
+        tf.where(whole, marked, marked + words - firsts),
+    )
 
 
 def _marks(pieces: tf.RaggedTensor, marked: tf.Tensor | None) -> tf.Tensor:

@@ -83,6 +83,34 @@ class TextBytes:
         )
 
 
+class Characters:
+    """The characters (code points) of texts, to cut pieces out of them.
+
+    Args:
+      texts: string [B], any bytes; U+FFFD stands for those that are no UTF-8,
+        as in `TextBytes`.
+    """
+
+    def __init__(self, texts: tf.Tensor):
+        self._codes = tf.strings.unicode_decode(texts, "UTF-8")  # [B, None]
+
+    def cut(
+        self, rows: tf.Tensor, starts: tf.Tensor, ends: tf.Tensor
+    ) -> tf.Tensor:
+        """The texts between characters, string [N], valid UTF-8.
+
+        Not by `tf.strings.substr`, which wants the whole text of each.
+
+        Args:
+          rows: int64 [N], the text of each.
+          starts, ends: int64 [N], ends are exclusive.
+        """
+        begins = tf.gather(self._codes.row_splits, rows)
+        places = tf.ragged.range(begins + starts, begins + ends)
+        codes = tf.gather(self._codes.values, places.values)
+        return tf.strings.unicode_encode(places.with_values(codes), "UTF-8")
+
+
 def _begins_character(flat: tf.Tensor) -> tf.Tensor:
     """Which bytes begin a character, bool, for int32 bytes of any length."""
 

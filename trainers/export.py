@@ -1,14 +1,23 @@
 """`tfbert export RUN_DIR --output NAME`: a SavedModel that takes raw text."""
 
+import dataclasses
 import os
 import sys
 from pathlib import Path
 
 from tfbert.errors import UserError
+from tfbert.serving import limits
 from trainers import command
 from trainers.finetuning.kinds import KINDS
 
 EXAMPLE = "tfbert export runs/reviews --output exports/reviews"
+_LIMITS = {
+    "max_text_bytes": "bytes that are read of a text whose words or roles are "
+    "labelled",
+    "max_context_bytes": "bytes that are read of a question's context",
+    "max_predicates": "predicates that are answered of a text, the first ones",
+    "max_masks": "masks that fill_mask answers of a text, the first ones",
+}
 
 
 def build_parser() -> command.Parser:
@@ -57,6 +66,10 @@ def build_parser() -> command.Parser:
         "all tokens, or the vector of [CLS]; by default that of the "
         "sentence-transformers folder that it was converted from, or mean",
     )
+    for name, default in dataclasses.asdict(limits.DEFAULT).items():
+        parser.add_argument(
+            f"--{name}", type=int, default=default, help=_LIMITS[name]
+        )
     parser.add_argument(
         "--licence",
         help="terms under which the model may be used, for MODEL_CARD.md",
@@ -75,6 +88,7 @@ def main(argv: list[str] | None = None) -> None:
         args.pooling,
         args.licence,
         args.dtype,
+        limits.Limits(**{name: getattr(args, name) for name in _LIMITS}),
     )
     size = sum(p.stat().st_size for p in target.rglob("*") if p.is_file())
     command.console.print(
@@ -91,6 +105,7 @@ def write_export(
     pooling: str | None = None,
     licence: str | None = None,
     dtype: str = "float32",
+    most: limits.Limits = limits.DEFAULT,
 ) -> Path:
     """Exports a run; returns the folder of the new version.
 
@@ -107,9 +122,9 @@ def write_export(
     kind = run.about.get("kind")
     policy = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
     if kind in KINDS:
-        made, card, weights = _finetuned(run_dir, checkpoint, policy)
+        made, card, weights = _finetuned(run_dir, checkpoint, policy, most)
     elif kind == "pretraining":
-        made, card = _pretrained(run, policy, pooling)
+        made, card = _pretrained(run, policy, pooling, most)
         weights = own.newest_weights(Path(run_dir))
     else:
         raise UserError(
@@ -121,7 +136,7 @@ def write_export(
         "precision": precision,
         "dtype": dtype,
     }
-    about = model_card.sections(run, weights, licence, card["max_length"])
+    about = model_card.sections(run, weights, licence, card)
     if dtype != "float32":
         about |= {"Stored weights": _store(*made, dtype)}
     return export.write_version(made[0], output, card, about)
@@ -136,12 +151,12 @@ def _store(servable, layer, run, dtype: str) -> dict[str, object]:
     return facts
 
 
-def _finetuned(run_dir, checkpoint: str, dtype: str):
+def _finetuned(run_dir, checkpoint: str, dtype: str, most: limits.Limits):
     from trainers.finetuning.run import FinetunedRun
 
     run = FinetunedRun(run_dir)
     trained = run.load_task(checkpoint, dtype)
-    servable, card = run.kind.servable(trained.task, run.tokenizer)
+    servable, card = run.kind.servable(trained.task, run.tokenizer, most)
     card |= {
         "step": trained.step,
         "vocabulary_sha256": run.tokenizer.vocab_hash,
@@ -149,7 +164,7 @@ def _finetuned(run_dir, checkpoint: str, dtype: str):
     return (servable, trained.task, run), card, trained.source
 
 
-def _pretrained(run, dtype: str, pooling: str | None):
+def _pretrained(run, dtype: str, pooling: str | None, most: limits.Limits):
     from tfbert.converters import building, sources
     from tfbert.converters.model import Pooling
     from tfbert.serving import fill_mask
@@ -167,12 +182,13 @@ def _pretrained(run, dtype: str, pooling: str | None):
                 f"{run.path} makes its vectors by pooling {pooling!r}, which "
                 f"an export cannot; give --pooling {' or '.join(POOLINGS)}"
             )
-    more = {}
+    more, facts = {}, {}
     if "masked_lm" in model.parts:
         layer = building.make_pretraining_task(model, dtype)
         more["fill_mask"] = fill_mask.fill_mask_function(
-            layer, fill_mask.mask_tokenizer(tokenizer), max_length
+            layer, fill_mask.mask_tokenizer(tokenizer), max_length, limits=most
         )
+        facts = most.facts("max_masks")
     else:
         layer = building.make_encoder(model, dtype)
     servable = embedder(layer, tokenizer, max_length, pooling, more)
@@ -182,6 +198,7 @@ def _pretrained(run, dtype: str, pooling: str | None):
         "max_length": max_length,
         "pooling": pooling,
         "vocabulary_sha256": tokenizer.vocab_hash,
+        **facts,
     }
 
 

@@ -3,8 +3,10 @@
 Read from the run's own files; what they do not tell is left out.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from tfbert.serving import limits
 from tfrecords.shards import file_sha256
 from trainers.run_folder import RunFolder, count_parameters
 
@@ -18,7 +20,10 @@ _NO_LICENCE = (
 
 
 def sections(
-    run: RunFolder, weights: Path, licence: str | None, max_length: int
+    run: RunFolder,
+    weights: Path,
+    licence: str | None,
+    card: Mapping[str, object],
 ) -> dict[str, object]:
     """The sections of a model card, for `documents.model_card`.
 
@@ -26,7 +31,7 @@ def sections(
       run: the run.
       weights: the file that the weights come from.
       licence: what the user says of it.
-      max_length: longest sequence in tokens.
+      card: the facts of model.json.
     """
     return {
         "Data": _data(run),
@@ -39,12 +44,21 @@ def sections(
         },
         "Licence": licence or _NO_LICENCE,
         "Limits": (
-            f"Of a text {max_length} tokens are read at a time. The figures "
-            "above hold for text like that of the files named; on other text "
-            "the model answers just as confidently. It repeats what stands in "
-            "its training data, errors and prejudice included."
+            f"Of a text {card['max_length']} tokens are read at a time. "
+            f"{_bounds(card)}The figures above hold for text like that of the "
+            "files named; on other text the model answers just as "
+            "confidently. It repeats what stands in its training data, errors "
+            "and prejudice included."
         ),
     }
+
+
+def _bounds(card: Mapping[str, object]) -> str:
+    return "".join(
+        sentence.format(card[name]) + " "
+        for name, sentence in limits.SENTENCES.items()
+        if name in card
+    )
 
 
 def _data(run: RunFolder) -> dict[str, object]:

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tfbert.errors import UserError
-from tfbert.sentence_windows import SentenceTokenizer
+from tfbert.sentence_windows import SentenceTokenizer, around
 from tfbert.tokenization import Tokenizer
 
 WORDS = "a b c d e f g un want able . , ! ##a ##b ##want ##able".split()
@@ -88,6 +88,52 @@ def test_marks():
     ]
 
 
+@pytest.mark.parametrize("max_length", [3, 4, 9, 16])
+def test_a_row_holds_what_is_around_a_marked_word(max_length):
+    rng = np.random.default_rng(max_length)
+    sentences = [random_words(rng, n) for n in (0, 1, 3, 40, 7)]
+    ragged = tf.ragged.constant(sentences, tf.string, ragged_rank=1)
+    pieces = SENTENCES.pieces(ragged)
+    lines = pieces.to_list()
+    asked = [(3, m) for m in range(40)] + [(1, 0), (4, 6), (2, 1), (3, 5)]
+    asked += [(0, -1), (3, -1), (4, 7)]
+    numbers, marked = map(np.array, zip(*asked, strict=True))
+    near = around(pieces, numbers, marked, max_length)
+    room = max_length - 2
+    for got, first, mark, number, wanted in zip(
+        near.pieces.to_list(),
+        near.firsts.numpy(),
+        near.marked.numpy(),
+        numbers,
+        marked,
+        strict=True,
+    ):
+        line = lines[number]
+        if not 0 <= wanted < len(line):
+            assert got == line and first == 0 and mark == wanted
+            continue
+        size = sum(map(len, line))
+        assert first + mark == wanted
+        # Words from the first on; of the last word what there is room for.
+        there = line[first : first + len(got)]
+        assert got[:-1] == there[:-1]
+        assert got[-1] == there[-1][: len(got[-1])]
+        held = sum(map(len, got))
+        assert held <= room
+        if size <= room:
+            assert got == line
+        else:
+            # Full, but for a word that begins before the row.
+            assert held > room - 3
+        before = sum(map(len, got[:mark]))
+        half = (room - 1) // 2
+        assert before <= half or first + len(got) == len(line)
+        assert before > half - 3 or first == 0
+    rows = SENTENCES.windows(near.pieces, max_length, near.marked).batch
+    held = rows["segment_ids"].numpy()[:44].sum(axis=1)
+    assert (held > 0).all()
+
+
 def test_text_splits_into_basic_words_with_spans():
     texts = ["  Unwantable, a 東京!", "", "\x01 \xff".encode("latin1"), "É.zz"]
     split = SENTENCES.split(tf.constant(texts))
@@ -106,6 +152,22 @@ def test_text_splits_into_basic_words_with_spans():
     # Words that are apart already have the same pieces.
     again = SENTENCES.pieces(split.words)
     assert again.to_list() == split.pieces.to_list()
+
+
+def test_words_are_utf_8_whatever_the_text_is():
+    texts = [b"ab\xffcd go", b"\xe6\x9d", b"\xf0\x9f\x98 ok", "é\0".encode()]
+    split = SENTENCES.split(tf.constant(texts))
+    for text, words, starts, ends in zip(
+        texts,
+        split.words.to_list(),
+        split.starts.to_list(),
+        split.ends.to_list(),
+        strict=True,
+    ):
+        readable = text.decode("utf-8", "replace")
+        for word, start, end in zip(words, starts, ends, strict=True):
+            assert word.decode() == readable[start:end]
+    assert split.words[0].numpy().tolist() == ["ab\ufffdcd".encode(), b"go"]
 
 
 def test_no_sentences():

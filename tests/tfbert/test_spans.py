@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfbert.spans import TextBytes, gather_in_rows
+from tfbert.spans import Characters, TextBytes, gather_in_rows
 
 
 def character_starts(data: bytes) -> list[int]:
@@ -17,6 +17,23 @@ def character_starts(data: bytes) -> list[int]:
             end += 1
         place = end
     return starts
+
+
+def test_pieces_between_characters_are_utf_8():
+    texts = [b"a\xffb\xe6\x9d!", "é東😀\ufeff\0x".encode(), b""]
+    rows, starts, ends, wanted = [], [], [], []
+    for row, data in enumerate(texts):
+        text = data.decode("utf-8", "replace")
+        for start in range(len(text) + 1):
+            for end in range(start, len(text) + 1):
+                rows.append(row)
+                starts.append(start)
+                ends.append(end)
+                wanted.append(text[start:end].encode())
+    pieces = Characters(tf.constant(texts)).cut(
+        *(tf.constant(x, tf.int64) for x in (rows, starts, ends))
+    )
+    assert pieces.numpy().tolist() == wanted
 
 
 def test_characters_of_any_bytes():

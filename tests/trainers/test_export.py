@@ -213,6 +213,10 @@ def test_mistakes_are_named(single_run, tmp_path):
     (other / "run.json").write_text('{"kind": "cake"}')
     with pytest.raises(UserError, match="not kind 'cake'"):
         export.write_export(other, tmp_path / "out")
+    with pytest.raises(UserError, match="run.json is a file, and a folder"):
+        export.write_export(single_run, other / "run.json" / "out")
+    with pytest.raises(UserError, match="max_masks of 1 or more, got 0"):
+        export.main([str(single_run), "--output", "out", "--max_masks", "0"])
     assert not (tmp_path / "out").exists()
 
 

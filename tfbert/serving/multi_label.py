@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfbert.serving.embedding import embed_function
+from tfbert.serving.segments import check_segments
 from tfbert.serving.servable import (
     Servable,
     encode,
@@ -38,8 +39,14 @@ def multi_labeller(
       labels: names of the C labels.
       max_length: longest sequence in tokens; longer text is truncated.
       pairs: whether the input is two sentences.
+
+    Raises:
+      UserError: of pairs, if the encoder has one segment.
     """
     names = tf.constant(list(labels), tf.string)  # [C]
+
+    if pairs:
+        check_segments(task, "pairs of texts")
 
     def label(text_a, text_b=None):
         batch = encode(tokenizer, max_length, text_a, text_b)

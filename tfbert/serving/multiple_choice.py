@@ -5,14 +5,15 @@ Legend: B batch, K choices, S sequence.
 
 import tensorflow as tf
 
+from tfbert.serving.checked_inputs import signature
 from tfbert.serving.embedding import embed_function
+from tfbert.serving.segments import check_segments
 from tfbert.serving.servable import (
     STRINGS,
     Servable,
     encode,
     on_text,
     run_in_parts,
-    signature,
 )
 from tfbert.tasks.multiple_choice import among_choices
 
@@ -33,7 +34,11 @@ def chooser(task, tokenizer, max_length: int) -> Servable:
       tokenizer: the Tokenizer that it was trained with.
       max_length: longest sequence of a question and a choice in tokens;
         longer text is truncated.
+
+    Raises:
+      UserError: the encoder has one segment.
     """
+    check_segments(task, "questions with choices")
 
     def of_choices(batch, training):
         # Each row is the only choice of a question.

@@ -8,13 +8,15 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfbert.question_windows import Windows, make_windows
+from tfbert.serving.checked_inputs import signature
 from tfbert.serving.embedding import embed_function
+from tfbert.serving.limits import DEFAULT, Limits
+from tfbert.serving.segments import check_segments
 from tfbert.serving.servable import (
     STRINGS,
     Servable,
     on_text,
     run_in_parts,
-    signature,
 )
 from tfbert.tasks.question_answering import NEVER
 
@@ -47,7 +49,11 @@ def answerer(task, tokenizer, max_length: int, **options) -> Servable:
       tokenizer: the Tokenizer that it was trained with.
       max_length: longest row in tokens.
       **options: the others of `answer_function`.
+
+    Raises:
+      UserError: the encoder has one segment.
     """
+    check_segments(task, "questions about contexts")
     answer = answer_function(task, tokenizer, max_length=max_length, **options)
 
     @signature(STRINGS, STRINGS)
@@ -68,6 +74,7 @@ def answer_function(
     max_question_length: int,
     max_answer_length: int,
     threshold: float | None = None,
+    limits: Limits = DEFAULT,
 ):
     """The function of the signature `serving_default`.
 
@@ -83,9 +90,11 @@ def answer_function(
       max_answer_length: L, in tokens.
       threshold: the answer is "" where `no_answer_score` - `score` is above
         it; None: a span is always answered.
+      limits: of it `max_context_bytes` is used.
     """
 
     def answer(question: tf.Tensor, context: tf.Tensor) -> dict[str, tf.Tensor]:
+        context = tf.strings.substr(context, 0, limits.max_context_bytes)
         windows = make_windows(
             tokenizer,
             question,

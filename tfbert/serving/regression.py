@@ -4,6 +4,7 @@ Legend: B batch, H hidden.
 """
 
 from tfbert.serving.embedding import embed_function
+from tfbert.serving.segments import check_segments
 from tfbert.serving.servable import (
     Servable,
     encode,
@@ -26,7 +27,13 @@ def regressor(
       tokenizer: the Tokenizer that it was trained with.
       max_length: longest sequence in tokens; longer text is truncated.
       pairs: whether the input is two sentences.
+
+    Raises:
+      UserError: of pairs, if the encoder has one segment.
     """
+
+    if pairs:
+        check_segments(task, "pairs of texts")
 
     def score(text_a, text_b=None):
         batch = encode(tokenizer, max_length, text_a, text_b)

@@ -8,10 +8,13 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tfbert.sentence_windows import around
+from tfbert.serving import limits
+from tfbert.serving.checked_inputs import signature
 from tfbert.serving.embedding import embed_function
-from tfbert.serving.servable import STRINGS, Servable, on_text, signature
+from tfbert.serving.segments import check_segments
+from tfbert.serving.servable import STRINGS, Servable, on_text
 from tfbert.serving.tagging import (
-    MAX_TEXT_BYTES,
     WORDS,
     Spans,
     Tagger,
@@ -43,19 +46,30 @@ class RoleLabeller(tf.Module):
     For words that are apart already they count words.
 
     Where a predicate is given, P is 1; a number that is no word's is answered
-    by no predicate (-1). Rows are filled up with "", -1 and 0. Of a text
-    32,768 bytes are read.
+    by no predicate (-1). Rows are filled up with "", -1 and 0. Of a sentence
+    longer than a row, arguments are looked for where the row that has the
+    predicate in its middle reaches.
 
     Args:
       task: a TokenLabellingTask.
       tokenizer: the Tokenizer that it was trained with.
       labels: names of the tags, of `bio_tags`; B-V among them.
       max_length: longest row in tokens; longer texts take several.
+      most: of it `max_text_bytes` and `max_predicates` are used.
     """
 
-    def __init__(self, task, tokenizer, labels: Sequence[str], max_length: int):
+    def __init__(
+        self,
+        task,
+        tokenizer,
+        labels: Sequence[str],
+        max_length: int,
+        most: limits.Limits = limits.DEFAULT,
+    ):
         super().__init__(name="role_labeller")
         self._names = list(labels)
+        self._max_length = max_length
+        self._most = most
         self._scheme = TagScheme.of(labels, "IOB2")
         self._tagger = Tagger(task, tokenizer, self._scheme, max_length)
 
@@ -63,7 +77,7 @@ class RoleLabeller(tf.Module):
         self, text: tf.Tensor, predicate: tf.Tensor | None = None
     ) -> dict[str, tf.Tensor]:
         """Roles in texts, string [B]; predicates int32 [B] or found."""
-        text = tf.strings.substr(text, 0, MAX_TEXT_BYTES)
+        text = tf.strings.substr(text, 0, self._most.max_text_bytes)
         split = self._tagger.sentences.split(text)
         found, answer, spans = self._roles(split.pieces, predicate)
         answer.update(
@@ -73,10 +87,8 @@ class RoleLabeller(tf.Module):
                 "ends": padded(split.ends, -1),
             }
         )
-        # The sentence of each predicate, once more for each. [E]
-        own = type(split)(*(tf.gather(part, found.sentence) for part in split))
         texts = span_texts(
-            tf.gather(text, found.sentence), own, spans.firsts, spans.lasts
+            text, split, spans.firsts, spans.lasts, found.sentence
         )
         for name, filler in (("texts", ""), ("starts", -1), ("ends", -1)):
             answer[f"role_{name}"] = found.by_text(
@@ -102,11 +114,14 @@ class RoleLabeller(tf.Module):
             found = self._find(pieces)
         else:
             found = _given(pieces, predicate)
-        tagger = self._tagger
-        logits = tagger.logits(
-            tf.gather(pieces, found.sentence), marked=found.word
+        near = around(pieces, found.sentence, found.word, self._max_length)
+        spans = self._tagger.spans(self._tagger.tag_near(near))
+        spans = self._without_predicate(spans)
+        before = tf.gather(near.firsts, spans.firsts.value_rowids())
+        spans = spans._replace(
+            firsts=spans.firsts.with_values(spans.firsts.values + before),
+            lasts=spans.lasts.with_values(spans.lasts.values + before),
         )
-        spans = self._without_predicate(tagger.spans(tagger.tag(logits)))
         types = tf.constant(self._scheme.types)
         answer = {
             "predicates": found.by_text(tf.cast(found.word, tf.int32), -1),
@@ -130,9 +145,15 @@ class RoleLabeller(tf.Module):
         found = flat[:, verb] > flat[:, self._scheme.outside]
         places = tf.where(logits.with_values(found).to_tensor(False))
         scores = tf.boolean_mask(tf.nn.softmax(flat)[:, verb], found)
-        return _Predicates(
-            places[:, 0], places[:, 1], scores, pieces.nrows(), least=0
+        sentence, word = places[:, 0], places[:, 1]
+        number = tf.range(tf.size(sentence)) - tf.searchsorted(
+            sentence, sentence
         )
+        kept = number < self._most.max_predicates
+        sentence, word, scores = (
+            tf.boolean_mask(part, kept) for part in (sentence, word, scores)
+        )
+        return _Predicates(sentence, word, scores, pieces.nrows(), least=0)
 
     def _without_predicate(self, spans: Spans) -> Spans:
         is_predicate = tf.constant(
@@ -183,6 +204,7 @@ def role_labeller(
     labels: Sequence[str],
     max_length: int,
     finds_predicates: bool = True,
+    most: limits.Limits = limits.DEFAULT,
 ) -> Servable:
     """A servable with the signatures of a role labelling model.
 
@@ -192,10 +214,14 @@ def role_labeller(
     too. See RoleLabeller for the answers.
 
     Args:
-      task, tokenizer, labels, max_length: see RoleLabeller.
+      task, tokenizer, labels, max_length, most: see RoleLabeller.
       finds_predicates: whether the model was taught to find predicates.
+
+    Raises:
+      UserError: the encoder has one segment, and no room for the mark.
     """
-    labeller = RoleLabeller(task, tokenizer, labels, max_length)
+    check_segments(task, "marks of predicates")
+    labeller = RoleLabeller(task, tokenizer, labels, max_length, most)
 
     @signature(STRINGS, _PLACES)
     def given(text, predicate):

@@ -3,7 +3,6 @@
 Legend: B batch, S sequence, K choices.
 """
 
-import functools
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -11,12 +10,19 @@ from collections.abc import Callable, Iterable, Mapping
 import keras
 import tensorflow as tf
 
+from tfbert.serving.checked_inputs import (
+    as_promised,
+    check_ids,
+    signature,
+)
+
 # Strings of a request; the batch may have any size, 0 as well.
 STRINGS = tf.TensorSpec([None], tf.string)
 
-# Rows that one forward pass computes: enough to keep the processor busy, few
-# enough that a book as context, or a long text, does not exhaust the memory.
-_ROWS_AT_ONCE = 64
+# Tokens that one forward pass computes, padding included: enough to keep the
+# processor busy, few enough that neither many rows nor long ones exhaust the
+# memory. Twelve heads' weights of 16 rows of 512 take 200 MB.
+_TOKENS_AT_ONCE = 8192
 
 # Places of padding that a part may hold. Another part costs what reading the
 # weights once more does, which is about as much on a processor of few cores.
@@ -174,11 +180,12 @@ def run_in_parts(
 
     The rows are sorted by length, and each part is about as wide as its
     longest row: what is computed for padding is a few tokens a part, whatever
-    lengths come together. Rows of one length are one part.
+    lengths come together. No part has more than _TOKENS_AT_ONCE tokens, or it
+    has one row.
 
     Args:
       task: a Task, or what is called like one and gives what it gives.
-      batch: token inputs, [R, S] each.
+      batch: token inputs, [R, S] each; others are cut as they are.
       shapes: outputs that are wanted -> their static shapes, [None, ...].
         Where the second axis is None it is S.
 
@@ -197,8 +204,7 @@ def run_in_parts(
     ]
 
     def body(part, first, *arrays):
-        ahead = lengths[first : first + _ROWS_AT_ONCE]
-        size, wide = _size_of_part(ahead), _width(ahead, width)
+        size, wide = _size_of_part(lengths[first:], width)
         some = {
             key: value[first : first + size, :wide]
             for key, value in batch.items()
@@ -226,10 +232,15 @@ def run_in_parts(
     return outputs
 
 
-def _size_of_part(lengths: tf.Tensor) -> tf.Tensor:
-    """How many of the rows ahead, the longest first, are one part."""
+def _size_of_part(
+    lengths: tf.Tensor, width: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """How many of the rows ahead, the longest first, are a part; its width."""
+    wide = _width(lengths[:1], width)
+    lengths = lengths[: tf.maximum(_TOKENS_AT_ONCE // tf.maximum(wide, 1), 1)]
     padding = tf.cumsum(tf.reduce_max(lengths) - lengths)
-    return tf.reduce_sum(tf.cast(padding <= _PADDING_OF_A_PART, tf.int32))
+    size = tf.reduce_sum(tf.cast(padding <= _PADDING_OF_A_PART, tf.int32))
+    return size, wide
 
 
 def _widened(
@@ -241,59 +252,6 @@ def _widened(
         return value
     missing = width - tf.shape(value)[1]
     return tf.pad(value, [[0, 0], [0, missing]] + [[0, 0]] * (len(shape) - 2))
-
-
-def signature(*specs: tf.TensorSpec) -> Callable:
-    """Makes a signature of a function; every signature is made by it.
-
-    The names of the arguments become those of the inputs of a request. A
-    server does not look at shapes: a request of another rank would reach the
-    operations, some of which then end the process. So the graph itself
-    refuses it, and requests whose inputs have different numbers of rows.
-
-    Args:
-      specs: shape and dtype of each argument.
-
-    Returns:
-      A decorator; it gives a tf.function with an input signature.
-    """
-
-    def decorate(function):
-        names = list(inspect.signature(function).parameters)
-
-        @functools.wraps(function)
-        def checked(*inputs, **named):
-            named |= zip(names, inputs, strict=False)
-            given = [named[name] for name in names]
-            return function(*as_promised(names, given, specs))
-
-        return tf.function(checked, input_signature=specs)
-
-    return decorate
-
-
-def as_promised(
-    names: Iterable[str],
-    inputs: Iterable[tf.Tensor],
-    specs: Iterable[tf.TensorSpec],
-) -> list[tf.Tensor]:
-    """The inputs of a request, but an error where their shapes are others.
-
-    Each has the rank and the known dimensions of its spec, and two have the
-    dimensions in common that both have: the rows, and of ids the places.
-    """
-    names, checked = list(names), []
-    for name, value, spec in zip(names, inputs, specs, strict=True):
-        # The operation's name is in the message that the client gets.
-        checked.append(tf.ensure_shape(value, spec.shape, f"wanted_{name}"))
-    refusals = []
-    for name, value in zip(names[1:], checked[1:], strict=True):
-        first = tf.shape(checked[0])[: value.shape.rank]
-        own = tf.shape(value)[: checked[0].shape.rank]
-        message = f"wanted {name} of as many rows as {names[0]}"
-        refusals.append(tf.debugging.assert_equal(own, first, message))
-    with tf.control_dependencies(refusals):
-        return [tf.identity(value) for value in checked]
 
 
 def on_text(function: Callable):
@@ -365,6 +323,7 @@ def on_tokens(layer):
             for name, tensor in layer.input_signature(None).items()
             if name in TOKEN_INPUTS
         }
+    config = getattr(layer, "encoder", layer).config
     specs = {
         name: tf.TensorSpec([None] * rank, tf.int32, name)
         for name, rank in ranks.items()
@@ -373,7 +332,7 @@ def on_tokens(layer):
     @tf.function
     def of_tokens(**batch):
         checked = as_promised(specs, [batch[n] for n in specs], specs.values())
-        batch = dict(zip(specs, checked, strict=True))
+        batch = check_ids(dict(zip(specs, checked, strict=True)), config)
         outputs = layer(batch, training=False)
         return {
             name: tf.cast(value, tf.float32)

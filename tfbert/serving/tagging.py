@@ -7,14 +7,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfbert.sentence_windows import SentenceTokenizer
+from tfbert.sentence_windows import SentenceTokenizer, Surroundings
 from tfbert.serving.servable import run_in_parts
 from tfbert.tag_decoding import decode
 from tfbert.tag_scheme import TagScheme
-
-# Of a text no more is read: an answer for every word takes memory for every
-# word.
-MAX_TEXT_BYTES = 32768
 
 # Words of a request, padded with "".
 WORDS = tf.TensorSpec([None, None], tf.string)
@@ -69,20 +65,21 @@ class Tagger(tf.Module):
         self._forward = tf.function(
             self._in_parts, input_signature=[dict.fromkeys(names, tokens)]
         )
+        names = (*names, "columns")
+        self._tag_rows = tf.function(
+            self._tag_in_parts, input_signature=[dict.fromkeys(names, tokens)]
+        )
 
-    def logits(
-        self, pieces: tf.RaggedTensor, marked: tf.Tensor | None = None
-    ) -> tf.RaggedTensor:
+    def logits(self, pieces: tf.RaggedTensor) -> tf.RaggedTensor:
         """The logits of each word's tags.
 
         Args:
           pieces: int32 [B, None, None], of sentences, words, pieces.
-          marked: integers [B], a word that is marked in each sentence.
 
         Returns:
           float32 [B, None, C].
         """
-        windows = self.sentences.windows(pieces, self._max_length, marked)
+        windows = self.sentences.windows(pieces, self._max_length)
         logits = self._forward(windows.batch)  # [R, S, C]
         places = tf.stack([windows.rows.values, windows.columns.values], 1)
         return windows.rows.with_values(tf.gather_nd(logits, places))
@@ -97,6 +94,24 @@ class Tagger(tf.Module):
         return Tagged(
             logits.with_values(flat),
             logits.with_values(tf.gather(probabilities, flat, batch_dims=1)),
+        )
+
+    def tag_near(self, near: Surroundings) -> Tagged:
+        """The best legal tags of marked words and those around them [E, None].
+
+        Each has a row. They are decoded some rows at a time, so that there
+        are never the logits of all.
+        """
+        windows = self.sentences.windows(
+            near.pieces, self._max_length, near.marked
+        )
+        columns = tf.cast(windows.columns.to_tensor(-1), tf.int32)
+        missing = tf.shape(windows.batch["input_ids"])[1] - tf.shape(columns)[1]
+        columns = tf.pad(columns, [[0, 0], [0, missing]], constant_values=-1)
+        tagged = self._tag_rows({**windows.batch, "columns": columns})
+        lengths = windows.columns.row_lengths()
+        return Tagged(
+            *(tf.RaggedTensor.from_tensor(part, lengths) for part in tagged)
         )
 
     def spans(self, tagged: Tagged) -> Spans:
@@ -147,6 +162,23 @@ class Tagger(tf.Module):
         shape = [None, None, len(self.scheme.names)]
         return run_in_parts(self._task, batch, {"logits": shape})["logits"]
 
+    def _tag_in_parts(self, batch: dict[str, tf.Tensor]) -> Tagged:
+        """Tags and scores of the words at `columns` [R, S], -1: no word."""
+
+        def tag(batch, training):
+            columns = batch["columns"]
+            rest = {k: v for k, v in batch.items() if k != "columns"}
+            logits = self._task(rest, training=training)["logits"]
+            lengths = tf.reduce_sum(tf.cast(columns >= 0, tf.int32), axis=1)
+            logits = tf.gather(logits, tf.maximum(columns, 0), batch_dims=1)
+            logits = tf.cast(logits, tf.float32)
+            tagged = self.tag(tf.RaggedTensor.from_tensor(logits, lengths))
+            return {n: v.to_tensor() for n, v in tagged._asdict().items()}
+
+        shapes = dict.fromkeys(Tagged._fields, [None, None])
+        tagged = run_in_parts(tag, batch, shapes)
+        return Tagged(tf.cast(tagged["tags"], tf.int32), tagged["scores"])
+
 
 def _shifted(values: tf.Tensor) -> tf.Tensor:
     """For each of the values [W] the one before; True for the first."""
@@ -178,7 +210,13 @@ def padded(values: tf.RaggedTensor, filler) -> tf.Tensor:
     return values.to_tensor(filler)
 
 
-def pick(values: tf.RaggedTensor, places: tf.RaggedTensor) -> tf.RaggedTensor:
-    """`values[b, places[b, i]]` for all places [B, None]."""
-    starts = tf.gather(values.row_splits, places.value_rowids())
+def pick(
+    values: tf.RaggedTensor,
+    places: tf.RaggedTensor,
+    rows: tf.Tensor | None = None,
+) -> tf.RaggedTensor:
+    """`values[rows[i], places[i, j]]` for all places; without rows, of i."""
+    own = places.value_rowids()
+    own = own if rows is None else tf.gather(rows, own)
+    starts = tf.gather(values.row_splits, own)
     return places.with_values(tf.gather(values.values, starts + places.values))

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfbert.sentence_windows import TextWords
+from tfbert.serving import limits
+from tfbert.serving.checked_inputs import signature
 from tfbert.serving.embedding import embed_function
-from tfbert.serving.servable import Servable, on_text, signature
+from tfbert.serving.servable import Servable, on_text
 from tfbert.serving.tagging import (
-    MAX_TEXT_BYTES,
     WORDS,
     Spans,
     Tagged,
@@ -20,6 +21,7 @@ from tfbert.serving.tagging import (
     pick,
     words_of,
 )
+from tfbert.spans import Characters
 from tfbert.tag_scheme import TagScheme
 
 
@@ -40,7 +42,7 @@ class TokenLabeller(tf.Module):
     `span_labels`, `span_scores`, `span_starts` and `span_ends`; the last two
     count words.
 
-    Rows are filled up with "", -1 and 0. Of a text 32,768 bytes are read.
+    Rows are filled up with "", -1 and 0.
 
     Args:
       task: a TokenLabellingTask.
@@ -48,6 +50,7 @@ class TokenLabeller(tf.Module):
       labels: names of the tags.
       max_length: longest row in tokens; longer texts take several.
       scheme: of the tags, see `TagScheme.of`.
+      most: of it `max_text_bytes` is used.
     """
 
     def __init__(
@@ -57,14 +60,16 @@ class TokenLabeller(tf.Module):
         labels: Sequence[str],
         max_length: int,
         scheme: str | None = None,
+        most: limits.Limits = limits.DEFAULT,
     ):
         super().__init__(name="token_labeller")
+        self._most = most
         self._scheme = TagScheme.of(labels, scheme)
         self._tagger = Tagger(task, tokenizer, self._scheme, max_length)
 
     def text(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         """Labels the words of texts."""
-        text = tf.strings.substr(text, 0, MAX_TEXT_BYTES)
+        text = tf.strings.substr(text, 0, self._most.max_text_bytes)
         split = self._tagger.sentences.split(text)
         tagged = self._tagger.tag(self._tagger.logits(split.pieces))
         answer = {
@@ -111,27 +116,28 @@ def span_texts(
     split: TextWords,
     firsts: tf.RaggedTensor,
     lasts: tf.RaggedTensor,
-    name: str = "span",
+    rows: tf.Tensor | None = None,
 ) -> dict[str, tf.Tensor]:
     """Text and characters of spans of words, dense.
 
     Args:
       text: string [B].
       split: its words.
-      firsts, lasts: int64 [B, None], first and last word of each span.
-      name: of the outputs.
+      firsts, lasts: int64 [R, None], first and last word of each span.
+      rows: int64 [R], the text that each row is about; R may be B without.
 
     Returns:
-      NAME_texts, string, and NAME_starts and NAME_ends, int32, [B, N].
+      span_texts, string, and span_starts and span_ends, int32, [R, N].
     """
-    rows = firsts.value_rowids()
-    starts = pick(split.byte_starts, firsts).values
-    length = pick(split.byte_ends, lasts).values - starts
-    texts = tf.strings.substr(tf.gather(text, rows), starts, length)
+    starts = pick(split.starts, firsts, rows)
+    ends = pick(split.ends, lasts, rows)
+    own = firsts.value_rowids()
+    own = own if rows is None else tf.gather(rows, own)
+    texts = Characters(text).cut(own, starts.values, ends.values)
     return {
-        f"{name}_texts": padded(firsts.with_values(texts), ""),
-        f"{name}_starts": padded(pick(split.starts, firsts), -1),
-        f"{name}_ends": padded(pick(split.ends, lasts), -1),
+        "span_texts": padded(firsts.with_values(texts), ""),
+        "span_starts": padded(starts, -1),
+        "span_ends": padded(ends, -1),
     }
 
 
@@ -141,13 +147,14 @@ def token_labeller(
     labels: Sequence[str],
     max_length: int,
     scheme: str | None = None,
+    most: limits.Limits = limits.DEFAULT,
 ) -> Servable:
     """A servable with the signatures `serving_default`, `words` and `embed`.
 
     See TokenLabeller; `serving_default` is its `text`, and `embed` is
     `embedder`'s.
     """
-    labeller = TokenLabeller(task, tokenizer, labels, max_length, scheme)
+    labeller = TokenLabeller(task, tokenizer, labels, max_length, scheme, most)
 
     @signature(WORDS)
     def of_words(words):

@@ -9,11 +9,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import tensorflow as tf
 
-from tfbert.sentence_windows import SentenceTokenizer
+from tfbert.sentence_windows import SentenceTokenizer, Surroundings, around
 
 # A label of tokens that are no word's first piece, and of tags that the
 # model does not have.
 NO_LABEL = -1
+# Instead of the row of a word that is in none.
+NO_ROW = -1
+_OUTSIDE = "O"
+# A logit that no model reaches.
+_CERTAIN = 1e4
 
 _SENTENCES_AT_ONCE = 1024
 _LENGTH_MULTIPLE = 8
@@ -47,10 +52,13 @@ class EncodedWords:
     Attributes:
       columns: input_ids int32, input_mask and segment_ids int8, label_ids
         int16 (batches have int32), [R, S].
-      full_rows: 0; a sentence that does not fit into a row takes several.
+      full_rows: 0; a sentence that does not fit into a row takes several, or
+        is read around the marked word.
       sentences: what was encoded, its words as the rows have them.
-      rows, places: int64 [W], where each word's first piece stands.
+      rows, places: int64 [W], where each word's first piece stands; NO_ROW
+        where a marked word is so far away that the word is not read.
       extra_rows: how many rows there are more than sentences.
+      outside: the place of O among the labels.
     """
 
     columns: dict[str, np.ndarray]
@@ -58,6 +66,7 @@ class EncodedWords:
     rows: np.ndarray
     places: np.ndarray
     extra_rows: int
+    outside: int = 0
     full_rows: int = 0
 
     def __len__(self) -> int:
@@ -91,13 +100,18 @@ class EncodedWords:
         """The values at the words' first pieces.
 
         Args:
-          values: [R, S, ...], an output of a task.
+          values: [R, S, ...], an output of a task; [R, S, C], logits, where
+            words are not read: they are O.
 
         Returns:
           For each sentence [its words, ...].
         """
         counts = [len(words) for words in self.sentences.words]
         at = values[self.rows, self.places]
+        unread = self.rows == NO_ROW
+        if unread.any():
+            at[unread] = 0
+            at[unread, self.outside] = _CERTAIN
         return np.split(at, np.cumsum(counts)[:-1])
 
 
@@ -110,7 +124,8 @@ def encode(
       sentences: words and tags.
       tokenizer: a Tokenizer.
       labels: the tags that the model has; of others no label is given.
-      max_length: of a row; longer sentences take several.
+      max_length: of a row; longer sentences take several, and those with a
+        marked word one, see `around`.
     """
     cutter = SentenceTokenizer(tokenizer)
     parts: dict[str, list[np.ndarray]] = {name: [] for name in _FILLERS}
@@ -119,27 +134,45 @@ def encode(
     count = extra = 0
     for some in _parts(len(sentences.words)):
         words, tags = sentences.words[some], sentences.tags[some]
-        windows = cutter.windows(
-            cutter.pieces(_ragged(words)),
-            max_length,
+        pieces = cutter.pieces(_ragged(words))
+        near = around(
+            pieces,
+            tf.range(pieces.nrows()),
             tf.constant(sentences.marked[some], tf.int64),
+            max_length,
         )
+        windows = cutter.windows(near.pieces, max_length, near.marked)
+        read = _numbers(pieces, near)
         batch = {name: value.numpy() for name, value in windows.batch.items()}
         at = windows.rows.values.numpy(), windows.columns.values.numpy()
         batch["label_ids"] = np.full_like(batch["input_ids"], NO_LABEL)
-        batch["label_ids"][at] = [
-            number.get(tag, NO_LABEL) for line in tags for tag in line
-        ]
+        ids = [number.get(tag, NO_LABEL) for line in tags for tag in line]
+        batch["label_ids"][at] = np.array(ids, np.int64)[read]
         for name, array in batch.items():
             parts[name].append(array)
-        rows.append(at[0] + count)
-        places.append(at[1])
+        for parts_of, values in ((rows, at[0] + count), (places, at[1])):
+            parts_of.append(np.full(len(ids), NO_ROW))
+            parts_of[-1][read] = values
         count += len(batch["input_ids"])
         extra += len(batch["input_ids"]) - len(words)
+    return EncodedWords(
+        _columns(parts, max_length),
+        sentences,
+        np.concatenate(rows),
+        np.concatenate(places),
+        extra,
+        number.get(_OUTSIDE, 0),
+    )
+
+
+def _columns(
+    parts: dict[str, list[np.ndarray]], max_length: int
+) -> dict[str, np.ndarray]:
+    """The arrays of all parts, joined and of one width."""
     longest = max(array.shape[1] for array in parts["input_ids"])
     longest = -(-longest // _LENGTH_MULTIPLE) * _LENGTH_MULTIPLE
     kinds = {"input_ids": np.int32, "label_ids": np.int16}
-    columns = {
+    return {
         name: np.concatenate(
             [
                 _with_width(
@@ -150,9 +183,14 @@ def encode(
         )
         for name, arrays in parts.items()
     }
-    return EncodedWords(
-        columns, sentences, np.concatenate(rows), np.concatenate(places), extra
-    )
+
+
+def _numbers(pieces: tf.RaggedTensor, near: Surroundings) -> np.ndarray:
+    """The numbers of the words in `near` among all words, int64."""
+    starts = pieces.row_starts() + near.firsts
+    return tf.ragged.range(
+        starts, starts + near.pieces.row_lengths()
+    ).values.numpy()
 
 
 def split_further(sentences: TaggedWords, tokenizer) -> TaggedWords:

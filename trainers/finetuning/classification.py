@@ -11,6 +11,7 @@ import numpy as np
 import rich.table
 import rich.text
 
+from tfbert.serving.limits import DEFAULT
 from tfrecords.finetuning import classification, sentences
 from trainers.finetuning.class_weights import weights_of
 from trainers.finetuning.kind import Encoded, Evaluation
@@ -89,7 +90,7 @@ class Classification(SentenceKind):
             examples,
         )
 
-    def servable(self, task, tokenizer):
+    def servable(self, task, tokenizer, limits=DEFAULT):
         from tfbert.serving.classification import classifier
 
         served = classifier(

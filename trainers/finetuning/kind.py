@@ -14,6 +14,7 @@ import numpy as np
 import rich.table
 
 from tfbert.errors import UserError
+from tfbert.serving.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
     from tfbert.config import BertConfig
@@ -245,10 +246,11 @@ class Kind(abc.ABC):
 
     @abc.abstractmethod
     def servable(
-        self, task: "Task", tokenizer: "Tokenizer"
+        self, task: "Task", tokenizer: "Tokenizer", limits: Limits = DEFAULT
     ) -> tuple["Servable", dict]:
         """What is exported, and the facts of its card.
 
         The card has "kind", "inputs" (names of the inputs of
-        `serving_default` in the order of a command line) and "max_length".
+        `serving_default` in the order of a command line), "max_length", and
+        those of the limits that hold for the kind.
         """

@@ -12,6 +12,7 @@ import numpy as np
 import rich.table
 import rich.text
 
+from tfbert.serving.limits import DEFAULT
 from tfrecords.finetuning import multi_label
 from trainers.finetuning.kind import Encoded, Evaluation
 from trainers.finetuning.sentence_kind import SentenceKind, rounded
@@ -80,7 +81,7 @@ class MultiLabel(SentenceKind):
             self.labels, examples, gold, outputs["logits"], step
         )
 
-    def servable(self, task, tokenizer):
+    def servable(self, task, tokenizer, limits=DEFAULT):
         from tfbert.serving.multi_label import multi_labeller
 
         served = multi_labeller(

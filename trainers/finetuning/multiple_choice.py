@@ -12,6 +12,7 @@ import numpy as np
 import rich.table
 import rich.text
 
+from tfbert.serving.limits import DEFAULT
 from tfrecords.finetuning import multiple_choice
 from trainers.finetuning.kind import Encoded, Evaluation, Kind
 from trainers.finetuning.sentence_kind import rounded
@@ -85,7 +86,7 @@ class MultipleChoice(Kind):
         logits = log_softmax(outputs["logits"])
         return MultipleChoiceEvaluation(examples, logits, step)
 
-    def servable(self, task, tokenizer):
+    def servable(self, task, tokenizer, limits=DEFAULT):
         from tfbert.serving.multiple_choice import chooser
 
         return chooser(task, tokenizer, self.max_length), {

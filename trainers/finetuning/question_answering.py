@@ -14,6 +14,7 @@ import rich.text
 
 from tfbert.errors import UserError
 from tfbert.question_windows import check_lengths
+from tfbert.serving.limits import DEFAULT
 from tfrecords.finetuning import question_answering, question_rows
 from trainers.finetuning.kind import Evaluation, Kind
 from trainers.metrics.answer_spans import Candidates, candidates
@@ -171,7 +172,7 @@ class QuestionAnswering(Kind):
             self, examples, found, float(np.mean(losses)), step
         )
 
-    def servable(self, task, tokenizer):
+    def servable(self, task, tokenizer, limits=DEFAULT):
         from tfbert.serving.question_answering import answerer
 
         threshold = self.no_answer_threshold if self.no_answer else None
@@ -181,13 +182,16 @@ class QuestionAnswering(Kind):
             "max_question_length": self.max_question_length,
             "max_answer_length": self.max_answer_length,
         }
-        served = answerer(task, tokenizer, threshold=threshold, **lengths)
+        served = answerer(
+            task, tokenizer, threshold=threshold, limits=limits, **lengths
+        )
         return served, {
             "kind": self.name,
             "inputs": ["question", "context"],
             "text_columns": ["question", "context"],
             **lengths,
             "no_answer_threshold": threshold,
+            **limits.facts("max_context_bytes"),
         }
 
 

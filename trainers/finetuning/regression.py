@@ -12,6 +12,7 @@ import rich.table
 import rich.text
 
 from tfbert.errors import UserError
+from tfbert.serving.limits import DEFAULT
 from tfrecords.finetuning import regression, sentences
 from trainers.finetuning.kind import Encoded, Evaluation
 from trainers.finetuning.sentence_kind import SentenceKind, rounded
@@ -80,7 +81,7 @@ class Regression(SentenceKind):
         gold = regression.scores(examples)
         return RegressionEvaluation(examples, gold, outputs["scores"], step)
 
-    def servable(self, task, tokenizer):
+    def servable(self, task, tokenizer, limits=DEFAULT):
         from tfbert.serving.regression import regressor
 
         served = regressor(task, tokenizer, self.max_length, self.pairs)

@@ -20,6 +20,7 @@ import numpy as np
 import rich.table
 
 from tfbert.errors import UserError
+from tfbert.serving.limits import DEFAULT
 from tfbert.tag_scheme import TagScheme, bio_tags
 from tfrecords.finetuning.role_labelling import RoleExamples, read_roles
 from tfrecords.finetuning.word_rows import (
@@ -163,11 +164,16 @@ class RoleLabelling(Kind):
             found.append([(PREDICATE, int(place)) for place in places])
         return score(gold, found)[0]
 
-    def servable(self, task, tokenizer):
+    def servable(self, task, tokenizer, limits=DEFAULT):
         from tfbert.serving.role_labelling import role_labeller
 
         served = role_labeller(
-            task, tokenizer, self.labels, self.max_length, self.find_predicates
+            task,
+            tokenizer,
+            self.labels,
+            self.max_length,
+            self.find_predicates,
+            limits,
         )
         inputs = ["text"] if self.find_predicates else ["text", "predicate"]
         return served, {
@@ -177,6 +183,7 @@ class RoleLabelling(Kind):
             "find_predicates": self.find_predicates,
             "split_words": self.split_words,
             "max_length": self.max_length,
+            **limits.facts("max_text_bytes", "max_predicates"),
         }
 
 

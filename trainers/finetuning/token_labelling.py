@@ -10,6 +10,7 @@ import numpy as np
 import rich.table
 
 from tfbert.errors import UserError
+from tfbert.serving.limits import DEFAULT
 from tfbert.tag_scheme import TagScheme, bio_tags, split_tag
 from tfrecords.finetuning.files import nearest_first
 from tfrecords.finetuning.token_labelling import (
@@ -169,11 +170,16 @@ class TokenLabelling(Kind):
             self.scheme, encoded.sentences, answers, step, examples.lines
         )
 
-    def servable(self, task, tokenizer):
+    def servable(self, task, tokenizer, limits=DEFAULT):
         from tfbert.serving.token_labelling import token_labeller
 
         served = token_labeller(
-            task, tokenizer, self.labels, self.max_length, self.scheme.scheme
+            task,
+            tokenizer,
+            self.labels,
+            self.max_length,
+            self.scheme.scheme,
+            limits,
         )
         return served, {
             "kind": self.name,
@@ -183,6 +189,7 @@ class TokenLabelling(Kind):
             "label_scheme": self.scheme.scheme,
             "split_words": self.split_words,
             "max_length": self.max_length,
+            **limits.facts("max_text_bytes"),
         }
 
 

@@ -15,6 +15,11 @@ CLIENT = Path(__file__).parent / "c_api_client.py"
 
 
 def ask(requests: dict, folder: Path) -> dict:
+    """The answers of `ask_with_peaks`."""
+    return ask_with_peaks(requests, folder)[0]
+
+
+def ask_with_peaks(requests: dict, folder: Path) -> tuple[dict, dict]:
     """Asks exports, all in one process without Python TensorFlow.
 
     Args:
@@ -24,7 +29,8 @@ def ask(requests: dict, folder: Path) -> dict:
 
     Returns:
       The same nesting, with name of an output -> array; of a request that
-      fails, the message.
+      fails, the message. And key -> bytes that the process had at most until
+      then.
     """
     asked = {
         str(version): {
@@ -43,14 +49,20 @@ def ask(requests: dict, folder: Path) -> dict:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    answers = json.loads(done.stdout)
-    return {
+    found = json.loads(done.stdout)
+    answers = {
         version: {
             key: _answer(outputs)
-            for key, outputs in answers[str(version)].items()
+            for key, (outputs, _) in found[str(version)].items()
         }
         for version in requests
     }
+    peaks = {
+        key: peak
+        for of_version in found.values()
+        for key, (_, peak) in of_version.items()
+    }
+    return answers, peaks
 
 
 def _signatures(version):

@@ -6,8 +6,9 @@ It is the loader that TF Serving links. Run as a script:
 
 The file holds {folder of a SavedModel: {key: request}}, and a request
 "inputs" ({tensor name: tensor}) and "outputs" ({name: tensor name}). The
-answer is {folder: {key: {name: tensor}}} on stdout; to a request that fails it
-is {"error": message}. A tensor is {"dtype", "shape", "values"}, the values
+answer is {folder: {key: [{name: tensor}, peak]}} on stdout; to a request that
+fails it is [{"error": message}, peak]; the peak is of the process's memory
+until then, in bytes. A tensor is {"dtype", "shape", "values"}, the values
 flat; the bytes of a string are characters of Latin-1.
 """
 
@@ -181,9 +182,20 @@ class Library:
 
 def answer(library, request):
     try:
-        return library.run(request["inputs"], request["outputs"])
+        found = library.run(request["inputs"], request["outputs"])
     except Refused as error:
-        return {"error": str(error)}
+        found = {"error": str(error)}
+    return found, peak()
+
+
+def peak():
+    """The most memory that this process has had, in bytes.
+
+    Not ru_maxrss, which a process inherits from the one that started it.
+    """
+    with open("/proc/self/status", encoding="ascii") as stream:
+        [line] = [row for row in stream if row.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024
 
 
 def main():

@@ -43,13 +43,24 @@ def wrong_shapes(batch):
             yield f"more places in {name}", {**batch, name: more}
 
 
+def wrong_ids(batch):
+    """What is wrong -> inputs of `tokens`, one id of which is too large."""
+    for name in ("input_ids", "segment_ids"):
+        if name in batch:
+            for wrong in (-1, 10_000):
+                value = batch[name].copy()
+                value.flat[-1] = wrong
+                yield f"{wrong} in {name}", {**batch, name: value}
+
+
 def wrong_requests(inputs) -> dict:
     """Key -> (signature, inputs) that it does not take."""
-    return {
-        f"{name}: {what}": (name, wrong)
-        for name in inputs
-        for what, wrong in wrong_shapes(signatures.request(inputs, name, 9))
-    }
+    found = {}
+    for name in inputs:
+        right = signatures.request(inputs, name, 9)
+        for what, wrong in [*wrong_shapes(right), *wrong_ids(right)]:
+            found[f"{name}: {what}"] = name, wrong
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,14 @@ from every_kind import (
 
 from tfbert.serving import operations, signatures
 
-ODD = [b"", b"\xff\xfe\x80", b" \t\n", b"x" * 2000, "\U0010ffffé".encode()]
+ODD = [
+    b"a\xffb film",
+    b"",
+    b"\xff\xfe\x80",
+    b" \t\n",
+    b"x" * 2000,
+    "\U0010ffffé".encode(),
+]
 MEGABYTES = 10_000_000
 DOCS = Path(__file__).parents[3] / "docs" / "serving.md"
 

@@ -3,8 +3,10 @@ import pytest
 import tensorflow as tf
 
 from tfbert.config import BertConfig
+from tfbert.serving import fill_mask
 from tfbert.serving.embedding import embed_function
 from tfbert.serving.fill_mask import fill_mask_function, mask_tokenizer
+from tfbert.serving.limits import Limits
 from tfbert.tasks.pretraining import PretrainingTask
 from tfbert.tokenization import Tokenizer
 
@@ -96,6 +98,22 @@ def test_fills_do_not_depend_on_batch_mates(fill):
                 assert one.tolist() == other.tolist()
             else:
                 np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_masks_are_scored_some_at_a_time(fill, task, tokenizer, monkeypatch):
+    texts = ["[MASK] a [MASK][MASK]", "b", "[MASK] " * 7]
+    whole = fill(texts)
+    monkeypatch.setattr(fill_mask, "_MASKS_AT_ONCE", 2)
+    reads = mask_tokenizer(tokenizer)
+    most = Limits(max_masks=4)
+    some = tf.function(fill_mask_function(task, reads, LONGEST, 4, most))
+    answer = {n: v.numpy() for n, v in some(tf.constant(texts)).items()}
+    # The first ones, as there are among many.
+    assert answer["masks"].tolist() == [3, 0, 4]
+    assert answer["tokens"].tolist() == whole["tokens"][:, :4].tolist()
+    np.testing.assert_allclose(
+        answer["scores"], whole["scores"][:, :4], rtol=1e-5
+    )
 
 
 def test_odd_batches_are_answered(fill):

@@ -5,7 +5,9 @@ import pytest
 import tensorflow as tf
 
 from tfbert.config import BertConfig
+from tfbert.errors import UserError
 from tfbert.sentence_windows import SentenceTokenizer
+from tfbert.serving.limits import Limits
 from tfbert.serving.role_labelling import role_labeller
 from tfbert.serving.token_labelling import token_labeller
 from tfbert.tag_scheme import bio_tags
@@ -89,6 +91,8 @@ def check_independent(function, inputs):
 def test_labels_of_texts(labeller):
     answer = check_independent(labeller["serving_default"], {"text": TEXTS})
     text = TEXTS[0]
+    for name in ("words", "span_texts"):
+        assert all(w.decode() or True for w in answer[name].flat), name
     words = [w.decode() for w in answer["words"][0] if w]
     assert words == ["The", "film", "was", "funny", ",", "and", "good", "!"]
     # A word of megabytes is a word; each of many has its own answer.
@@ -128,7 +132,7 @@ def check_spans(text, answer, i, labels):
     for place, (_, start, end) in enumerate(wanted):
         assert answer["span_starts"][i, place] == start
         assert answer["span_ends"][i, place] == end
-        got = answer["span_texts"][i, place].decode("utf-8", "replace")
+        got = answer["span_texts"][i, place].decode()
         assert got == text[start:end]
 
 
@@ -229,6 +233,48 @@ def test_roles_of_words(roles):
             if start >= 0:
                 assert " ".join(line[start:end]).encode() == said
     assert set(found) == set(given)
+
+
+def test_a_predicate_is_read_with_what_is_around_it(roles):
+    words = "the film was funny , and it was good !".split() * 8
+    found = ask(roles["words"], words=[words])
+    places = found["predicates"][0]
+    assert len(places) > 2
+    for number, place in enumerate(places):
+        given = ask(
+            roles["words_given"],
+            words=[words],
+            predicate=np.array([place], np.int32),
+        )
+        # Nothing is answered for words that no row with the mark holds.
+        starts = given["role_starts"][0, 0]
+        assert (np.abs(starts[starts >= 0] - place) < MAX_LENGTH).all()
+        count = given["role_starts"].shape[2]
+        np.testing.assert_array_equal(
+            given["role_starts"][0, 0], found["role_starts"][0, number, :count]
+        )
+
+
+def test_limits_of_a_text():
+    labels = bio_tags(["V", "ARG0"])
+    task = TokenLabellingTask(CONFIG, len(labels), seed=5)
+    # Every word is a predicate.
+    task.classifier.bias.assign([0, 0, 0, 50, 0])
+    most = Limits(max_text_bytes=19, max_predicates=3)
+    functions = role_labeller(
+        task, TOKENIZER, labels, MAX_LENGTH, most=most
+    ).functions
+    texts = ["the film was bad. it was", "a good film", "", "good"]
+    answer = ask(functions["serving_default"], text=texts)
+    assert answer["words"].shape[1] == 6
+    assert answer["predicates"].tolist() == [
+        [0, 1, 2],
+        [0, 1, 2],
+        [-1, -1, -1],
+        [0, -1, -1],
+    ]
+    with pytest.raises(UserError, match="max_predicates of 1 or more, got 0"):
+        Limits(max_predicates=0)
 
 
 def test_a_model_that_finds_no_predicates():

@@ -10,7 +10,7 @@ from tfbert.serving import servable
 from tfbert.serving.servable import run_in_parts
 
 PADDING = servable._PADDING_OF_A_PART
-MOST = servable._ROWS_AT_ONCE
+TOKENS = servable._TOKENS_AT_ONCE
 STEP = servable._STEP
 
 
@@ -53,14 +53,14 @@ def parts_of(lengths, width):
     found = np.zeros([len(lengths), 2])
     while len(order):
         longest = lengths[order[0]]
+        wide = min(math.ceil(max(longest, 1) / STEP) * STEP, width)
         size = padding = 0
-        for row in order[:MOST]:
+        for row in order[: max(TOKENS // wide, 1)]:
             padding += longest - lengths[row]
             if padding > PADDING:
                 break
             size += 1
-        wide = math.ceil(max(longest, 1) / STEP) * STEP
-        found[order[:size]] = size, min(wide, width)
+        found[order[:size]] = size, wide
         order = order[size:]
     return found
 
@@ -70,7 +70,9 @@ LENGTHS = {
     "one without a token": [0],
     "like": [20] * 9,
     "two kinds": [3, 200, 3, 200, 3],
-    "more than fit into a part": [5] * (2 * MOST + 3),
+    "more than fit into a part": [5] * (2 * TOKENS // STEP + 3),
+    "fewer fit of longer rows": [TOKENS // 3] * 7,
+    "longer than a part": [TOKENS + 1] * 2 + [3],
     "at the limit": [100, 100 - PADDING, 100 - PADDING],
     "all different": list(range(1, 60)),
     "as they come": list(np.random.default_rng(1).integers(0, 300, 90)),

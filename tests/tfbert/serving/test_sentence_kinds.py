@@ -5,10 +5,19 @@ import pytest
 import tensorflow as tf
 
 from tfbert.config import BertConfig
+from tfbert.errors import UserError
+from tfbert.serving.classification import classifier
 from tfbert.serving.multi_label import multi_labeller
 from tfbert.serving.multiple_choice import chooser
+from tfbert.serving.question_answering import answerer
 from tfbert.serving.regression import regressor
-from tfbert.tasks import MultiLabelTask, MultipleChoiceTask, RegressionTask
+from tfbert.serving.role_labelling import role_labeller
+from tfbert.tasks import (
+    MultiLabelTask,
+    MultipleChoiceTask,
+    RegressionTask,
+    TokenLabellingTask,
+)
 from tfbert.tokenization import Tokenizer
 
 LABELS = ["bad", "good", "très bien"]
@@ -98,6 +107,24 @@ def test_scores_and_labels_are_the_tasks_own(signatures):
     for names, row in zip(answer["labels"], wanted, strict=True):
         best = [LABELS[i].encode() for i in np.argsort(-row) if row[i] > 0.5]
         assert [name for name in names if name] == best
+
+
+def test_pairs_need_two_segments():
+    config = BertConfig(**{**CONFIG.to_dict(), "type_vocab_size": 1})
+    tokenizer = Tokenizer(VOCABULARY)
+    score = RegressionTask(config)
+    regressor(score, tokenizer, 12)
+    labels = TokenLabellingTask(config, 3)
+    for make in (
+        lambda: regressor(score, tokenizer, 12, pairs=True),
+        lambda: multi_labeller(score, tokenizer, LABELS, 12, pairs=True),
+        lambda: classifier(score, tokenizer, LABELS, 12, pairs=True),
+        lambda: chooser(score, tokenizer, 12),
+        lambda: answerer(score, tokenizer, 12),
+        lambda: role_labeller(labels, tokenizer, ["O", "B-V", "I-V"], 12),
+    ):
+        with pytest.raises(UserError, match="need type_vocab_size of 2"):
+            make()
 
 
 def test_an_empty_choice_is_none(signatures):

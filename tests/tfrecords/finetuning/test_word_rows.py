@@ -26,9 +26,18 @@ def random_sentences(count=1200):
     return TaggedWords(words, tags, rng.integers(-1, 3, count).tolist())
 
 
+def without_marks(sentences):
+    return TaggedWords(
+        sentences.words, sentences.tags, [-1] * len(sentences.words)
+    )
+
+
 @pytest.mark.parametrize("max_length", [9, 128])
 def test_labels_stand_at_first_pieces(max_length):
     sentences = random_sentences()
+    if max_length == 9:
+        # Rows of a marked word hold only what is around it.
+        sentences = without_marks(sentences)
     found = encode(sentences, TOKENIZER, LABELS, max_length)
     columns = found.columns
     assert found.sequence_length == (9 if max_length == 9 else 72)
@@ -57,6 +66,31 @@ def test_labels_stand_at_first_pieces(max_length):
     values = found.word_values(columns["input_ids"])
     assert [len(v) for v in values] == [len(w) for w in sentences.words]
     np.testing.assert_array_equal(np.concatenate(values), ids)
+
+
+def test_of_a_marked_sentence_one_row_is_read():
+    words = ["a"] * 10 + ["b"] + ["c"] * 10
+    tags = ["B-X"] * 21
+    sentences = TaggedWords(
+        [words, words, ["a", "b"]], [tags, tags, tags[:2]], [10, 0, 1]
+    )
+    found = encode(sentences, TOKENIZER, LABELS, 9)
+    assert len(found) == 3 and found.extra_rows == 0
+    rows = np.split(found.rows, [21, 42])
+    assert np.flatnonzero(rows[0] == 0).tolist() == list(range(7, 14))
+    assert np.flatnonzero(rows[1] == 1).tolist() == list(range(7))
+    assert rows[2].tolist() == [2, 2]
+    assert (found.columns["segment_ids"].sum(axis=1) == 1).all()
+    # Labels of words that are read, and no others.
+    assert (found.columns["label_ids"] == 1).sum() == 16
+    logits = np.ones([3, 9, 3], np.float32)
+    logits[:, :, 1] = 5
+    values = found.word_values(logits)
+    assert [v.argmax(axis=1).tolist() for v in values] == [
+        [0] * 7 + [1] * 7 + [0] * 7,
+        [1] * 7 + [0] * 14,
+        [1, 1],
+    ]
 
 
 def test_other_lengths():

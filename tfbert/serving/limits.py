@@ -1,0 +1,47 @@
+"""How much of a request is read: what bounds the memory of a server."""
+
+import dataclasses
+
+from tfbert.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What an export reads of a text, and answers of it, at most.
+
+    Attributes:
+      max_text_bytes: of a text whose words are labelled; an answer for each
+        word takes memory for each.
+      max_context_bytes: of the context of a question; to know where each
+        token stands takes some 70 bytes for each.
+      max_predicates: of a text, the first ones; each takes a row.
+      max_masks: of a text, the first ones; each takes scores of the whole
+        vocabulary.
+
+    Raises:
+      UserError: one is below 1.
+    """
+
+    max_text_bytes: int = 32768
+    max_context_bytes: int = 262144
+    max_predicates: int = 256
+    max_masks: int = 64
+
+    def __post_init__(self):
+        for name, value in dataclasses.asdict(self).items():
+            if value < 1:
+                raise UserError(f"wanted {name} of 1 or more, got {value}")
+
+    def facts(self, *names: str) -> dict[str, int]:
+        """Those that hold for an export, for its card."""
+        return {name: getattr(self, name) for name in names}
+
+
+# What a model card says of each.
+SENTENCES = {
+    "max_text_bytes": "Of a text {:,} bytes are read.",
+    "max_context_bytes": "Of a context {:,} bytes are read.",
+    "max_predicates": "Of a text the first {:,} predicates are answered.",
+    "max_masks": "Of a text the first {:,} masks are answered.",
+}
+DEFAULT = Limits()
