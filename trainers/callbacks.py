@@ -19,6 +19,7 @@ import tensorflow as tf
 from tfbert import atomic
 from tfbert.local_paths import local_path
 from trainers import command
+from trainers.event_files import drop_events_after
 from trainers.events import Events
 from trainers.meter import as_float
 from trainers.progress import ProgressBar
@@ -137,6 +138,15 @@ class TensorBoardLog(Watcher):
         self.folder /= TENSORBOARD_FOLDER
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
         self._warned = False
+
+    def on_train_begin(self, logs: Mapping | None = None) -> None:
+        """Drops the points of steps that are going to be done again."""
+        super().on_train_begin(logs)
+        for split in ("train", "validation"):
+            self._guard(lambda s=split: self._drop_points(s))
+
+    def _drop_points(self, split: str) -> None:
+        drop_events_after(self.folder / split, self.step)
 
     def on_interval(self, row: dict[str, float | None]) -> None:
         """Adds a point to each training curve."""
