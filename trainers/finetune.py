@@ -123,6 +123,7 @@ def finetune(
     check_kind(data.kind, settings.data, config)
     check_shapes(settings.optimization, distribution)
     settings = resolve(settings, len(data.train))
+    data.check_batch(settings.optimization.batch_size)
     training.check_settings(settings, distribution)
     if not settings.dry_run:
         _open_run(settings, config, data, distribution)
@@ -227,7 +228,8 @@ def _describe(settings, config, data, distribution) -> None:
         f"{optimization.steps * optimization.batch_size / len(data.train):.2f}"
         f" epochs; run folder {settings.runtime.run_dir}"
     )
-    for line in data.account():
+    about_batch = data.check_batch(optimization.batch_size)
+    for line in [*about_batch, *data.account()]:
         command.console.print(line)
 
 

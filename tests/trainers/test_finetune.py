@@ -1,3 +1,4 @@
+import collections
 import hashlib
 import json
 import random
@@ -9,7 +10,8 @@ import yaml
 from tfbert.errors import UserError
 from tfbert.tokenization import Tokenizer
 from tfbert.weights import read_tensors
-from trainers import evaluate, export, finetune, predict
+from trainers import config, evaluate, export, finetune, predict
+from trainers.finetuning.data import load_data
 from trainers.finetuning.settings import (
     FinetuningModel,
     FinetuningOptimization,
@@ -68,12 +70,12 @@ def arguments(folder, tmp_path):
             "learning_rate": 0.01,
         },
     }
-    config = tmp_path / "config.yaml"
-    config.write_text(yaml.safe_dump(settings))
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(settings))
 
     def make(name, *more):
         run_dir = str(tmp_path / name)
-        return ["--config", str(config), "--runtime.run_dir", run_dir, *more]
+        return ["--config", str(path), "--runtime.run_dir", run_dir, *more]
 
     return make
 
@@ -262,6 +264,10 @@ def test_seeds_are_repeated_and_summed_up(arguments, folder, tmp_path, capsys):
         (["--model.init_from", "x"], "got both"),
         (["--optimization.epochs", "0"], "epochs above 0"),
         (["--optimization.batch_size", "-1"], "batch_size above 0"),
+        (
+            ["--optimization.batch_size", "5000"],
+            "batch_size = 5,000 is larger .* its 203 rows 24.6 times.* at most",
+        ),
         (["--seeds", "0"], "seeds above 0"),
         (["--data.text_column", "[text]"], "'data.text_columns'"),
     ],
@@ -279,6 +285,22 @@ def test_unknown_labels_are_found_before_training(arguments, tmp_path):
         argv = arguments("run", f"--data.{name}", str(data))
         with pytest.raises(UserError, match=r"other\.tsv:3: unknown .*'godo'"):
             finetune.main(argv)
+
+
+def test_counts_of_labels_are_said(arguments, folder):
+    argv = arguments("run", "--optimization.batch_size", "250")
+    settings = config.parse_settings(
+        finetune.build_parser(), FinetuningSettings, argv
+    )
+    data = load_data(settings)
+    line = next(x for x in data.account() if x.startswith("classes in train"))
+    labels = (folder / "train.tsv").read_text().split("\n")[1:-1]
+    counts = collections.Counter(row.split("\t")[1] for row in labels)
+    for label, count in counts.items():
+        assert f"{label} {count}" in line
+    assert not data.check_batch(203)
+    (line,) = data.check_batch(250)
+    assert "larger than the training data" in line
 
 
 def test_another_shape_than_the_checkpoints_is_refused(single_run, tmp_path):

@@ -12,7 +12,7 @@ import rich.table
 import rich.text
 
 from tfbert.serving.limits import DEFAULT
-from tfrecords.finetuning import classification, sentences
+from tfrecords.finetuning import classification, label_counts, sentences
 from trainers.finetuning.class_weights import weights_of
 from trainers.finetuning.kind import Encoded, Evaluation
 from trainers.finetuning.sentence_kind import SentenceKind, rounded
@@ -37,6 +37,7 @@ class Classification(SentenceKind):
 
     @classmethod
     def from_training(cls, data: Any, train: sentences.Examples) -> Self:
+        label_counts.check_classes(train.path, train.labels)
         labels = classification.label_list(train)
         return cls(labels=labels, **cls.settings_of(data))
 
@@ -57,6 +58,13 @@ class Classification(SentenceKind):
 
     def describe(self) -> str:
         return f"{len(self.labels)} classes"
+
+    def label_remarks(
+        self, train: sentences.Examples, validation: sentences.Examples | None
+    ) -> list[str]:
+        return label_counts.remarks(
+            train.labels, None if validation is None else validation.labels
+        )
 
     def encode(self, examples: sentences.Examples, tokenizer) -> Encoded:
         return classification.encode(

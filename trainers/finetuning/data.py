@@ -19,6 +19,9 @@ from trainers.distribution import Distribution
 from trainers.finetuning.kind import Encoded, Examples, Kind
 from trainers.finetuning.kinds import find_kind
 
+# A batch that has each row so many times, and is large, is a slip.
+_MOST_TIMES, _LARGE_BATCH = 4, 256
+
 
 @dataclasses.dataclass(frozen=True)
 class LoadedData:
@@ -83,6 +86,27 @@ class LoadedData:
         lengths = self.train.columns["input_mask"].sum(axis=-1, dtype=np.int64)
         # Of several sequences in a row the longest counts.
         return lengths.reshape(len(self.train), -1).max(axis=1)
+
+    def check_batch(self, batch_size: int) -> list[str]:
+        """What is to be said of a batch that is larger than the data.
+
+        Raises:
+          UserError: it is so much larger that it cannot be meant.
+        """
+        rows = len(self.train)
+        if batch_size <= rows:
+            return []
+        times = batch_size / rows
+        text = (
+            f"optimization.batch_size = {batch_size:,} is larger than the "
+            f"training data: each step reads its {rows:,} rows {times:.1f} "
+            "times, for the update and with the memory of so many"
+        )
+        if times >= _MOST_TIMES and batch_size > _LARGE_BATCH:
+            raise UserError(
+                f"{text}; wanted at most {rows:,}. Give a smaller one"
+            )
+        return [text]
 
     def account(self) -> list[str]:
         """What a user should know about the data, a line each."""
@@ -173,7 +197,8 @@ def load_data(settings) -> LoadedData:
         kind.check(test)
     rows = kind.encode(train, tokenizer)
     length = rows.sequence_length
-    remarks = kind.remarks(train, rows)
+    remarks = kind.label_remarks(train, validation)
+    remarks += kind.remarks(train, rows)
     validation_rows = None
     if validation is not None:
         kind.check(validation)

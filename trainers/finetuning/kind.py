@@ -217,6 +217,12 @@ class Kind(abc.ABC):
             "truncated to it"
         ]
 
+    def label_remarks(
+        self, train: Examples, validation: Examples | None
+    ) -> list[str]:
+        """How often each label occurs, and what is suspicious, a line each."""
+        return []
+
     @abc.abstractmethod
     def encode(self, examples: Examples, tokenizer: "Tokenizer") -> Encoded:
         """Tokenizes examples, as in training."""

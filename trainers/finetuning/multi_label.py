@@ -13,7 +13,7 @@ import rich.table
 import rich.text
 
 from tfbert.serving.limits import DEFAULT
-from tfrecords.finetuning import multi_label
+from tfrecords.finetuning import label_counts, multi_label
 from trainers.finetuning.kind import Encoded, Evaluation
 from trainers.finetuning.sentence_kind import SentenceKind, rounded
 from trainers.metrics import multi_label as measures
@@ -57,6 +57,16 @@ class MultiLabel(SentenceKind):
 
     def describe(self) -> str:
         return f"{len(self.labels)} labels, any number of them at once"
+
+    def label_remarks(
+        self, train: multi_label.Examples, validation: Any | None
+    ) -> list[str]:
+        found = [
+            [label for labels in examples.labels for label in labels]
+            for examples in (train, validation)
+            if examples is not None
+        ]
+        return label_counts.remarks(*found, what="labels")
 
     def encode(self, examples: multi_label.Examples, tokenizer) -> Encoded:
         return multi_label.encode(

@@ -12,6 +12,7 @@ import rich.table
 from tfbert.errors import UserError
 from tfbert.serving.limits import DEFAULT
 from tfbert.tag_scheme import TagScheme, bio_tags, split_tag
+from tfrecords.finetuning import label_counts
 from tfrecords.finetuning.files import nearest_first
 from tfrecords.finetuning.token_labelling import (
     TaggedSentences,
@@ -137,6 +138,22 @@ class TokenLabelling(Kind):
             return f"{len(self.labels)} tags"
         types = {*self.scheme.types} - {""}
         return f"spans of {len(types)} types"
+
+    def label_remarks(
+        self, train: TaggedSentences, validation: TaggedSentences | None
+    ) -> list[str]:
+        found = [self._counted(train)]
+        if validation is not None:
+            found.append(self._counted(validation))
+        what = "spans" if self.scheme.has_spans else "tags"
+        return label_counts.remarks(*found, what=what)
+
+    def _counted(self, examples: TaggedSentences) -> list[str]:
+        """The types of all spans, or all plain tags."""
+        parts = [split_tag(tag) for tags in examples.tags for tag in tags]
+        if self.scheme.has_spans:
+            return [kind for prefix, kind in parts if prefix == "B"]
+        return [tag for tags in examples.tags for tag in tags]
 
     def encode(self, examples: TaggedSentences, tokenizer) -> EncodedWords:
         sentences = TaggedWords(
