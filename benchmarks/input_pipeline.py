@@ -77,10 +77,10 @@ def contenders(
     records: Records, batch_size: int
 ) -> dict[str, Callable[[], Iterator]]:
     """{name: a function that starts an endless iterator of batches}."""
-    most = round(RATE * (records.sequence_length - 2)) + 1
+    most = Masking(rate=RATE).predictions(records.sequence_length)
     makers: dict[str, Callable[[], Iterator]] = {}
     for strategy in STRATEGIES:
-        masking = Masking(strategy, RATE, most)
+        masking = Masking(strategy, RATE)
         makers[f"tfbert, {strategy}"] = lambda masking=masking: iter(
             pretraining_batches(
                 records, masking, seed=0, global_batch_size=batch_size

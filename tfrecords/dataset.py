@@ -45,12 +45,15 @@ def batch_signature(
     """The shapes and dtypes of a batch of `batch_size` rows.
 
     Where it `tells_real`, it says which rows are real examples.
+
+    Raises:
+      UserError: rows are too short for as many predictions as are asked for.
     """
     tokens = (batch_size, records.sequence_length)
     if isinstance(records, StaticRecords):
         masked = (batch_size, records.max_predictions)
     else:
-        masked = (batch_size, masking.max_predictions)
+        masked = (batch_size, masking.predictions(tokens[1]))
     shapes = {
         spec.INPUT_MASK: (tokens, tf.int32),
         spec.SEGMENT_IDS: (tokens, tf.int32),

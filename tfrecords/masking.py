@@ -7,6 +7,7 @@ one row can be made again.
 """
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -17,17 +18,29 @@ from tfrecords.token_classes import TokenClasses
 TOKEN, WHOLE_WORD, NGRAM, SPAN = "token", "whole_word", "ngram", "span"
 STRATEGIES = (TOKEN, WHOLE_WORD, NGRAM, SPAN)
 
+# Another version hides other tokens of the same row. A run keeps to one.
+MASKS_VERSION = 2
+
+# Places, beyond those of the rate, for a last word that is longer than what
+# is left, and for any single word.
+_OVERRUN = 3
+_LONGEST_WORD = 8
+
 
 @dataclasses.dataclass(frozen=True)
 class Masking:
     """How tokens are hidden (Devlin et al. 2018, section 3.1, task 1).
 
-    A row with m tokens that may be hidden (all but special tokens) loses
-    max(1, round(rate * m)) of them, at most `max_predictions`: exactly that
-    many, not that many on average.
+    Of a row with m tokens that may be hidden (all but special tokens),
+    rate * m are on average: every token with the probability `rate`, whatever
+    the row's length. With "token" it is always one of the two whole numbers
+    nearest to rate * m.
 
-    Where the unit is the word, no word is hidden in part, and a budget that
-    the words left cannot fill exactly is filled as far as they go.
+    Where the unit is the word, no word is hidden in part, and every word is
+    hidden with the probability `rate`, however many pieces it has; so a row's
+    number differs from rate * m by less than its longest words. A word of
+    more than P pieces is never hidden, and where the words chosen have more
+    than P in all, the last one stays and others go.
 
     Attributes:
       strategy: what is chosen at random.
@@ -39,7 +52,9 @@ class Masking:
           `span_probability`, cut at `max_span`; a span is shown as [MASK],
           replaced or left as a whole (Joshi et al. 2019, section 3.1).
       rate: the share of tokens to predict.
-      max_predictions: P, the most predictions of a row.
+      max_predictions: P, the most predictions of a row; None: what the rate
+        and the length of rows ask for, see `predictions`. Fewer than that
+        lower the rate.
       mask_share: the share of these that become [MASK].
       random_share: the share that becomes another token, drawn from all but
         special and [unused] ones; the rest stays as it was.
@@ -49,7 +64,7 @@ class Masking:
 
     strategy: str = "token"
     rate: float = 0.15
-    max_predictions: int = 20
+    max_predictions: int | None = None
     mask_share: float = 0.8
     random_share: float = 0.1
     max_ngram: int = 3
@@ -66,7 +81,7 @@ class Masking:
             raise UserError(
                 f"masking rate {self.rate}: wanted more than 0, at most 1."
             )
-        if self.max_predictions < 1:
+        if self.max_predictions is not None and self.max_predictions < 1:
             raise UserError(
                 f"max_predictions {self.max_predictions}: wanted 1 or more."
             )
@@ -87,18 +102,33 @@ class Masking:
                 "wanted 1 word or more."
             )
 
-    def budgets(self, maskable: np.ndarray) -> np.ndarray:
-        """How many tokens each row loses.
+    def predictions(self, sequence_length: int) -> int:
+        """P, the predictions that a row has places for.
+
+        What the rate asks for, and for whole words some more, so that a long
+        one has room.
 
         Args:
-          maskable: int [B], tokens of the row that may be hidden.
+          sequence_length: S, tokens of a row.
 
-        Returns:
-          int64 [B].
+        Raises:
+          UserError: max_predictions is more than a row can have.
         """
-        wanted = np.rint(self.rate * maskable).astype(np.int64)
-        wanted = np.minimum(np.maximum(wanted, 1), self.max_predictions)
-        return np.minimum(wanted, maskable)
+        most = max(1, sequence_length - 2)  # All but [CLS] and [SEP].
+        own = math.ceil(self.rate * most - 1e-9)
+        if self.strategy != TOKEN:
+            own = max(own + _OVERRUN, _LONGEST_WORD)
+        own = min(max(1, own), most)
+        if self.max_predictions is None:
+            return own
+        if self.max_predictions > most:
+            raise UserError(
+                f"max_predictions {self.max_predictions}: rows of "
+                f"{sequence_length} tokens have at most {most} that can be "
+                f"predicted. Leave it out (null): the rate's own number is "
+                f"{own}."
+            )
+        return self.max_predictions
 
     def apply(
         self,
@@ -123,15 +153,25 @@ class Masking:
         """
         keys = row_keys(seed, epochs, row_ids)
         maskable = classes.maskable[token_ids]  # [B, S]
-        budgets = self.budgets(maskable.sum(axis=1))
+        most = self.predictions(token_ids.shape[1])
+        wanted = np.minimum(self.rate * maskable.sum(axis=1), most)
         if self.strategy == TOKEN:
-            positions, chosen = self._tokens(maskable, keys, budgets)
+            chosen = selection.choose_tokens(maskable, keys, wanted)
+            positions, chosen = _columns(chosen, most)
             draw_at = positions
         else:
-            positions, chosen, runs = self._words(
-                token_ids, maskable, keys, budgets, classes
+            chosen, runs = selection.choose_words(
+                maskable,
+                classes.starts(token_ids),
+                keys,
+                wanted,
+                most,
+                self._run_lengths(),
             )
-            draw_at = runs if self.strategy == SPAN else positions
+            positions, chosen = _columns(chosen, most)
+            draw_at = positions
+            if self.strategy == SPAN:
+                draw_at = np.take_along_axis(runs, positions, axis=1)
         originals = np.take_along_axis(token_ids, positions, axis=1)
         shown = self._replace(originals, positions, draw_at, keys, classes)
         # A place that is not chosen points at position 0, where its own
@@ -145,41 +185,6 @@ class Masking:
             spec.MASKED_LM_IDS: np.where(chosen, originals, np.int32(0)),
             spec.MASKED_LM_WEIGHTS: chosen.astype(np.float32),
         }
-
-    def _tokens(self, maskable, keys, budgets):
-        """(positions int64 [B, P], chosen bool [B, P]), ascending."""
-        length = maskable.shape[1]
-        count = min(self.max_predictions, length)
-        places = selection.in_random_order(maskable, keys, count)
-        columns = np.arange(count)
-        places[columns >= budgets[:, None]] = selection.PLACE_MASK
-        return self._columns(places)
-
-    def _words(self, token_ids, maskable, keys, budgets, classes):
-        """(positions int64 [B, P], chosen bool [B, P], runs int64 [B, P])."""
-        chosen, runs = selection.choose_words(
-            maskable,
-            classes.starts(token_ids),
-            keys,
-            budgets,
-            self._run_lengths(),
-        )
-        places = np.arange(maskable.shape[1], dtype=np.uint64)
-        places = np.where(chosen, places, selection.PLACE_MASK)
-        positions, chosen = self._columns(places)
-        return positions, chosen, np.take_along_axis(runs, positions, axis=1)
-
-    def _columns(self, places):
-        """Places [B, any], `PLACE_MASK` for none -> as `_tokens` returns."""
-        places.sort(axis=1)
-        places = places[:, : self.max_predictions]
-        positions = np.full(
-            (len(places), self.max_predictions), selection.PLACE_MASK
-        )
-        positions[:, : places.shape[1]] = places
-        chosen = positions != selection.PLACE_MASK
-        positions[~chosen] = 0
-        return positions.astype(np.int64), chosen
 
     def _run_lengths(self) -> np.ndarray:
         """The probabilities of runs of at most 1, 2, ... words."""
@@ -197,10 +202,9 @@ class Masking:
 
         What is done with a token is drawn for the place `draw_at` [B, P].
         """
-        action = order.draws(
+        uniform = selection.uniform(
             keys[:, None], selection.ACTION + draw_at.astype(np.uint64)
         )
-        uniform = (action >> np.uint64(11)) * 2.0**-53
         number = order.draws(
             keys[:, None], selection.REPLACEMENT + positions.astype(np.uint64)
         )
@@ -210,6 +214,19 @@ class Masking:
         shown = np.where(uniform < self.mask_share, classes.mask_id, other)
         kept = uniform >= self.mask_share + self.random_share
         return np.where(kept, originals, shown).astype(np.int32)
+
+
+def _columns(chosen: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places bool [B, S] -> (ascending int64 [B, P], which are, bool [B, P]).
+
+    No row has more than `most`, P.
+    """
+    _, places = np.nonzero(chosen)
+    counts = np.count_nonzero(chosen, axis=1)
+    taken = np.arange(most) < counts[:, None]
+    positions = np.zeros(taken.shape, np.int64)
+    positions[taken] = places
+    return positions, taken
 
 
 def row_keys(seed: int, epochs: np.ndarray, row_ids: np.ndarray) -> np.ndarray:

@@ -1,8 +1,11 @@
 """Which tokens of a row are hidden: single ones, words, or runs of words.
 
-A row's candidates are taken in the order of random numbers of their own, so
-that what is chosen is a function of the row's key alone. All rows of a batch
-are worked on at once.
+All candidates of a row are laid out in an order of random numbers of their
+own, as if around a circle, and those are hidden that begin in a stretch of it
+that is `wanted` long and begins anywhere (systematic sampling: Madow 1949, "On
+the theory of systematic sampling, II"). So each is hidden with the same
+probability, whatever its size, and what is chosen is a function of the row's
+key alone. All rows of a batch are worked on at once.
 """
 
 import numpy as np
@@ -12,55 +15,64 @@ from tfrecords import order
 # Counters of a row's stream of random numbers: what is drawn for place i of
 # purpose k is number k * 2^16 + i, so purposes never share a number.
 PLACE_BITS = 16
-SELECT, ACTION, REPLACEMENT, LENGTH = (
-    np.uint64(purpose << PLACE_BITS) for purpose in range(4)
+SELECT, ACTION, REPLACEMENT, LENGTH, OFFSET = (
+    np.uint64(purpose << PLACE_BITS) for purpose in range(5)
 )
 PLACE_MASK = np.uint64((1 << PLACE_BITS) - 1)
 _LAST = np.uint64(2**64 - 1)
 
 
-def in_random_order(
-    candidates: np.ndarray, keys: np.ndarray, count: int
+def uniform(keys: np.ndarray, counters: np.ndarray) -> np.ndarray:
+    """Numbers in [0, 1), float64; see `order.draws`."""
+    drawn = order.draws(keys, np.atleast_1d(counters))
+    return (drawn >> np.uint64(11)) * 2.0**-53
+
+
+def choose_tokens(
+    maskable: np.ndarray, keys: np.ndarray, wanted: np.ndarray
 ) -> np.ndarray:
-    """The first places of each row's candidates in an order of its own.
+    """Chooses single tokens.
 
     Args:
-      candidates: bool [B, S].
+      maskable: bool [B, S], may be hidden.
       keys: uint64 [B], of the rows.
-      count: how many places are wanted, at most S.
+      wanted: float64 [B], how many on average.
 
     Returns:
-      uint64 [B, count]; `PLACE_MASK` behind a row's last candidate.
+      bool [B, S]; of each row one of the two whole numbers next to `wanted`.
     """
-    places = np.arange(candidates.shape[1], dtype=np.uint64)
-    # The place stands in the low bits: numbers differ, and the smallest ones
-    # say where they lie.
+    places = np.arange(maskable.shape[1], dtype=np.uint64)
+    # The place stands in the low bits, so that no two numbers are equal.
     drawn = order.draws(keys[:, None], SELECT + places[None, :])
-    drawn = np.where(candidates, drawn & ~PLACE_MASK | places, _LAST)
-    drawn.sort(axis=1)
-    return drawn[:, :count] & PLACE_MASK
+    drawn = np.where(maskable, drawn & ~PLACE_MASK | places, _LAST)
+    counts = np.floor(wanted + uniform(keys, OFFSET)).astype(np.int64)
+    counts = np.minimum(counts, np.count_nonzero(maskable, axis=1))
+    ordered = np.sort(drawn, axis=1)
+    last = np.take_along_axis(ordered, np.maximum(counts, 1)[:, None] - 1, 1)
+    return (drawn <= last) & maskable & (counts > 0)[:, None]
 
 
 def choose_words(
     maskable: np.ndarray,
     word_start: np.ndarray,
     keys: np.ndarray,
-    budgets: np.ndarray,
+    wanted: np.ndarray,
+    most: int,
     lengths: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Chooses runs of whole words.
 
-    Words are taken in random order as starts of runs. A run goes on over the
-    words that follow, up to a length drawn for it, and ends before a special
-    token, a word that is chosen already, and a word that is longer than what
-    is left of the row's budget. A start that cannot be taken is passed over,
-    so a budget is missed only by less than each word that is left.
+    A row is cut into runs of words, each of a length drawn for it unless a
+    special token ends it; runs are laid out in random order, and of the first
+    and the last one in the stretch only a part may be hidden.
 
     Args:
       maskable: bool [B, S], may be hidden.
       word_start: bool [B, S], begins a word.
       keys: uint64 [B], of the rows.
-      budgets: int64 [B], tokens to choose at most.
+      wanted: float64 [B], how many tokens on average, at most `most`.
+      most: P, tokens to choose at most. What has more loses words from its
+        start on, so that long ones are not the ones to go.
       lengths: float64 [L], the probabilities that a run has at most
         1, 2, ..., L words; the last one is 1.
 
@@ -68,60 +80,68 @@ def choose_words(
       (chosen bool [B, S], the place where each token's run starts int64
       [B, S])
     """
-    batch, length = maskable.shape
-    first, sizes = _words(maskable, word_start)
-    # One column more: the place behind the last token is no word.
-    width = length + 1
-    sizes = np.pad(sizes, ((0, 0), (0, 1))).reshape(-1)
-    run_of = np.full(batch * width, -1)
-    starts = (sizes > 0).reshape(batch, width)[:, :length]
-    ranked = in_random_order(starts, keys, length).astype(np.int64)
-    counts = starts.sum(axis=1)
-    left = budgets.astype(np.int64).copy()
-    for rank in range(length):
-        rows = np.flatnonzero((left > 0) & (rank < counts))
-        if not rows.size:
-            break
-        start = ranked[rows, rank]
-        wanted = _run_lengths(keys[rows], start, lengths)
-        place = start + rows * width
-        start_of = start
-        for step in range(len(lengths)):
-            size = sizes[place]
-            fits = (size > 0) & (run_of[place] < 0) & (size <= left[rows])
-            fits &= step < wanted
-            if not fits.all():
-                rows, place, size = rows[fits], place[fits], size[fits]
-                start_of, wanted = start_of[fits], wanted[fits]
-                if not rows.size:
-                    break
-            run_of[place] = start_of
-            left[rows] -= size
-            place = place + size
-    runs = np.take_along_axis(run_of.reshape(batch, width), first, axis=1)
-    return maskable & (runs >= 0), runs
-
-
-def _run_lengths(keys, starts, lengths) -> np.ndarray:
-    """How many words the runs from `starts` (int64 [N]) may have."""
-    if len(lengths) == 1:
-        return np.ones(len(starts), np.int64)
-    drawn = order.draws(keys, LENGTH + starts.astype(np.uint64))
-    uniform = (drawn >> np.uint64(11)) * 2.0**-53
-    return 1 + np.searchsorted(lengths[:-1], uniform, side="right")
-
-
-def _words(maskable, word_start) -> tuple[np.ndarray, np.ndarray]:
-    """(each token's word's first place, words' sizes there) int64 [B, S].
-
-    A word is a token that begins one, or that stands behind a special token,
-    and the pieces that go on with it.
-    """
-    batch, length = maskable.shape
+    places = np.arange(maskable.shape[1])
     starts = maskable.copy()
     starts[:, 1:] &= word_start[:, 1:] | ~maskable[:, :-1]
-    places = np.arange(length)
-    first = np.maximum.accumulate(np.where(starts, places, 0), axis=1)
-    flat = first + np.arange(batch)[:, None] * length
-    sizes = np.bincount(flat[maskable], minlength=batch * length)
-    return first, sizes.reshape(batch, length)
+    runs = starts
+    if len(lengths) > 1:
+        runs = _run_starts(maskable, starts, keys, lengths)
+    runs = np.maximum.accumulate(np.where(runs, places, 0), axis=1)
+    # Tokens in the order of their runs; runs in that of their numbers.
+    numbers = places.astype(np.uint64)
+    drawn = order.draws(keys[:, None], SELECT + numbers[None, :])
+    drawn = np.take_along_axis(drawn, runs, axis=1)
+    drawn = np.where(maskable, drawn & ~PLACE_MASK | numbers, _LAST)
+    drawn.sort(axis=1)
+    laid = (drawn & PLACE_MASK).astype(np.int64)
+    count = np.count_nonzero(maskable, axis=1)[:, None]
+    real = places < count
+    laid[~real] = 0  # [CLS], which is never hidden.
+    # Where the token's word begins, counted from the stretch's start.
+    begins = np.take_along_axis(starts, laid, axis=1)
+    word = np.maximum.accumulate(np.where(begins, places, 0), axis=1)
+    size = np.maximum(count, 1)
+    after = (word - uniform(keys, OFFSET)[:, None] * size) % size
+    taken = (after < wanted[:, None]) & real
+    over = np.flatnonzero(np.count_nonzero(taken, axis=1) > most)
+    if over.size:
+        taken[over] = _last_words(taken[over], after[over], most)
+    chosen = np.zeros_like(maskable)
+    np.put_along_axis(chosen, laid, taken, axis=1)
+    return chosen, runs
+
+
+def _last_words(taken, after, most: int) -> np.ndarray:
+    """Of words chosen, bool [B, S], the last ones that have room.
+
+    `after` float64 [B, S] says where each begins.
+    """
+    begin = np.where(taken, after, -1.0)
+    last = begin == begin.max(axis=1, keepdims=True)
+    # A word for which there is never room goes by itself.
+    long = np.count_nonzero(last, axis=1, keepdims=True) > most
+    taken = taken & ~(last & long)
+    excess = np.count_nonzero(taken, axis=1, keepdims=True) - most
+    begin = np.where(taken, after, np.inf)
+    first = begin.min(axis=1, keepdims=True)
+    return taken & (np.rint(after - first) >= excess)
+
+
+def _run_starts(maskable, starts, keys, lengths) -> np.ndarray:
+    """Which tokens begin a run, bool [B, S]."""
+    places = np.arange(starts.shape[1], dtype=np.uint64)
+    drawn = uniform(keys[:, None], LENGTH + places[None, :])
+    drawn = 1 + np.searchsorted(lengths[:-1], drawn, side="right")
+    drawn, starts = (
+        np.ascontiguousarray(drawn.T),
+        np.ascontiguousarray(starts.T),
+    )
+    behind = np.ones_like(starts)  # A special token.
+    behind[1:] = ~maskable.T[:-1]
+    runs = np.zeros_like(starts)
+    left = np.zeros(starts.shape[1], np.int64)  # Words of the present run.
+    for place in range(len(starts)):
+        new = starts[place] & ((left == 0) | behind[place])
+        runs[place] = new
+        left = np.where(new, drawn[place], left) - starts[place]
+    return np.ascontiguousarray(runs.T)

@@ -24,6 +24,9 @@ MODEL_FILE = "model.safetensors"
 OPTIMIZER_FILE = "optimizer.safetensors"
 STATE_FILE = "checkpoint.json"
 
+# How masks are drawn, and what checkpoints of before it was said mean.
+MASKS_FACT, _FIRST_MASKS = "masks", "1"
+
 # What a checkpoint takes besides its tensors: headers, JSON, folders.
 _OVERHEAD = 1 << 18
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -169,6 +172,9 @@ def check_facts(
     free = set(allowed)
     if any(name.startswith("data.") for name in allowed):
         free.add("data")
+    if any(name.startswith("data.masking") for name in allowed):
+        free.add(MASKS_FACT)
+    saved = {MASKS_FACT: _FIRST_MASKS, **saved}
     differences = [
         f"  {name}: the checkpoint has {_short(saved[name])}, now "
         f"{_short(value)}"
@@ -181,7 +187,8 @@ def check_facts(
             + "\n".join(differences)
             + "\nGive what it was trained with to resume it, another "
             "runtime.run_dir to start anew, or name what may change in "
-            "runtime.allow_change (data.records for other data)."
+            "runtime.allow_change (data.records for other data, "
+            "data.masking.max_predictions for masks that are drawn otherwise)."
         )
 
 

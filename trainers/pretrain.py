@@ -246,7 +246,7 @@ def _masked_examples(settings, held_out, distribution) -> list:
 
 
 def check_sizes(settings, records: AnyRecords, config) -> None:
-    """Raises UserError unless rows fill a batch and fit the encoder."""
+    """Raises UserError unless rows fill a batch, masks and the encoder."""
     batch_size = settings.optimization.batch_size
     if records.num_rows < batch_size:
         raise UserError(
@@ -255,6 +255,7 @@ def check_sizes(settings, records: AnyRecords, config) -> None:
             "optimization.batch_size, or build records from more text"
         )
     length = records.sequence_length
+    pretraining_data.predictions(settings.data.masking, records)
     if length > config.max_position_embeddings:
         raise UserError(
             f"wanted records of at most model.max_position_embeddings = "

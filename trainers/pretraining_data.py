@@ -10,7 +10,7 @@ import numpy as np
 from tfbert.errors import UserError
 from tfbert.vocabulary import vocabulary_hash
 from tfrecords.batches import AnyRecords
-from tfrecords.masking import Masking
+from tfrecords.masking import MASKS_VERSION, Masking
 from tfrecords.mixture import Mixture, open_mixture
 from tfrecords.records import Records
 from tfrecords.static import StaticRecords, open_records
@@ -19,7 +19,8 @@ from tfrecords.word_list import WordList
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from trainers.distribution import Distribution
+    from trainers.checkpoint_files import MASKS_FACT
+from trainers.distribution import Distribution
 
 HELD_OUT = "held_out"
 DEFAULT_RECORDS = "records"
@@ -144,6 +145,17 @@ def open_held_out(
     return held_out
 
 
+def predictions(masking: Masking, records: AnyRecords) -> int:
+    """P, the places for predictions in a row.
+
+    Raises:
+      UserError: rows are too short for as many as are asked for.
+    """
+    if isinstance(records, StaticRecords):
+        return records.max_predictions
+    return masking.predictions(records.sequence_length)
+
+
 def save_tokenizer(records: AnyRecords, run_dir: Path) -> None:
     """Writes the tokenizer that the records were made with."""
     # Imported here: --help should not wait for TensorFlow Text.
@@ -165,6 +177,8 @@ def hashes(records: AnyRecords) -> dict[str, str]:
     if records.classes.words is not None:
         # What the file says, so that a changed one is found under one name.
         found["data.word_list"] = records.classes.words.fingerprint
+    if not isinstance(records, StaticRecords):  # Those are masked already.
+        found[MASKS_FACT] = str(MASKS_VERSION)
     return found
 
 

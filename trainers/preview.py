@@ -66,10 +66,9 @@ def main(argv: list[str] | None = None) -> None:
         )
     records = Records(settings.records)
     use_words(records, settings.word_list)
-    most = settings.max_predictions
-    if most is None:
-        most = max(1, round(settings.rate * (records.sequence_length - 2)))
-    masking = Masking(settings.strategy, settings.rate, most)
+    masking = Masking(
+        settings.strategy, settings.rate, settings.max_predictions
+    )
     source = _Source(records, masking, settings.seed, settings.epoch)
     print_rows(source, settings.rows)
     count = min(records.num_rows, settings.batches * settings.batch_size)

@@ -6,6 +6,8 @@ from tfrecords import batches, dataset, spec
 from tfrecords.masking import Masking
 
 MASKING = Masking(max_predictions=5)
+# In every row there is something to predict.
+ENOUGH = Masking(rate=0.5)
 SEED = 11
 
 
@@ -189,7 +191,7 @@ def test_evaluation_gives_each_row_once(
     for first in range(0, replicas, local):
         made, steps = dataset.evaluation_batches(
             records,
-            MASKING,
+            ENOUGH,
             seed=SEED,
             global_batch_size=8,
             num_replicas=replicas,
@@ -209,7 +211,7 @@ def test_evaluation_gives_each_row_once(
     assert used.sum() == count
     assert ids[~used].tolist() == [[2, 3] + [0] * 14] * int((~used).sum())
     want = batches.make_batch(
-        records, MASKING, np.arange(count), np.zeros(count, np.int64), SEED
+        records, ENOUGH, np.arange(count), np.zeros(count, np.int64), SEED
     )
     key = [tuple(row) for row in ids[used]]
     assert sorted(key) == sorted(tuple(r) for r in want["input_ids"])
@@ -220,7 +222,7 @@ def test_evaluation_of_some_rows_takes_the_same_ones(make_records, random_rows):
     how = dict(seed=SEED, global_batch_size=4, max_rows=10)
     runs = []
     for _ in range(2):
-        made, steps = dataset.evaluation_batches(records, MASKING, **how)
+        made, steps = dataset.evaluation_batches(records, ENOUGH, **how)
         assert steps == 3
         runs.append(list(made.as_numpy_iterator()))
     assert_same(*runs)
@@ -232,7 +234,7 @@ def test_rows_that_fill_up_are_no_real_examples(make_records):
     rows = np.array([[2, 10, 11, 3, 12, 3, 1]])
     records = make_records("r", rows, objective=spec.NEXT_SENTENCE)
     made, _ = dataset.evaluation_batches(
-        records, MASKING, seed=0, global_batch_size=3
+        records, ENOUGH, seed=0, global_batch_size=3
     )
     (batch,) = made.as_numpy_iterator()
     assert batch["next_sentence_labels"].tolist() == [1, 0, 0]

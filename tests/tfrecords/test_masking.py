@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -56,8 +58,9 @@ def reference(masking, row, row_id, epoch, seed):
 
     special = {PAD, UNK, CLS, SEP, MASK}
     candidates = [i for i, token in enumerate(row) if token not in special]
-    budget = max(1, round(masking.rate * len(candidates)))
-    budget = min(budget, masking.max_predictions, len(candidates))
+    uniform = (draw(4, 0) >> 11) / 2**53
+    wanted = min(masking.rate * len(candidates), masking.predictions(len(row)))
+    budget = math.floor(wanted + uniform)
     candidates.sort(key=lambda i: (draw(0, i) >> 16, i))
     shown = list(row)
     masked = []
@@ -88,7 +91,7 @@ def apply(masking, rows, ids=None, epoch=0, seed=7):
     [
         Masking(),
         Masking(rate=0.4, max_predictions=7),
-        Masking(rate=1.0, max_predictions=200, mask_share=0, random_share=1),
+        Masking(rate=1.0, max_predictions=94, mask_share=0, random_share=1),
         Masking(mask_share=0.2, random_share=0.3, max_predictions=3),
     ],
 )
@@ -108,17 +111,17 @@ def test_equals_brute_force(masking, seed):
             made["masked_lm_ids"][number].tolist(),
             strict=True,
         )
-        padding = [(0, 0)] * (masking.max_predictions - count)
+        padding = [(0, 0)] * (masking.predictions(96) - count)
         assert list(pairs) == masked + padding
         weights = made["masked_lm_weights"][number]
         assert weights.tolist() == [1.0] * count + [0.0] * len(padding)
 
 
 def test_shapes_and_types():
-    made = apply(Masking(max_predictions=20), rows_of(4, 10))
+    made = apply(Masking(max_predictions=7), rows_of(4, 10))
     assert made["input_ids"].shape == (4, 10)
     for key in ("masked_lm_positions", "masked_lm_ids", "masked_lm_weights"):
-        assert made[key].shape == (4, 20)
+        assert made[key].shape == (4, 7)
     kinds = {key: value.dtype.name for key, value in made.items()}
     assert kinds.pop("masked_lm_weights") == "float32"
     assert set(kinds.values()) == {"int32"}
@@ -159,7 +162,7 @@ def test_the_original_can_be_put_back_and_special_tokens_stay():
 def test_rate_one_masks_every_token_that_may_be():
     rows = rows_of(20, 32)
     masking = Masking(
-        rate=1.0, max_predictions=32, mask_share=1.0, random_share=0.0
+        rate=1.0, max_predictions=30, mask_share=1.0, random_share=0.0
     )
     made = apply(masking, rows)
     want = np.where(CLASSES.maskable[rows], MASK, rows)
@@ -171,7 +174,7 @@ def test_shares_follow_their_settings():
     rows[:, 0], rows[:, -1] = CLS, SEP
     made = apply(Masking(), rows)
     taken = made["masked_lm_weights"].astype(bool)
-    assert (taken.sum(1) == round(0.15 * 126)).all()
+    assert set(taken.sum(1).tolist()) == {18, 19}  # 18.9 on average.
     shown = np.take_along_axis(
         made["input_ids"], made["masked_lm_positions"].astype(np.int64), 1
     )[taken]
@@ -203,6 +206,64 @@ def test_positions_are_uniform_and_independent_of_each_other():
     pairs = pairs[pairs > 0]
     assert len(pairs) == 20 * 19 // 2
     assert scipy.stats.chisquare(pairs).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("length", [8, 17, 32, 64, 128, 512])
+@pytest.mark.parametrize("rate", [0.05, 0.15, 0.3])
+def test_the_rate_holds_at_every_length(length, rate):
+    """In full rows and in short ones; row by row to a whole number."""
+    count = 200_000 // length
+    rows = np.full((count, length), FIRST_WORD, np.int32)
+    rows[:, 0], rows[:, -1] = CLS, SEP
+    rows[::2, length // 2 :] = PAD
+    maskable = CLASSES.maskable[rows].sum(1)
+    masking = Masking(rate=rate)
+    hidden = (apply(masking, rows)["masked_lm_weights"] > 0).sum(1)
+    assert (np.abs(hidden - rate * maskable) < 1).all()
+    for some in (rows[:, -1] == SEP, rows[:, -1] == PAD):
+        share = hidden[some].sum() / maskable[some].sum()
+        # Each row's number is rounded up or down by chance.
+        spread = 0.5 * some.sum() ** 0.5 / maskable[some].sum()
+        assert abs(share - rate) < 4 * spread + 1e-9
+
+
+@pytest.mark.parametrize(
+    "length, strategy, most",
+    [
+        (8, "token", 1),
+        (32, "token", 5),
+        (64, "token", 10),
+        (128, "token", 19),
+        (512, "token", 77),
+        (8, "whole_word", 6),
+        (32, "whole_word", 8),
+        (128, "ngram", 22),
+        (512, "span", 80),
+    ],
+)
+def test_predictions_follow_from_rate_and_length(length, strategy, most):
+    masking = Masking(strategy)
+    assert masking.predictions(length) == most
+    rows = rows_of(8, length)
+    assert apply(masking, rows)["masked_lm_ids"].shape == (8, most)
+    assert Masking(strategy, rate=1.0).predictions(length) == length - 2
+
+
+def test_more_predictions_than_a_row_can_have_are_refused():
+    assert Masking(max_predictions=62).predictions(64) == 62
+    for most in (63, 1000):
+        masking = Masking(max_predictions=most)
+        with pytest.raises(UserError, match=f"{most}: rows of 64 tokens .* 62"):
+            masking.predictions(64)
+        with pytest.raises(UserError, match="the rate's own number is 10"):
+            apply(masking, rows_of(2, 64))
+
+
+def test_fewer_predictions_lower_the_rate():
+    rows = np.full((500, 64), FIRST_WORD, np.int32)
+    rows[:, 0], rows[:, -1] = CLS, SEP
+    made = apply(Masking(max_predictions=4), rows)
+    assert (made["masked_lm_weights"].sum(1) == 4).all()
 
 
 def test_epochs_mask_independently():

@@ -81,7 +81,7 @@ def test_no_word_of_the_list_is_hidden_in_part(strategy):
     rows = np.full((300, 22), 2)
     firsts = FIRST + 2 * rng.integers(0, 20, (300, 10))
     rows[:, 1:21:2], rows[:, 2:21:2], rows[:, 21] = firsts, firsts + 1, 3
-    masking = Masking(strategy=strategy, rate=0.3, max_predictions=8)
+    masking = Masking(strategy=strategy, rate=0.3)
     made = masking.apply(
         rows.astype(np.int32), np.arange(300), np.zeros(300, int), 0, classes
     )

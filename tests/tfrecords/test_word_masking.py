@@ -5,6 +5,7 @@ import pytest
 import scipy.stats
 
 from tfbert.errors import UserError
+from tfrecords import order, selection
 from tfrecords.masking import Masking
 from tfrecords.token_classes import TokenClasses
 
@@ -70,10 +71,6 @@ def reference(masking, row, row_id, epoch, seed):
         return (draw(purpose, place) >> 11) / 2**53
 
     words = words_of(row)
-    number_at = {word[0]: number for number, word in enumerate(words)}
-    total = sum(map(len, words))
-    budget = min(max(1, round(masking.rate * total)), total)
-    budget = min(budget, masking.max_predictions)
     if masking.strategy == "whole_word":
         weights = [1.0]
     elif masking.strategy == "ngram":
@@ -81,24 +78,35 @@ def reference(masking, row, row_id, epoch, seed):
     else:
         stay = 1 - masking.span_probability
         weights = [stay**n for n in range(masking.max_span)]
-    runs = {}
-    order = sorted(number_at, key=lambda place: (draw(0, place) >> 16, place))
-    for start in order:
-        drawn, longest, sum_ = uniform(3, start), 1, 0.0
-        for n, weight in enumerate(weights[:-1], 1):
-            sum_ += weight
-            if drawn >= sum_ / sum(weights):
-                longest = n + 1
-        place = start
-        for _ in range(longest):
-            if place not in number_at or place in runs:
-                break
-            word = words[number_at[place]]
-            if len(word) > budget:
-                break
-            budget -= len(word)
-            runs.update({piece: start for piece in word})
-            place = word[-1] + 1
+    cut, left = [], 0
+    for number, word in enumerate(words):
+        alone = number == 0 or words[number - 1][-1] + 1 != word[0]
+        if left == 0 or alone:
+            cut.append([])
+            drawn, left, sum_ = uniform(3, word[0]), 1, 0.0
+            for n, weight in enumerate(weights[:-1], 1):
+                sum_ += weight
+                if drawn >= sum_ / sum(weights):
+                    left = n + 1
+        cut[-1].append(word)
+        left -= 1
+    cut.sort(key=lambda run: draw(0, run[0][0]) >> 16)
+    # Around a circle of all tokens, from a place on it.
+    total, most = sum(map(len, words)), masking.predictions(len(row))
+    wanted = min(masking.rate * total, most)
+    start, begin, taken = uniform(4, 0) * max(1, total), 0, []
+    for run in cut:
+        for word in run:
+            after = (begin - start) % max(1, total)
+            if after < wanted:
+                taken.append((after, word, run[0][0]))
+            begin += len(word)
+    taken.sort(key=lambda entry: entry[0])
+    if taken and len(taken[-1][1]) > most:
+        del taken[-1]
+    while sum(len(word) for _, word, _ in taken) > most:
+        del taken[0]
+    runs = {piece: run for _, word, run in taken for piece in word}
     shown = list(row)
     for place in sorted(runs):
         at = runs[place] if masking.strategy == "span" else place
@@ -124,6 +132,8 @@ def masked_places(made, row):
 STRATEGIES = [
     Masking("whole_word"),
     Masking("whole_word", rate=0.5, max_predictions=9),
+    Masking("whole_word", rate=0.1, max_predictions=4),
+    Masking("whole_word", rate=1.0),
     Masking("ngram"),
     Masking("ngram", rate=0.4, max_predictions=40, max_ngram=5),
     Masking("span"),
@@ -148,18 +158,18 @@ def test_equals_brute_force(masking):
 def test_no_word_is_hidden_in_part_and_budgets_are_kept(masking):
     rows = rows_of(200, 128, seed=1)
     made = apply(masking, rows)
+    most = masking.predictions(128)
+    assert made["masked_lm_ids"].shape == (200, most)
     for number, row in enumerate(rows.tolist()):
         places = set(masked_places(made, number))
         words = words_of(row)
-        total = sum(map(len, words))
-        budget = min(max(1, round(masking.rate * total)), total)
-        budget = min(budget, masking.max_predictions)
-        left = budget - len(places)
-        assert left >= 0
+        wanted = min(masking.rate * sum(map(len, words)), most)
+        longest = max(map(len, words), default=0)
+        assert len(places) <= min(most, wanted + longest)
+        if masking.max_predictions is None:
+            assert len(places) > wanted - longest
         for word in words:
             assert len(places & set(word)) in (0, len(word))
-            if not places & set(word):
-                assert len(word) > left
         assert all(row[place] >= 5 for place in places)
 
 
@@ -184,33 +194,76 @@ def test_words_are_hidden_equally_often():
     rows[:, 0], rows[:, -1] = CLS, SEP
     rows[:, 2::2] += 40  # Ten words of two pieces.
     rows[:, -1] = SEP
-    made = apply(Masking("whole_word", rate=0.1, max_predictions=4), rows)
+    made = apply(Masking("whole_word", rate=0.1), rows)
     assert (made["masked_lm_weights"].sum(1) == 2).all()
     counts = np.bincount(made["masked_lm_positions"][:, 0], minlength=22)
     assert counts[1:-1:2].sum() == 20_000
     assert scipy.stats.chisquare(counts[1:-1:2]).pvalue > 1e-4
 
 
+def words_of_all_sizes(count, length, seed=0):
+    """Rows of words of 1 to 8 pieces, most of them short, and the sizes."""
+    rng = np.random.default_rng(seed)
+    shares = np.array([60, 14, 9, 6, 4, 3, 2, 2]) / 100
+    rows = np.zeros((count, length), np.int32)
+    sizes = np.zeros((count, length), np.int64)
+    for row, size in zip(rows, sizes, strict=True):
+        drawn = rng.choice(8, length, p=shares) + 1
+        ends = np.cumsum(drawn)
+        drawn = drawn[ends <= length - 2]
+        end = int(drawn.sum())
+        places = np.repeat(np.cumsum(drawn) - drawn, drawn)
+        row[1 : end + 1] = np.where(np.arange(end) == places, 6, 46)
+        size[1 : end + 1] = np.repeat(drawn, drawn)
+        row[0], row[end + 1] = CLS, SEP
+    return rows, sizes
+
+
+@pytest.mark.parametrize("length", [32, 64, 128, 512])
+@pytest.mark.parametrize("strategy", ["whole_word", "ngram", "span"])
+def test_long_words_are_hidden_as_often_as_short_ones(strategy, length):
+    rows, sizes = words_of_all_sizes(400_000 // length, length)
+    maskable = rows > 4
+    counts = np.zeros((2, 9))
+    for epoch in range(4):
+        made = apply(Masking(strategy), rows, epoch)
+        taken = made["masked_lm_weights"] > 0
+        hidden = np.zeros(rows.shape, bool)
+        hidden[np.nonzero(taken)[0], made["masked_lm_positions"][taken]] = True
+        counts[0] += np.bincount(sizes[maskable], hidden[maskable], 9)
+        counts[1] += np.bincount(sizes[maskable], minlength=9)
+    share = counts[0, 1:] / counts[1, 1:]
+    assert np.abs(share - 0.15).max() < 0.015, share.round(4)
+    assert abs(counts[0].sum() / counts[1].sum() - 0.15) < 0.004
+
+
 @pytest.mark.parametrize(
     "masking, weights",
     [
-        (Masking("ngram", 0.1, 10), [1, 1 / 2, 1 / 3]),
-        (Masking("span", 0.1, 10), [0.8**n for n in range(10)]),
+        (Masking("ngram"), [1, 1 / 2, 1 / 3]),
+        (Masking("span"), [0.8**n for n in range(10)]),
     ],
 )
 def test_runs_have_their_lengths(masking, weights):
-    """The first run of a row of 102 one-piece words and a budget of 10."""
-    rows = np.full((4000, 104), 6, np.int32)
+    """Those that are hidden whole: not the first and last of a stretch."""
+    rows = np.full((3000, 104), 6, np.int32)
     rows[:, 0], rows[:, -1] = CLS, SEP
+    _, runs = selection.choose_words(
+        rows > 4,
+        rows > 4,
+        order.fold(0, np.arange(3000)),
+        np.full(3000, 10.0),
+        20,
+        masking._run_lengths(),
+    )
     counts = np.zeros(len(weights))
-    for number in range(0, 4000, 4):
-        _, _, runs = reference(masking, rows[number].tolist(), number, 0, 7)
-        start = next(iter(runs.values()))
-        if start < 90:
-            length = sum(run == start for run in runs.values())
-            counts[length - 1] += 1
+    for row in runs[:, 1:-1]:
+        # The row's end cuts the last one.
+        found = np.unique(row[:80], return_counts=True)[1][:-1]
+        counts += np.bincount(found - 1, minlength=len(weights))
     expected = np.array(weights) / sum(weights) * counts.sum()
-    assert scipy.stats.chisquare(counts, expected).pvalue > 1e-4
+    # Long runs are cut off at column 80 a little more often.
+    np.testing.assert_allclose(counts, expected, rtol=0.1)
 
 
 def test_spans_are_shown_as_a_whole():
@@ -226,11 +279,14 @@ def test_spans_are_shown_as_a_whole():
             assert len({bool(shown[p] == MASK) for p in span}) == 1
 
 
-def test_a_word_longer_than_the_budget_is_left():
-    row = np.array([[CLS, 6, 46, 47, 48, SEP]], np.int32)
-    made = apply(Masking("whole_word"), row)
-    assert not made["masked_lm_weights"].any()
-    np.testing.assert_array_equal(made["input_ids"], row)
+def test_a_word_of_more_pieces_than_places_is_left():
+    row = np.array([[CLS, 6, 46, 47, 48, 7, SEP]], np.int32)
+    masking = Masking("whole_word", rate=0.5, max_predictions=2)
+    seen = set()
+    for epoch in range(30):
+        made = apply(masking, row, epoch)
+        seen.add(tuple(masked_places(made, 0)))
+    assert seen == {(), (5,)}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 from tfbert import atomic
 from tfbert.errors import UserError
 from trainers import checkpoint_files, checkpoints
-from trainers.checkpoint_files import SaveError, read_state
+from trainers.checkpoint_files import MASKS_FACT, SaveError, read_state
 from trainers.checkpoints import Checkpoints
 
 
@@ -186,6 +186,19 @@ def test_another_run_is_refused_with_the_difference(tmp_path, model):
     del state["facts"]
     path.write_text(json.dumps(state))
     Checkpoints(tmp_path, facts=other).check_run()
+
+
+def test_masks_do_not_change_on_the_way(tmp_path, model):
+    """A run of before masks were told of has the first ones."""
+    Checkpoints(tmp_path, facts={"seed": 3}).save(model, 1)
+    now = {"seed": 3, MASKS_FACT: "2"}
+    with pytest.raises(UserError, match=r"masks: the checkpoint has '1', now"):
+        Checkpoints(tmp_path, facts=now).check_run()
+    allowed = ["data.masking.max_predictions"]
+    Checkpoints(tmp_path, facts=now, allowed=allowed).check_run()
+    Checkpoints(tmp_path, facts={"seed": 3}).check_run()
+    Checkpoints(tmp_path, facts=now).save(model, 2)
+    Checkpoints(tmp_path, facts=now).check_run()
 
 
 def test_a_lost_file_of_a_checkpoint_is_passed_over(tmp_path, model):

@@ -346,7 +346,7 @@ def test_advice_is_no_mistake(setup):
     findings = setup.examine(setup.pretraining)
     advice = [str(f) for f in findings.all if f.kind == "advice"]
     assert not findings.mistakes and len(advice) == 2
-    assert "--held_out" in advice[0] and "raise it" in advice[1]
+    assert "--held_out" in advice[0] and "leave it out" in advice[1]
     del setup.finetuning["data"]["validation"]
     advice = setup.examine(setup.finetuning).all
     assert any("not the best" in str(f) for f in advice)

@@ -349,6 +349,7 @@ def test_print_config_can_be_given_back(data, tmp_path, capsys):
         ({"runtime__keep_best": -1}, "runtime.keep_best from 0, got -1"),
         ({"runtime__spike__window": 0}, "runtime.spike.window from 8"),
         ({"data__evaluation_rows": 0}, "data.evaluation_rows above 0"),
+        ({"data__masking__max_predictions": 1000}, "have at most 30 that can"),
         ({"optimization__batch_size": 4096}, "at least one batch of 4096"),
     ],
     ids=str,

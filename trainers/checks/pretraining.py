@@ -1,8 +1,10 @@
 """Settings, records, held-out data and run folder of a pretraining run."""
 
+import dataclasses
 from collections.abc import Callable
 
 from tfbert.converters import resizing, sources
+from tfbert.errors import UserError
 from tfrecords.batches import AnyRecords
 from tfrecords.records import Records
 from trainers import pretraining_data
@@ -61,9 +63,8 @@ def check_pretraining(
         config,
         distribution,
         records.sequence_length,
-        settings.data.masking.max_predictions or 0,
+        _predictions(findings, settings.data.masking, records),
     )
-    _check_predictions(findings, settings.data.masking, records)
 
 
 def _settle(findings: Findings, area: str, check: Callable, *arguments):
@@ -147,15 +148,27 @@ def _shards(records: AnyRecords) -> set[str]:
     }
 
 
-def _check_predictions(findings: Findings, masking, records) -> None:
-    """All tokens that are to be masked have a place in the batch."""
-    most = masking.max_predictions
-    wanted = round(masking.rate * records.sequence_length)
-    if most is not None and most < wanted / 2:
+def _predictions(findings: Findings, masking, records: AnyRecords) -> int:
+    """P, 0 if it cannot be; advises where tokens to mask have no place."""
+    try:
+        most = pretraining_data.predictions(masking, records)
+    except UserError:  # Told by check_sizes.
+        return 0
+    own = dataclasses.replace(masking, max_predictions=None)
+    wanted = pretraining_data.predictions(own, records)
+    length = records.sequence_length
+    if most < wanted:
+        rate = most / (length - 2)
+        told = (
+            f"at most {rate:.1%} will be predicted"
+            if rate < masking.rate
+            else "the shorter words of some rows will not be predicted"
+        )
         findings.add(
             "advice",
             "masking",
             f"data.masking.max_predictions is {most}, but {masking.rate:.0%} "
-            f"of {records.sequence_length} tokens are {wanted}; most of them "
-            "will not be predicted: raise it",
+            f"of rows of {length} tokens ({masking.strategy}) need {wanted}: "
+            f"{told}; leave it out (null), and it follows from the rate",
         )
+    return most
