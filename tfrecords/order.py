@@ -4,6 +4,8 @@ Every number here is a pure function of its arguments, in whole-number
 arithmetic, the same on every machine and with every version of NumPy.
 """
 
+import collections
+import contextlib
 import functools
 
 import numpy as np
@@ -18,6 +20,9 @@ _ROUNDS = 8
 
 # Places of an order that are worked out together.
 _BLOCK = 4096
+
+# Blocks kept for each folder: those of batches made at the same time.
+_KEPT = 4
 
 
 def mix(value: np.ndarray) -> np.ndarray:
@@ -119,37 +124,73 @@ def epoch_key(seed: int, epoch: int) -> np.ndarray:
     return fold(fold(seed, 0x0DE5), epoch)
 
 
-def rows_at(
-    positions: np.ndarray, num_rows: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Which row stands at each position of a run.
+class RowOrder:
+    """Which row stands at each position of a run on some rows.
 
     Position q lies in epoch q // num_rows; each epoch has each row once, in
-    an order of its own.
-
-    Args:
-      positions: int64 [B], counted from the start of the run.
-      num_rows: rows of an epoch.
-      seed: the run's seed.
-
-    Returns:
-      (rows int64 [B] in [0, num_rows), epochs int64 [B])
+    an order of its own. The class keeps what it worked out last, and has no
+    other state.
     """
-    epochs, places = np.divmod(np.asarray(positions, np.int64), num_rows)
-    rows = np.empty_like(places)
-    # Batches are small and neighbours: a block of places is worked out at
-    # once and kept for the batches that follow.
-    blocks = np.stack([epochs, places // _BLOCK])
-    for epoch, block in np.unique(blocks, axis=1).T.tolist():
-        chosen = (epochs == epoch) & (blocks[1] == block)
-        found = _block_rows(epoch, block, num_rows, seed)
-        rows[chosen] = found[places[chosen] - block * _BLOCK]
-    return rows, epochs
+
+    def __init__(self, num_rows: int):
+        self._num_rows = num_rows
+        # Batches are small and neighbours: a block of places is worked out at
+        # once and kept for the batches that follow.
+        self._blocks: collections.OrderedDict[tuple, np.ndarray] = (
+            collections.OrderedDict()
+        )
+
+    def rows_at(
+        self, positions: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The rows at positions.
+
+        Args:
+          positions: int64 [B], counted from the start of the run.
+          seed: the run's seed.
+
+        Returns:
+          (rows int64 [B] in [0, num_rows), epochs int64 [B])
+        """
+        positions = np.asarray(positions, np.int64)
+        epochs, places = np.divmod(positions, self._num_rows)
+        blocks = places // _BLOCK
+        rows = np.empty_like(places)
+        # Mostly one; each is looked up once.
+        left = np.ones(len(places), bool)
+        while left.any():
+            first = int(left.argmax())
+            epoch, block = int(epochs[first]), int(blocks[first])
+            chosen = (epochs == epoch) & (blocks == block)
+            found = self._block(epoch, block, seed)
+            rows[chosen] = found[places[chosen] - block * _BLOCK]
+            left &= ~chosen
+        return rows, epochs
+
+    def _block(self, epoch: int, block: int, seed: int) -> np.ndarray:
+        """The rows at `_BLOCK` places of an epoch, int64 [up to _BLOCK]."""
+        key = (epoch, block, seed)
+        found = self._blocks.get(key)
+        if found is None:
+            first = block * _BLOCK
+            last = min(first + _BLOCK, self._num_rows)
+            places = np.arange(first, last, dtype=np.int64)
+            found = permute(places, self._num_rows, epoch_key(seed, epoch))
+            self._blocks[key] = found
+            if len(self._blocks) > _KEPT:
+                # Another thread may have been first.
+                with contextlib.suppress(KeyError):
+                    self._blocks.popitem(last=False)
+        return found
 
 
 @functools.lru_cache(maxsize=16)
-def _block_rows(epoch: int, block: int, num_rows: int, seed: int) -> np.ndarray:
-    """The rows at `_BLOCK` places of an epoch, int64 [up to _BLOCK]."""
-    first = block * _BLOCK
-    places = np.arange(first, min(first + _BLOCK, num_rows), dtype=np.int64)
-    return permute(places, num_rows, epoch_key(seed, epoch))
+def _order_of(num_rows: int) -> RowOrder:
+    return RowOrder(num_rows)
+
+
+def rows_at(
+    positions: np.ndarray, num_rows: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `RowOrder.rows_at`, of `num_rows` rows."""
+    return _order_of(num_rows).rows_at(positions, seed)

@@ -1,6 +1,7 @@
 """A folder of records, opened: any row, found by arithmetic."""
 
 import functools
+import mmap
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tfbert.errors import UserError
 from tfbert.vocabulary import vocabulary_hash
 from tfrecords import order, remote, spec
 from tfrecords.manifest import Manifest
+from tfrecords.mapping import Maps
 from tfrecords.shards import file_sha256
 from tfrecords.token_classes import TokenClasses
 from tfrecords.verify import Fault, verify
@@ -29,7 +31,7 @@ class Records:
     """Rows of token ids in a folder that `tfbert records` wrote.
 
     Shards are memory-mapped: opening costs a look at each file's size, and a
-    row costs one read wherever it lies.
+    row costs one read wherever it lies. No file stays open.
 
     Attributes:
       path: the folder.
@@ -79,6 +81,9 @@ class Records:
                 f"{self.path}: the manifest counts {self.num_rows} rows, its "
                 f"shards {self._starts[-1]}; build the records again."
             )
+        paths = [self.path / shard.file for shard in self.manifest.shards]
+        self._maps = Maps(paths, mmap.MADV_RANDOM)
+        self._order = order.RowOrder(self.num_rows)
         self.bad_rows = self._rows_of(self.faults)
         if self.num_rows and len(self.bad_rows) == self.num_rows:
             raise UserError(
@@ -137,7 +142,7 @@ class Records:
         self, positions: np.ndarray, seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Which rows stand at positions of a run; see `order.rows_at`."""
-        return order.rows_at(positions, self.num_rows, seed)
+        return self._order.rows_at(positions, seed)
 
     def rows(self, row_ids: np.ndarray) -> np.ndarray:
         """Reads rows as they are on disk.
@@ -184,13 +189,11 @@ class Records:
         """The token ids of rows, int32 [B, S]."""
         return self.rows(row_ids)[:, : self.sequence_length]
 
-    @functools.cache  # noqa: B019 (one per open folder)
     def _windows(self, number: int) -> np.ndarray:
         """Shard `number` as uint8 [bytes, row_bytes]: a row at each offset."""
-        path = self.path / self.manifest.shards[number].file
-        data = np.memmap(path, np.uint8, mode="r")
-        return np.lib.stride_tricks.sliding_window_view(
-            np.asarray(data), self._layout.row_bytes
+        data, width = self._maps[number], self._layout.row_bytes
+        return np.ndarray(
+            (len(data) - width + 1, width), np.uint8, data, strides=(1, 1)
         )
 
     def locate(self, row_id: int) -> tuple[str, int, int]:
