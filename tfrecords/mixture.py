@@ -78,6 +78,7 @@ class Mixture:
         sizes = [source.num_rows for source in sources]
         self._starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         self.num_rows = int(self._starts[-1])
+        self._blocks: dict[tuple[int, int], np.ndarray] = {}
         self.faults = [fault for s in sources for fault in s.faults]
         self.bad_rows = np.concatenate(
             [
@@ -107,13 +108,38 @@ class Mixture:
         Returns:
           (row ids int64 [B], epochs of their sources int64 [B])
         """
-        numbers, places = self.sources_at(positions, seed)
+        positions = np.asarray(positions, np.int64)
+        blocks, places = np.divmod(positions, _BLOCK)
         row_ids, epochs = np.empty_like(places), np.empty_like(places)
+        for block in np.unique(blocks).tolist():
+            chosen = blocks == block
+            rows = self._block_rows(block, seed)
+            row_ids[chosen], epochs[chosen] = rows[:, places[chosen]]
+        return row_ids, epochs
+
+    def _block_rows(self, block: int, seed: int) -> np.ndarray:
+        """(row ids, epochs) of a block's places, int64 [2, _BLOCK].
+
+        Worked out for all places at once: a batch has places of every source,
+        and asking each of a hundred of them costs more than the answers.
+        """
+        found = self._blocks.get((block, seed))
+        if found is None:
+            first = block * _BLOCK
+            found = self._rows_at(np.arange(first, first + _BLOCK), seed)
+            # Of the batches that are made at the same time.
+            kept = list(self._blocks.items())[-1:]
+            self._blocks = dict([*kept, ((block, seed), found)])
+        return found
+
+    def _rows_at(self, positions: np.ndarray, seed: int) -> np.ndarray:
+        numbers, places = self.sources_at(positions, seed)
+        rows = np.empty((2, len(places)), np.int64)
         for number, source in enumerate(self.sources):
             chosen = numbers == number
-            found, epochs[chosen] = source.rows_at(places[chosen], seed)
-            row_ids[chosen] = found + self._starts[number]
-        return row_ids, epochs
+            rows[:, chosen] = source.rows_at(places[chosen], seed)
+            rows[0, chosen] += self._starts[number]
+        return rows
 
     def sources_at(
         self, positions: np.ndarray, seed: int
@@ -133,10 +159,9 @@ class Mixture:
         width = self.manifest.layout.row_width
         rows = np.empty((len(row_ids), width), np.int32)
         numbers = np.searchsorted(self._starts, row_ids, side="right") - 1
-        for number in np.unique(numbers).tolist():
-            chosen = numbers == number
-            own = row_ids[chosen] - self._starts[number]
-            rows[chosen] = self.sources[number].rows(own)
+        own = row_ids - self._starts[numbers]
+        for number, chosen in order.groups(numbers):
+            rows[chosen] = self.sources[number].rows(own[chosen])
         return rows
 
     def tokens(self, row_ids: np.ndarray) -> np.ndarray:

@@ -7,6 +7,8 @@ arithmetic, the same on every machine and with every version of NumPy.
 import collections
 import contextlib
 import functools
+import itertools
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -194,3 +196,13 @@ def rows_at(
 ) -> tuple[np.ndarray, np.ndarray]:
     """As `RowOrder.rows_at`, of `num_rows` rows."""
     return _order_of(num_rows).rows_at(positions, seed)
+
+
+def groups(numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields each of some whole numbers [B], and the places that hold it."""
+    by_number = np.argsort(numbers, kind="stable")
+    ordered = numbers[by_number]
+    cuts = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+    edges = [0, *cuts.tolist(), len(numbers)]
+    for start, end in itertools.pairwise(edges if len(numbers) else []):
+        yield int(ordered[start]), by_number[start:end]

@@ -174,12 +174,11 @@ class Records:
     def _read(self, row_ids: np.ndarray) -> np.ndarray:
         shards = np.searchsorted(self._starts, row_ids, side="right") - 1
         found = np.empty((len(row_ids), self._layout.row_bytes), np.uint8)
-        for number in np.unique(shards):
-            chosen = np.flatnonzero(shards == number)
-            places = row_ids[chosen] - self._starts[number]
+        places = row_ids - self._starts[shards]
+        for number, chosen in order.groups(shards):
             count = self.manifest.shards[number].rows
-            offsets = self._layout.row_offsets(places, count)
-            found[chosen] = self._windows(int(number))[offsets]
+            offsets = self._layout.row_offsets(places[chosen], count)
+            found[chosen] = self._windows(number)[offsets]
         rows = found.view(self._layout.dtype).astype(np.int32)
         if rows.size and rows.max() >= self.classes.vocab_size:
             self._name_bad_row(row_ids, rows)

@@ -18,6 +18,7 @@ that any TFRecord reader reads.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -73,6 +74,7 @@ def _field(number: int, data_bytes: int) -> bytes:
     return bytes(start)
 
 
+@functools.lru_cache(maxsize=1024)
 def example_header(payload_bytes: int) -> bytes:
     """What stands before the payload in a record's serialised Example.
 

@@ -15,12 +15,12 @@ from tfrecords.mixture import Mixture, open_mixture
 from tfrecords.records import Records
 from tfrecords.static import StaticRecords, open_records
 from tfrecords.word_list import WordList
+from trainers.checkpoint_files import MASKS_FACT
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from trainers.checkpoint_files import MASKS_FACT
-from trainers.distribution import Distribution
+    from trainers.distribution import Distribution
 
 HELD_OUT = "held_out"
 DEFAULT_RECORDS = "records"

@@ -180,7 +180,7 @@ def test_skipped_rows_have_nothing_to_predict(records):
     damage(records, 0)
     opened = Records(records.path, on_corrupt="skip")
     rows = np.arange(ROWS)
-    batch = batches.make_batch(opened, Masking(), rows, 0 * rows, 0)
+    batch = batches.make_batch(opened, Masking(rate=0.5), rows, 0 * rows, 0)
     weights = batch["masked_lm_weights"].sum(axis=1)
     assert (weights == 0).tolist() == [row in (12, 13, 14) for row in rows]
 
