@@ -23,6 +23,7 @@ from trainers.command import console
 from trainers.config import SETTINGS_FILE
 from trainers.distribution import Distribution
 from trainers.dry_run import EVALUATION_SHARE, Timing, time_steps
+from trainers.opening import full_batches
 
 _PART = re.compile(r"(\d+(?:\.\d+)?)([hms])")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
@@ -115,9 +116,9 @@ def _measured_steps(settings, distribution, build, seconds: float) -> int:
         plan,
         optimization.batch_size,
         settings.runtime.evaluate_every,
-        validation[1] if validation else 0,
+        full_batches(validation, settings, distribution),
     )
-    steps = _chiefs(distribution, steps)
+    steps = chiefs_value(distribution, steps)
     if steps < 1:
         raise UserError(
             f"a budget of {settings.budget} is too short: compiling and timing "
@@ -138,7 +139,7 @@ def steps_that_fit(
     plan: BatchPlan,
     batch_size: int,
     evaluate_every: int,
-    validation_steps: int,
+    validation_steps: float,
 ) -> int:
     """The number of steps for a time, evaluations included.
 
@@ -148,7 +149,8 @@ def steps_that_fit(
       plan: sizes of the batches; a step takes as long as it has rows.
       batch_size: rows of the timed step.
       evaluate_every: steps between evaluations.
-      validation_steps: of one evaluation; 0: there is none.
+      validation_steps: of one evaluation, in batches of training; 0: there
+        is none.
     """
     evaluation = validation_steps * timing.step * EVALUATION_SHARE
     # That before the first step, and that after the last one.
@@ -159,7 +161,7 @@ def steps_that_fit(
     return steps if plan.first_row(steps) <= rows else steps - 1
 
 
-def _chiefs(distribution: Distribution, value: int) -> int:
+def chiefs_value(distribution: Distribution, value: int) -> int:
     """The chief's value, on all workers."""
     if distribution.num_workers == 1:
         return value

@@ -267,6 +267,8 @@ class Checkpoints:
             self._check_facts(path, state)
             with model.averaged():
                 _assign(model, path, tensors)
+            # A model at step 0 would begin its averages anew.
+            model.step = step
             if self.is_chief:
                 self._set_aside(step)
             return Restored(step, path, passed_over, state)

@@ -186,7 +186,8 @@ class RuntimeSettings:
         which a worker counts as stalled and the run ends; at least ten times
         the median step.
       precision: float32, or for mixed precision bfloat16, or float16 with a
-        loss scale that adapts.
+        loss scale that adapts; auto: bfloat16 where the device multiplies
+        faster in it, else float32.
       xla: compile forward and backward pass with XLA.
       deterministic: only operations that give the same bytes each time, also
         on a GPU, where the others are faster.
@@ -195,6 +196,8 @@ class RuntimeSettings:
       all_reduce_dtype: in which gradients travel between replicas.
       steps_per_loop: most steps between two looks of Python (progress,
         signals).
+      evaluation_batch_size: rows of a batch in evaluations, over all replicas;
+        null: those of one micro-batch of training on each.
       evaluate_every: steps between evaluations on held-out data.
       checkpoint_every: steps between checkpoints.
       keep_checkpoints: how many of the newest checkpoints stay.
@@ -224,12 +227,13 @@ class RuntimeSettings:
     devices: int | None = None
     start_timeout: float = 600.0
     stall_timeout: float = 45.0
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     xla: bool = False
     deterministic: bool = False
     recompute: bool = False
     all_reduce_dtype: Literal["float32", "bfloat16"] = "float32"
     steps_per_loop: int = 1
+    evaluation_batch_size: int | None = None
     evaluate_every: int = 1000
     checkpoint_every: int = 1000
     keep_checkpoints: int = 3
@@ -245,7 +249,13 @@ class RuntimeSettings:
 
     @property
     def dtype(self) -> str:
-        """The Keras dtype policy of the precision."""
+        """The Keras dtype policy of the precision.
+
+        Raises:
+          ValueError: it is auto still; see trainers.precision.resolved.
+        """
+        if self.precision == "auto":
+            raise ValueError("wanted a precision, got auto; resolve it first")
         if self.precision == "float32":
             return "float32"
         return f"mixed_{self.precision}"

@@ -26,6 +26,7 @@ from trainers.command import console
 from trainers.distribution import Distribution
 from trainers.fit import TrainingModel
 from trainers.memory_estimate import MemoryEstimate, activation_bytes
+from trainers.opening import full_batches
 from trainers.report_figures import duration
 from trainers.report_tables import size
 from trainers.vitals import ModelWork, cluster_rate, host_memory, row_length
@@ -77,7 +78,7 @@ def show(
     disk = disk_bytes(memory, settings.runtime)
     timing = time_steps(model, batches)
     seconds = predicted_seconds(
-        timing, settings, validation[1] if validation else 0
+        timing, settings, full_batches(validation, settings, distribution)
     )
     parameters = sum(math.prod(v.shape) for v in model.trainable_variables)
     if distribution.is_chief:
@@ -208,12 +209,13 @@ def time_steps(model: TrainingModel, batches, count: int = TIMED_STEPS):
 
 
 def predicted_seconds(
-    timing: Timing, settings, validation_steps: int = 0
+    timing: Timing, settings, validation_steps: float = 0
 ) -> float:
     """Seconds from the start to the last step, evaluations included.
 
     Args:
-      validation_steps: of one evaluation; 0: there is none.
+      validation_steps: of one evaluation, in batches of training; 0: there
+        is none.
     """
     steps = settings.optimization.steps
     evaluations = 1 + math.ceil(steps / settings.runtime.evaluate_every)

@@ -113,7 +113,7 @@ def finetune(
     Raises:
       UserError: settings, data, run folder or weights do not fit together.
     """
-    from trainers import training
+    from trainers import precision, training
     from trainers.finetuning.data import load_data
     from trainers.finetuning.freezing import freeze
     from trainers.finetuning.model import JudgedModel
@@ -124,6 +124,7 @@ def finetune(
     check_shapes(settings.optimization, distribution)
     settings = resolve(settings, len(data.train))
     data.check_batch(settings.optimization.batch_size)
+    settings = precision.resolved(settings, config, distribution)
     training.check_settings(settings, distribution)
     if not settings.dry_run:
         _open_run(settings, config, data, distribution)

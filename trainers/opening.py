@@ -38,6 +38,40 @@ def check_settings(settings, distribution: Distribution) -> None:
         )
 
 
+def evaluation_batch_size(settings, distribution: Distribution) -> int:
+    """Rows of a batch in evaluations, over all replicas.
+
+    One micro-batch of training unless it is set: what fits the memory of a
+    step fits that of an evaluation.
+
+    Raises:
+      UserError: the replicas do not divide it.
+    """
+    optimization = settings.optimization
+    size = settings.runtime.evaluation_batch_size
+    if size is None:
+        return optimization.batch_size // optimization.accumulation_steps
+    replicas = distribution.num_replicas
+    if size % replicas:
+        raise UserError(
+            "wanted runtime.evaluation_batch_size to be a multiple of the "
+            f"{replicas} replicas, got {size}"
+        )
+    return size
+
+
+def full_batches(validation, settings, distribution: Distribution) -> float:
+    """An evaluation in batches as large as those of training.
+
+    Args:
+      validation: (dataset, steps), or None.
+    """
+    if not validation:
+        return 0
+    rows = validation[1] * evaluation_batch_size(settings, distribution)
+    return rows / settings.optimization.batch_size
+
+
 def open_run(settings, about: dict, distribution: Distribution) -> Path:
     """Makes or re-opens the run's folder.
 

@@ -100,12 +100,14 @@ def pretrain(
     Raises:
       UserError: settings, records or run folder do not fit together.
     """
-    from trainers import training
+    from trainers import precision, training
 
     records = pretraining_data.open_training(settings.data)
     held_out = pretraining_data.open_held_out(settings.data, records)
     config = settings.model.bert_config(vocab_size=len(records.vocabulary))
     check_sizes(settings, records, config)
+
+    settings = precision.resolved(settings, config, distribution)
 
     def build(settings):
         return _build(

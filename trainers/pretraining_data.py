@@ -208,6 +208,7 @@ def make_batches(
       and their steps, if there are any).
     """
     from tfrecords.dataset import evaluation_batches, pretraining_batches
+    from trainers.opening import evaluation_batch_size
 
     how = dict(seed=settings.seed, num_replicas=distribution.num_replicas)
     optimization = settings.optimization
@@ -236,7 +237,7 @@ def make_batches(
             settings.data.masking,
             first_replica=first_replica,
             local_replicas=local_replicas,
-            global_batch_size=optimization.batch_size,
+            global_batch_size=evaluation_batch_size(settings, distribution),
             max_rows=settings.data.evaluation_rows,
             **how,
         )

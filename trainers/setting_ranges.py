@@ -76,6 +76,7 @@ RANGES = {
     "runtime.start_timeout": POSITIVE,
     "runtime.stall_timeout": POSITIVE,
     "runtime.steps_per_loop": POSITIVE,
+    "runtime.evaluation_batch_size": POSITIVE,
     "runtime.evaluate_every": POSITIVE,
     "runtime.checkpoint_every": POSITIVE,
     "runtime.keep_checkpoints": POSITIVE,

@@ -29,6 +29,7 @@ from trainers.early_stopping import EarlyStopping
 from trainers.events import Events
 from trainers.fit import TrainingModel
 from trainers.guard import Diverged, Guard
+from trainers.harmless import Harmless
 from trainers.rollbacks import Rollbacks
 from trainers.run_lock import RunLock
 from trainers.saving import SaveCheckpoints, StopAt
@@ -261,7 +262,7 @@ class TrainingRun:
         # Saving is last: a kill before it repeats steps, and loses nothing.
         callbacks = [
             self.guard,
-            *self.watchers,
+            *map(Harmless, self.watchers),
             self.stop_at,
             self.stop,
             _CheckLock(self.lock),

@@ -97,3 +97,24 @@ def test_evaluations_checkpoints_and_best_weights_use_it(tmp_path):
 def test_a_decay_that_averages_nothing(decay):
     with pytest.raises(ValueError, match="between 0 and 1"):
         WeightAverage([], decay)
+
+
+def test_a_checkpoint_restored_by_hand_keeps_its_averages(tmp_path):
+    """The model's step comes with it, or averaging would begin anew."""
+    def fit(model, first, steps):
+        model.fit(
+            batches(model, make_data()).skip(first),
+            steps_per_epoch=steps,
+            verbose=0,
+            shuffle=False,
+        )
+        with model.averaged():
+            return weights_of(model)
+
+    model = make_model(average_decay=0.9)
+    fit(model, 0, 4)
+    Checkpoints(tmp_path).save(model, 4)
+    other = make_model(average_decay=0.9)
+    Checkpoints(tmp_path).restore(other)
+    assert other.step == 4
+    np.testing.assert_array_equal(fit(other, 4, 3), fit(model, 4, 3))

@@ -14,7 +14,7 @@ from step_cases import CONFIG, STEPS, make_data, weights_of
 
 from tfbert.optimizers import AdamW, WarmupLinearDecay
 from tfbert.tasks.pretraining import PretrainingTask
-from trainers.budget import _chiefs
+from trainers.budget import chiefs_value
 from trainers.distribution import Distribution
 from trainers.fit import TrainingModel
 
@@ -67,7 +67,7 @@ def main(output: str) -> None:
     place = Distribution(strategy, "multi_worker", index, workers)
     np.savez(
         output,
-        chiefs=_chiefs(place, 7 + index),
+        chiefs=chiefs_value(place, 7 + index),
         weights=weights_of(model),
         norm=history["gradient_norm"],
         **{f"evaluated/{name}": value for name, value in values.items()},

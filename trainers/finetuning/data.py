@@ -18,6 +18,7 @@ from tfrecords.finetuning.overlap import Overlap, overlap
 from trainers.distribution import Distribution
 from trainers.finetuning.kind import Encoded, Examples, Kind
 from trainers.finetuning.kinds import find_kind
+from trainers.opening import evaluation_batch_size
 
 # A batch that has each row so many times, and is large, is a slip.
 _MOST_TIMES, _LARGE_BATCH = 4, 256
@@ -148,7 +149,7 @@ class LoadedData:
         """(distributed batches, steps), or None without validation data."""
         if self.validation is None:
             return None
-        size = settings.optimization.batch_size
+        size = evaluation_batch_size(settings, distribution)
 
         def make(first_replica: int, local_replicas: int) -> tf.data.Dataset:
             dataset, _ = batches.evaluation_batches(

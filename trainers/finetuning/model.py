@@ -7,7 +7,8 @@ lets the kind of task judge them: the figures are exact on any number of
 replicas, and equal on all workers.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -39,8 +40,14 @@ class JudgedModel(TrainingModel):
         self._outputs, self._rows, self._judge = tuple(outputs), rows, judge
 
     def test_step(self, data):
-        """As TrainingModel's; the outputs of all replicas beside."""
-        outputs = self(data, training=False)
+        """As TrainingModel's; the outputs of all replicas beside.
+
+        In float32 whatever the training computes in, as `tfbert evaluate` and
+        exports: their figures are the same, and so is what a threshold that
+        is chosen here means to them.
+        """
+        with computed_in_float32(self.task):
+            outputs = self(data, training=False)
         gathered = {f"{_OUTPUT}{n}": _gather(outputs[n]) for n in self._outputs}
         return {**self.test_logs(data, outputs), **gathered}
 
@@ -77,6 +84,20 @@ class JudgedModel(TrainingModel):
         }
         rows = {name: array[: self._rows] for name, array in whole.items()}
         return {**logs, **self._judge(rows)}
+
+
+@contextlib.contextmanager
+def computed_in_float32(task) -> Iterator[None]:
+    """What is traced inside computes in float32; the weights are the same."""
+    layers = list(task._flatten_layers())
+    policies = [layer.dtype_policy for layer in layers]
+    try:
+        for layer in layers:
+            layer.dtype_policy = "float32"
+        yield
+    finally:
+        for layer, policy in zip(layers, policies, strict=True):
+            layer.dtype_policy = policy
 
 
 def _gather(output: tf.Tensor) -> tf.Tensor:
