@@ -101,6 +101,7 @@ def test_a_decay_that_averages_nothing(decay):
 
 def test_a_checkpoint_restored_by_hand_keeps_its_averages(tmp_path):
     """The model's step comes with it, or averaging would begin anew."""
+
     def fit(model, first, steps):
         model.fit(
             batches(model, make_data()).skip(first),
