@@ -30,6 +30,8 @@ class LoopModel(keras.Model):
         at the latest, however many steps one call runs; None: nowhere.
       last_steps: how many steps the last call ran.
       skip_runs: trainers.loop.SKIP_RUNS of the last call, or None.
+      time_data: log how long each batch was waited for; not with TensorFlow's
+        deterministic operations, of which a clock is none.
     """
 
     def __init__(self, name: str):
@@ -39,6 +41,7 @@ class LoopModel(keras.Model):
         self.next_boundary = None
         self.last_steps = 0
         self.skip_runs = None
+        self.time_data = True
         # Names whose means add up to "loss".
         self._objectives = []
         self._steps_logged = []
@@ -74,7 +77,7 @@ class LoopModel(keras.Model):
             step,
             steps,
             self.run_eagerly,
-            time_data=training,
+            time_data=training and self.time_data,
         )
 
         def function(iterator):

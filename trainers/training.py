@@ -51,6 +51,7 @@ def make_model(
             all_reduce_dtype=runtime.all_reduce_dtype,
             log_gradient_norms=runtime.log_gradient_norms,
         )
+        model.time_data = not runtime.deterministic
         model.compile(
             _make_optimizer(optimization),
             steps_per_execution=runtime.steps_per_loop,
