@@ -1,4 +1,4 @@
-"""Four logical CPUs, so that strategies with several replicas can be tested."""
+"""Eight logical CPUs, for tests of strategies with several replicas."""
 
 import os
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
-    [tf.config.LogicalDeviceConfiguration()] * 4,
+    [tf.config.LogicalDeviceConfiguration()] * 8,
 )
 
 # TensorFlow starts with them now: later requests for fewer must not win.

@@ -158,6 +158,13 @@ class TrainingModel(LoopModel):
 
     # -- state beside the task's and the optimizer's -----------------------
 
+    @property
+    def reduced_dtypes(self) -> set[str]:
+        """Sums travel in float32, gradients as they are or as asked for."""
+        if self.all_reduce_dtype != "float32":
+            return {"float32", self.all_reduce_dtype}
+        return {"float32"} | {v.dtype for v in self.trainable_variables}
+
     def before_first_step(self) -> None:
         """The average begins with the weights as training finds them."""
         if self.average is not None:

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainers.loop import SKIP_RUNS, compile_loop, means
+from trainers.reduction import prove
 
 
 class LoopModel(keras.Model):
@@ -45,6 +46,12 @@ class LoopModel(keras.Model):
         # Names whose means add up to "loss".
         self._objectives = []
         self._steps_logged = []
+        self._proven = set()
+
+    @property
+    def reduced_dtypes(self) -> set[str]:
+        """In which dtypes sums over replicas travel."""
+        return {"float32"}
 
     def before_first_step(self) -> None:
         """Called before the step that makes the first update of all."""
@@ -72,6 +79,10 @@ class LoopModel(keras.Model):
         return self.test_function
 
     def _make_loop(self, step, steps, training):
+        # A wrong sum would be of no error: find out before the first step.
+        unproven = self.reduced_dtypes - self._proven
+        prove(self.distribute_strategy, unproven)
+        self._proven |= unproven
         loop = compile_loop(
             self.distribute_strategy,
             step,

@@ -58,7 +58,7 @@ def make_strategy(replicas):
     # do not need a group key for each.
     return tf.distribute.MirroredStrategy(
         [f"CPU:{index}" for index in range(replicas)],
-        cross_device_ops=tf.distribute.HierarchicalCopyAllReduce(),
+        cross_device_ops=tf.distribute.ReductionToOneDevice(),
     )
 
 
