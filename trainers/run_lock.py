@@ -22,6 +22,7 @@ from pathlib import Path
 
 from tfbert.atomic import TEMPORARY_PREFIX
 from tfbert.errors import UserError
+from trainers.cluster.judge import STATUS_NOT_STARTED
 
 LOCK_FILE = "lock.json"
 # Seconds between heartbeats, and how long one is waited for.
@@ -69,12 +70,17 @@ class RunLock:
         if owner is None:
             return
         if self._alive(owner):
-            raise UserError(
+            error = UserError(
                 f"another trainer (process {owner.get('pid')} on "
                 f"{owner.get('host')}, since {owner.get('started')}) is at "
                 f"work in {self.path.parent}; wait for its end, stop it, or "
                 "give another runtime.run_dir"
             )
+            if owner.get("machine") != self._mine["machine"]:
+                # A scheduler may have started us in the place of one that it
+                # no longer reaches: it ends, or is taken over, later.
+                error.status = STATUS_NOT_STARTED
+            raise error
 
     def __enter__(self):
         if not self._enabled:
