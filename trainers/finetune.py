@@ -81,10 +81,11 @@ def _sweep(grid, argv, settings, distribution: "Distribution") -> None:
     def run_one(values: Mapping[str, str], folder: Path) -> dict:
         import keras
 
-        figures = _run(parse(values, folder), distribution)
-        # Frees the graph and the weights of the run that is over.
-        keras.backend.clear_session()
-        return figures
+        try:
+            return _run(parse(values, folder), distribution)
+        finally:
+            # Frees the graph and the weights of the run that is over.
+            keras.backend.clear_session()
 
     run_dir = Path(settings.runtime.run_dir)
     for name, values in grid.items():

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SUMMARY_FILE = "summary.json"
 SWEEP_FILE = "sweep.json"
+# Of guard.Diverged, which cannot be imported without TensorFlow.
+STATUS_DIVERGED = 3
 
 # (settings, distribution) -> figures by name.
 Run = Callable[[object, "Distribution"], dict[str, float]]
@@ -130,6 +132,9 @@ def sweep(
 ) -> dict:
     """Runs every combination of a grid; writes RUN_DIR/sweep.json.
 
+    One that diverges, as one of too high a rate does, is noted as failed, and
+    the sweep goes on.
+
     Args:
       grid: what to combine.
       run_dir: folder of the combinations' folders.
@@ -140,33 +145,36 @@ def sweep(
       is_chief: whether to write and show.
 
     Returns:
-      What sweep.json holds: "metric", "runs", "best" (a place in runs).
+      What sweep.json holds: "metric", "runs", "best" (a place in runs). A run
+      has "figures", or says why it "failed".
+
+    Raises:
+      UserError: all have failed.
     """
     runs = []
+    result = {}
     for values in itertools.product(*grid.values()):
         chosen = dict(zip(grid, values, strict=True))
         folder = run_dir / _folder_name(chosen)
         command.console.print(f"Sweep: {folder.name}", style="bold")
-        figures = run_one(chosen, folder)
-        runs.append(
-            {"settings": chosen, "run_dir": str(folder), "figures": figures}
+        found = _figures_or_failure(run_one, chosen, folder)
+        runs.append({"settings": chosen, "run_dir": str(folder), **found})
+        if is_chief:
+            result = _result(runs, metrics)
+            # After every run, so that a sweep under way can be looked at.
+            atomic.write_file(
+                run_dir / SWEEP_FILE, json.dumps(result, indent=2) + "\n"
+            )
+    if all("failed" in one for one in runs):
+        error = UserError(
+            f"all {len(runs)} runs of the sweep have failed; the last: "
+            f"{runs[-1]['failed']}"
         )
-        if not is_chief:
-            continue
-        names = (f"validation_{metric}" for metric in metrics)
-        key = next(name for name in names if name in figures)
-        scores = [_mean(one["figures"][key]) for one in runs]
-        result = {
-            "metric": key,
-            "runs": runs,
-            "best": max(range(len(runs)), key=scores.__getitem__),
-        }
-        # After every run, so that a sweep under way can be looked at.
-        atomic.write_file(
-            run_dir / SWEEP_FILE, json.dumps(result, indent=2) + "\n"
-        )
+        error.status = STATUS_DIVERGED
+        raise error
     if not is_chief:
         return {}
+    key = result["metric"]
     command.console.print(_table_of_sweep(result))
     best = runs[result["best"]]
     given = " ".join(f"--{n} {v}" for n, v in best["settings"].items())
@@ -175,6 +183,33 @@ def sweep(
         f"written: {run_dir / SWEEP_FILE}"
     )
     return result
+
+
+def _figures_or_failure(run_one, chosen: Mapping, folder: Path) -> dict:
+    """{"figures": ...} of a run, or {"failed": why} of one that diverges."""
+    try:
+        return {"figures": run_one(chosen, folder)}
+    except UserError as error:
+        # On all workers alike: they see the same numbers.
+        if error.status != STATUS_DIVERGED:
+            raise
+        command.console.print(
+            f"{folder.name} has failed, and the sweep goes on: {error}",
+            markup=False,
+        )
+        return {"failed": str(error)}
+
+
+def _result(runs: Sequence[Mapping], metrics: Sequence[str]) -> dict:
+    """What sweep.json holds of the runs so far."""
+    done = [i for i, one in enumerate(runs) if "figures" in one]
+    if not done:
+        return {"metric": None, "runs": runs, "best": None}
+    first = runs[done[0]]["figures"]
+    names = (f"validation_{metric}" for metric in metrics)
+    key = next(name for name in names if name in first)
+    best = max(done, key=lambda i: _mean(runs[i]["figures"][key]))
+    return {"metric": key, "runs": runs, "best": best}
 
 
 def _folder_name(values: Mapping[str, str]) -> str:
@@ -195,8 +230,10 @@ def _shown(figure: float | Mapping[str, float]) -> str:
 def _table_of_sweep(result: Mapping) -> rich.table.Table:
     """The runs, the best first."""
     key = result["metric"]
-    runs = sorted(result["runs"], key=lambda one: -_mean(one["figures"][key]))
-    table = rich.table.Table(title=f"{len(runs)} runs by {key}")
+    done = [one for one in result["runs"] if "figures" in one]
+    runs = sorted(done, key=lambda one: -_mean(one["figures"][key]))
+    failed = [one for one in result["runs"] if "failed" in one]
+    table = rich.table.Table(title=f"{len(result['runs'])} runs by {key}")
     for name in runs[0]["settings"]:
         table.add_column(name.rsplit(".", 1)[-1], justify="right")
     for name in (names := list(runs[0]["figures"])):
@@ -204,4 +241,6 @@ def _table_of_sweep(result: Mapping) -> rich.table.Table:
     for one in runs:
         figures = [_shown(one["figures"][name]) for name in names]
         table.add_row(*one["settings"].values(), *figures)
+    for one in failed:
+        table.add_row(*one["settings"].values(), "failed")
     return table

@@ -16,7 +16,9 @@ from tfbert.weights import read_tensors
 from trainers import finetune
 from trainers.finetuning import repeats
 from trainers.finetuning.class_weights import weights_of
+from trainers.finetuning.repeats import STATUS_DIVERGED
 from trainers.finetuning.settings import FinetuningOptimization, check_shapes
+from trainers.guard import Diverged
 
 CAUSES = {"good": ["good", "warm", "fun"], "bad": ["bad", "dull", "bored"]}
 
@@ -207,6 +209,38 @@ def test_a_sweep_over_seeds_chooses_by_the_mean(tmp_path, capsys):
         repeats.sweep({"a": ["1"]}, tmp_path, ["f1"], lambda *_: {}, False)
         == {}
     )
+
+
+def test_a_sweep_goes_on_behind_a_run_that_diverges(tmp_path, capsys):
+    def run_one(values, folder):
+        if values["rate"] in failing:
+            raise Diverged(f"step 7: rate {values['rate']}")
+        if values["rate"] == "none":
+            raise UserError("no such file")
+        return {"validation_f1": float(values["rate"]), "step": 3}
+
+    def sweep(*rates, is_chief=True):
+        grid = {"rate": rates}
+        return repeats.sweep(grid, tmp_path, ["f1"], run_one, is_chief)
+
+    assert STATUS_DIVERGED == Diverged.status
+    failing = {"0.1", "9"}
+    found = sweep("0.1", "0.5", "9", "0.3")
+    assert found["best"] == 1 and found["metric"] == "validation_f1"
+    assert found["runs"][0]["failed"] == "step 7: rate 0.1"
+    assert "figures" not in found["runs"][0]
+    assert json.loads((tmp_path / "sweep.json").read_text()) == found
+    shown = capsys.readouterr().out
+    assert "rate=9 has failed, and the sweep goes on: step 7" in shown
+    assert "4 runs by validation_f1" in shown
+    assert sweep("0.1", "0.5", is_chief=False) == {}
+    for is_chief in (True, False):
+        with pytest.raises(UserError, match="all 2 runs .*: step 7") as error:
+            sweep("0.1", "9", is_chief=is_chief)
+        assert error.value.status == STATUS_DIVERGED
+    # Another mistake is not the point's own.
+    with pytest.raises(UserError, match="no such file"):
+        sweep("none", "0.5")
 
 
 def test_the_f1_of_one_class_needs_two(train, tmp_path):
