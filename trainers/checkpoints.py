@@ -146,7 +146,7 @@ class Checkpoints:
         with model.averaged():
             tensors = {
                 MODEL_FILE: arrays_of(named_variables(model.task)),
-                OPTIMIZER_FILE: arrays_of(_other_variables(model)),
+                OPTIMIZER_FILE: arrays_of(other_variables(model)),
             }
         about = {"step": step, **(state or {}), "facts": self.facts}
         self._start(f"checkpoint-{step}", self._write, path, tensors, about)
@@ -303,7 +303,7 @@ def _assign(model, path, tensors):
         tensors[MODEL_FILE],
         source=path / MODEL_FILE,
     )
-    saved, wanted = tensors[OPTIMIZER_FILE], _other_variables(model)
+    saved, wanted = tensors[OPTIMIZER_FILE], other_variables(model)
     # A run may go on in another precision: only float16 has a loss scale.
     for one, other in ((saved, wanted), (wanted, saved)):
         for name in [name for name in one if name not in other]:
@@ -328,7 +328,7 @@ def _unlearnt_prefixes(model) -> tuple[str, ...]:
     return tuple(prefixes)
 
 
-def _other_variables(model) -> dict:
+def other_variables(model) -> dict:
     """What has to be kept besides the task's variables.
 
     Keras variables of the optimizer by path, without its own name, and those

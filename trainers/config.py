@@ -181,7 +181,8 @@ class RuntimeSettings:
       devices: how many devices of this host to use; null: all. Without a
         GPU, this many logical CPUs.
       start_timeout: seconds to wait for the other workers at the start, and
-        for what takes long later (first step, evaluation, checkpoint).
+        for what takes long later (first step, a batch of an evaluation,
+        callbacks, checkpoint).
       stall_timeout: seconds without a sign of life, or in one step, after
         which a worker counts as stalled and the run ends; at least ten times
         the median step.
@@ -226,7 +227,7 @@ class RuntimeSettings:
     tpu: str | None = None
     devices: int | None = None
     start_timeout: float = 600.0
-    stall_timeout: float = 45.0
+    stall_timeout: float = 300.0
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     xla: bool = False
     deterministic: bool = False

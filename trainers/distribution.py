@@ -1,24 +1,26 @@
 """The tf.distribute strategy that flags and environment ask for."""
 
+import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import tensorflow as tf
 
 from tfbert.errors import UserError
-from trainers.cluster import joining, marks, pulse, rendezvous
-from trainers.cluster.members import (
-    Cluster,
-    check_port_is_free,
-    find_cluster,
-)
+from trainers.cluster import connecting, marks, pulse
+from trainers.cluster.members import Cluster, find_cluster
 from trainers.cluster.monitor import Monitor
-from trainers.command import STATUS_INTERRUPTED, console
+from trainers.command import (
+    STATUS_INTERRUPTED,
+    STATUS_USER_ERROR,
+    console,
+)
 
 START_SECONDS = 600.0
-STALL_SECONDS = 45.0
+# Longer than a network file system takes to fail over.
+STALL_SECONDS = 300.0
 TPU_VARIABLE = "TPU_NAME"
 
 
@@ -69,15 +71,39 @@ class Distribution:
         """Whether this process writes files and speaks to the user."""
         return self.worker == 0
 
-    def agree(self, about: str, facts: Callable[[], dict]) -> None:
+    def agree(
+        self,
+        about: str,
+        facts: Callable[[], dict],
+        status: int = STATUS_USER_ERROR,
+        advice: str = "",
+    ) -> None:
         """Waits for all workers; raises UserError where their facts differ.
 
         Args:
           about: what the facts are about.
           facts: returns name -> JSON value; asked under several workers only.
+          status: exit status of the error.
+          advice: what to do then.
         """
         if self.monitor is not None:
-            self.monitor.agree(about, facts())
+            self.monitor.agree(about, facts(), status, advice)
+
+    def enter(self, phase: str) -> None:
+        """Tells the monitor what this worker does (see cluster/pulse.py)."""
+        if self.monitor is not None:
+            self.monitor.pulse.enter(phase)
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Tells the monitor that what is inside waits for other workers."""
+        if self.monitor is None:
+            yield
+            return
+        before = self.monitor.pulse.phase
+        self.enter(pulse.WAITING)
+        yield
+        self.enter(before)
 
     def watch(self, model: keras.Model) -> None:
         """Lets the monitor see the phases of a TrainingModel's step."""
@@ -88,19 +114,17 @@ class Distribution:
     def watched(
         self,
         callbacks: Sequence[keras.callbacks.Callback],
-        waiting: keras.callbacks.Callback,
-        saving: keras.callbacks.Callback,
+        saving: keras.callbacks.Callback | None = None,
     ) -> list[keras.callbacks.Callback]:
         """Callbacks of `fit` that let the monitor see what they do.
 
         Args:
           callbacks: those to run.
-          waiting: the one of them that waits for other workers.
           saving: the one that writes checkpoints, which may take long.
         """
         if self.monitor is None:
             return list(callbacks)
-        named = {waiting: pulse.WAITING, saving: pulse.SAVING}
+        named = {saving: pulse.SAVING}
         return marks.surround(callbacks, named, self.monitor.pulse)
 
     def dataset(self, make: Callable[[int, int], tf.data.Dataset]):
@@ -306,26 +330,9 @@ def _make_multi_worker(
             'every worker: {"cluster": {"worker": ["host0:port", '
             '"host1:port"]}, "task": {"type": "worker", "index": 0}}'
         )
-    # TensorFlow reads it too; Slurm does not set it.
-    os.environ["TF_CONFIG"] = cluster.tf_config()
-    met = {}
-    if len(cluster.workers) > 1:
-        met = rendezvous.meet(cluster, start_timeout, console.print)
-    # Now, not before: that we end here, the others see by the connection.
-    check_port_is_free(cluster)
-    try:
-        with joining.guarded(cluster, met, start_timeout):
-            strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    except (tf.errors.OpError, RuntimeError) as error:
-        raise UserError(
-            f"worker {cluster.index} could not join the cluster as "
-            f"{cluster.address} (does every host of TF_CONFIG answer?): "
-            f"{error}"
-        ) from error
-    monitor = None
-    if met:
-        doing = pulse.Pulse(stall_timeout, start_timeout)
-        monitor = Monitor(cluster, met, doing, console.print)
+    strategy, monitor = connecting.connect(
+        cluster, start_timeout, stall_timeout, console.print
+    )
     return Distribution(
         strategy,
         "multi_worker",

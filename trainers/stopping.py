@@ -15,23 +15,31 @@ CANNOT_SAVE = -1
 # The order in which reasons are told to the other workers; of several the
 # first one counts.
 REASONS = (CANNOT_SAVE, signal.SIGTERM, signal.SIGINT)
+# Batches of an evaluation between two agreements of several workers.
+EVALUATION_BATCHES = 8
 
 
 class StopOnSignal(keras.callbacks.Callback):
     """Ends `fit` after the step in which SIGINT or SIGTERM came.
 
     With several workers the signal may reach one of them, or each in another
-    step. So that none waits for another in a collective, they agree after
-    every step: if any was told to stop, all stop.
+    step, or between any two lines of this program. So the handler only takes
+    a note of it; what is acted upon is what `agree` finds, on all workers: it
+    is asked after every step, now and then in an evaluation, and before each
+    branch that not all would take otherwise.
 
     Attributes:
       signal: why to stop: the number of the signal that came, CANNOT_SAVE, or
-        None.
+        None. The same on all workers; only `agree` changes it.
     """
 
     def __init__(self, distribution: Distribution):
         super().__init__()
         self.signal = None
+        self._distribution = distribution
+        # What this worker alone knows.
+        self._told = None
+        self._cannot_save = False
         self._agree = None
         if distribution.num_workers > 1:
             self._agree = _make_agreement(distribution.strategy)
@@ -51,31 +59,45 @@ class StopOnSignal(keras.callbacks.Callback):
 
     def _note(self, number, _frame):
         # The first signal decides the status; more of them change nothing.
-        self.signal = self.signal or number
+        self._told = self._told or number
         if self._agree is None and getattr(self, "model", None) is not None:
-            # An evaluation ends at its next batch. Several workers finish
-            # it, since each batch of it needs all of them.
+            # An evaluation ends at its next batch; that of several workers
+            # where they agree, since each batch of it needs all of them.
             self.model.skip_evaluation = True
 
-    def stop(self, reason: int) -> None:
+    def cannot_save(self) -> None:
         """Asks for an end after the next step, as a signal does."""
-        self.signal = self.signal or reason
+        self._cannot_save = True
 
-    def agree(self) -> None:
-        """Waits for all workers and learns whether any was told to stop."""
-        if self._agree is None:
+    def agree(self) -> int | None:
+        """Waits for all workers and learns whether any was told to stop.
+
+        Returns:
+          the `signal`.
+        """
+        first = CANNOT_SAVE if self._cannot_save else self._told
+        if self._agree is not None:
+            # Read once: a signal may come while we wait.
+            told = [first == reason for reason in REASONS]
+            with self._distribution.waiting():
+                counts = self._agree(tf.constant(told)).numpy()
+            found = [r for r, n in zip(REASONS, counts, strict=True) if n]
+            first = found[0] if found else None
+        if first == CANNOT_SAVE:
+            self.signal = first
+        self.signal = self.signal or first
+        return self.signal
+
+    def on_test_batch_end(self, batch, logs=None):
+        """Ends an evaluation of several workers, on all of them."""
+        if self._agree is None or (batch + 1) % EVALUATION_BATCHES:
             return
-        told = [self.signal == reason for reason in REASONS]
-        counts = self._agree(tf.constant(told)).numpy()
-        for reason, count in zip(REASONS, counts, strict=True):
-            if count:
-                self.signal = reason
-                return
+        if self.agree() is not None:
+            self.model.skip_evaluation = True
 
     def on_train_batch_end(self, batch, logs=None):
         """Stops `fit` if this or another worker was told to."""
-        self.agree()
-        if self.signal is not None:
+        if self.agree() is not None:
             self.model.stop_training = True
             # Whoever asks us to stop does not want to wait for that.
             self.model.skip_evaluation = True

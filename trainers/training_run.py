@@ -22,7 +22,8 @@ from trainers.best import KeepBest
 from trainers.boundaries import Boundaries
 from trainers.callbacks import LostOutput
 from trainers.checkpoint_files import SaveError
-from trainers.checkpoints import Checkpoints
+from trainers.checkpoints import Checkpoints, Restored
+from trainers.cluster import pulse
 from trainers.command import console
 from trainers.distribution import Distribution
 from trainers.early_stopping import EarlyStopping
@@ -32,6 +33,7 @@ from trainers.guard import Diverged, Guard
 from trainers.harmless import Harmless
 from trainers.rollbacks import Rollbacks
 from trainers.run_lock import RunLock
+from trainers.same_state import check_same_state
 from trainers.saving import SaveCheckpoints, StopAt
 from trainers.stopping import CANNOT_SAVE, STATUS, StopOnSignal
 from trainers.watcher import Watcher
@@ -113,7 +115,8 @@ class TrainingRun:
         with self.lock, StopOnSignal(self.distribution) as self.stop:
             try:
                 self._restore()
-                self._first_evaluation()
+                if self.stop.agree() is None:
+                    self._first_evaluation()
                 self._fit_to_the_end()
                 self._save_the_end()
             finally:
@@ -134,10 +137,7 @@ class TrainingRun:
 
     def _restore(self) -> None:
         restored = self.checkpoints.restore(self.model)
-        self.distribution.agree(
-            "checkpoint",
-            lambda: {"restored step": restored and restored.step},
-        )
+        self._agree_on(restored)
         if restored is None:
             if self._may_roll_back():
                 # There has to be something to go back to.
@@ -164,6 +164,12 @@ class TrainingRun:
                 f"{restored.path}"
             )
 
+    def _agree_on(self, restored: Restored | None) -> None:
+        """Raises UserError where workers hold another step or other weights."""
+        check_same_state(
+            self.distribution, self.model, restored, self.rollbacks.entries
+        )
+
     def _may_roll_back(self) -> bool:
         runtime = self.settings.runtime
         return "rollback" in (runtime.on_nan, runtime.spike.action)
@@ -187,7 +193,10 @@ class TrainingRun:
             return
         dataset, steps = self.validation
         self.stop.set_model(self.model)
-        values = self.model.evaluate(dataset, steps)
+        values = self.model.evaluate(
+            dataset, steps, self.distribution.watched([self.stop])
+        )
+        self.distribution.enter(pulse.STARTING)
         if not values:
             return
         self.last = values
@@ -205,7 +214,7 @@ class TrainingRun:
     # -- the steps ------------------------------------------------------------
 
     def _fit_to_the_end(self) -> None:
-        while not self._complete and self.stop.signal is None:
+        while not self._complete and self.stop.agree() is None:
             before = self.model.step
             history = self._fit_once()
             self.last = _validation_values(history) or self.last
@@ -270,9 +279,7 @@ class TrainingRun:
             *self.callbacks,
             self.saving,
         ]
-        return self.distribution.watched(
-            callbacks, waiting=self.stop, saving=self.saving
-        )
+        return self.distribution.watched(callbacks, saving=self.saving)
 
     def _roll_back(self) -> None:
         """Goes back to the newest checkpoint, past the bad batch.
@@ -287,6 +294,7 @@ class TrainingRun:
             self._on_save_error(error)
         self.stop.agree()
         restored = self.checkpoints.restore(self.model)
+        self._agree_on(restored)
         if restored is None:
             raise Diverged(
                 f"step {bad.last}: {bad.reason}, and there is no checkpoint to "
@@ -343,9 +351,10 @@ class TrainingRun:
             )
         else:
             self.save_error = error
-            self.stop.stop(CANNOT_SAVE)
+            self.stop.cannot_save()
 
     def _save_the_end(self) -> None:
+        self.distribution.enter(pulse.SAVING)
         try:
             self.checkpoints.wait()
             # Nothing is written where this step was saved already.
@@ -356,6 +365,10 @@ class TrainingRun:
             self.checkpoints.wait()
         except SaveError as error:
             self.save_error = self.save_error or error
+            self.stop.cannot_save()
+        # None leaves before the chief has saved.
+        self.stop.agree()
+        self.distribution.enter(pulse.ENDING)
         if self.save_error is not None:
             self.save_error.args = (
                 f"stopped at step {self.model.step} of {self.total}: "
@@ -371,8 +384,9 @@ class TrainingRun:
     def _stopped(self) -> None:
         step = self.model.step
         self.events.add("stopped", step, signal=int(self.stop.signal))
+        saved = "saved" if self.distribution.is_chief else "worker 0 saved"
         console.print(
-            f"Stopped at step {step} of {self.total}; saved "
+            f"Stopped at step {step} of {self.total}; {saved} "
             f"{self.checkpoints.path(step)}. The same command goes on from "
             "there."
         )

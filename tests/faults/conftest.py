@@ -179,29 +179,31 @@ class Harness:
 
     def worker_starters(self, run_dir, number, changes=None):
         """Functions that start a worker each: (changes, **faults) -> job."""
+
+        def starter(env):
+            def start(other_changes=None, **faults):
+                return self.pretrain(
+                    run_dir, other_changes or changes, env=env, **faults
+                )
+
+            return start
+
+        return [starter(env) for env in self.worker_environments(number)]
+
+    def worker_environments(self, number, host="localhost"):
+        """TF_CONFIG of each of several workers."""
         sockets = [socket.socket() for _ in range(number)]
         for sock in sockets:
             sock.bind(("localhost", 0))
         ports = [sock.getsockname()[1] for sock in sockets]
         for sock in sockets:
             sock.close()
-        cluster = {"worker": [f"localhost:{port}" for port in ports]}
-
-        def starter(index):
-            task = {"type": "worker", "index": index}
-            text = json.dumps({"cluster": cluster, "task": task})
-
-            def start(other_changes=None, **faults):
-                return self.pretrain(
-                    run_dir,
-                    other_changes or changes,
-                    env={"TF_CONFIG": text},
-                    **faults,
-                )
-
-            return start
-
-        return [starter(index) for index in range(number)]
+        cluster = {"worker": [f"{host}:{port}" for port in ports]}
+        tasks = [{"type": "worker", "index": i} for i in range(number)]
+        return [
+            {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})}
+            for task in tasks
+        ]
 
     def assert_same(self, run_dir, reference, step=STEPS):
         """The same bytes in every variable, and the same logged values."""

@@ -1,6 +1,7 @@
-"""F7: kill -9 in fine-tuning, evaluation and export."""
+"""F7, F57: kill -9 in fine-tuning, evaluation, export and a sweep."""
 
 import errno
+import json
 import random
 import signal
 
@@ -101,6 +102,61 @@ def test_f22_best_weights_and_training_that_goes_on(
     assert [e["step"] for e in faults.events(run_dir, "save_failed")]
     faults.assert_same(run_dir, wanted, STEPS)
     assert_same_best(run_dir, wanted)
+
+
+def same_bytes(found, wanted):
+    files = sorted(
+        path.relative_to(wanted)
+        for path in wanted.rglob("*.safetensors")
+        if path.is_file()
+    )
+    assert files
+    for file in files:
+        assert (found / file).read_bytes() == (wanted / file).read_bytes()
+
+
+def test_f57_a_sweep_goes_on_past_what_diverges(faults, argv, tmp_path):
+    """The second point diverges; a kill comes in the third one."""
+    grid = "optimization.learning_rate=[0.01, 1e30, 0.02]"
+    more = ["--sweep", grid, "--runtime.max_skipped", "3"]
+    wanted, run_dir = tmp_path / "wanted", tmp_path / "run"
+    said = faults.start("finetune", [*argv(wanted), *more]).done()
+    assert "learning_rate=1e30 has failed, and the sweep goes on" in said
+    found = json.loads((wanted / "sweep.json").read_text())
+    assert ["failed" in one for one in found["runs"]] == [False, True, False]
+    job = faults.start(
+        "finetune",
+        [*argv(run_dir), *more],
+        die_at=["rename", "learning_rate=0.02/checkpoints/step-0", "before"],
+    )
+    assert job.wait() == -signal.SIGKILL, job.said
+    faults.start("finetune", [*argv(run_dir), *more]).done()
+    same_bytes(run_dir, wanted)
+    again = (run_dir / "sweep.json").read_text()
+    assert json.loads(again.replace(str(run_dir), str(wanted))) == found
+
+
+@pytest.mark.parametrize(
+    ("more", "folders"),
+    [
+        (["--seeds", "2"], ["seed-0", "seed-1"]),
+        (
+            ["--sweep", "optimization.learning_rate=[0.01, 0.02]"],
+            ["learning_rate=0.01", "learning_rate=0.02"],
+        ),
+    ],
+    ids=["seeds", "sweep"],
+)
+def test_several_runs_of_two_workers(faults, argv, tmp_path, more, folders):
+    run_dir = tmp_path / "run"
+    jobs = [
+        faults.start("finetune", [*argv(run_dir), *more], env=env)
+        for env in faults.worker_environments(2)
+    ]
+    for job in jobs:
+        job.done()
+    for folder in folders:
+        assert faults.checkpoints(run_dir / folder)[-1] == "step-00000025"
 
 
 def test_an_export_appears_when_it_is_complete(faults, wanted, tmp_path):

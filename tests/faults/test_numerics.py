@@ -76,6 +76,22 @@ def test_f34_rollback_is_the_same_for_a_run_that_is_killed(faults, tmp_path):
     faults.assert_same(run_dir, wanted)
 
 
+@pytest.mark.faults
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_f57_a_kill_within_the_rollback_itself(faults, tmp_path, when):
+    """Around the write of what says which batches are left out."""
+    change = {"runtime.on_nan": "rollback", "optimization.steps": 36}
+    fault = {"bad_batches": bad(24, 24)}
+    wanted, run_dir = tmp_path / "wanted", tmp_path / "run"
+    faults.pretrain(wanted, change, **fault).done()
+    die = ["replace", "rollbacks.json", when]
+    assert faults.pretrain(run_dir, change, die_at=die, **fault).wait() == (
+        -signal.SIGKILL
+    )
+    faults.pretrain(run_dir, change, **fault).done()
+    faults.assert_same(run_dir, wanted, 36)
+
+
 def test_f35_nan_on_one_of_two_replicas(faults, tmp_path):
     run_dir = tmp_path / "run"
     change = {"runtime.devices": 2}

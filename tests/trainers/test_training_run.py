@@ -3,11 +3,13 @@
 import types
 
 import pytest
+import tensorflow as tf
 
 from trainers.checkpoint_files import SaveError
 from trainers.checkpoints import Checkpoints
+from trainers.distribution import Distribution
 from trainers.guard import BadSteps, Diverged
-from trainers.stopping import CANNOT_SAVE
+from trainers.stopping import CANNOT_SAVE, StopOnSignal
 from trainers.training_run import TrainingRun
 
 
@@ -17,11 +19,12 @@ def run(tmp_path):
     run = TrainingRun.__new__(TrainingRun)
     run.model = types.SimpleNamespace(step=7)
     run.total = 60
-    run.rollbacks = types.SimpleNamespace(batch_of=int)
+    run.rollbacks = types.SimpleNamespace(batch_of=int, entries=[])
+    run.distribution = Distribution(tf.distribute.get_strategy(), "one_device")
     run.guard = types.SimpleNamespace(
         rollback=BadSteps(7, 7, "the gradient is not finite"), state=dict
     )
-    run.stop = types.SimpleNamespace(signal=None, agree=lambda: None)
+    run.stop = StopOnSignal(run.distribution)
     # A worker that is not the chief writes nothing.
     run.checkpoints = Checkpoints(tmp_path, is_chief=False)
     run.save_error = run.early_stopping = None
@@ -44,3 +47,13 @@ def test_an_error_of_saving_says_where_the_run_stopped(run):
     run.save_error = SaveError("no room")
     with pytest.raises(SaveError, match="^stopped at step 7 of 60: no room$"):
         run._save_the_end()
+
+
+def test_a_last_checkpoint_that_fails_is_told_to_the_other_workers(run):
+    def fail():
+        raise SaveError("no room")
+
+    run.checkpoints.wait = fail
+    with pytest.raises(SaveError, match="no room"):
+        run._save_the_end()
+    assert run.stop.signal == CANNOT_SAVE

@@ -5,5 +5,6 @@ Separation of concerns: `members` and `slurm` find out who the workers are;
 gone waits in C++ where nothing of ours runs; `pulse` knows what this worker
 is doing, `judge` decides from all pulses who is lost, stalled or slow;
 `agreement` compares settings, code and data before the first step; `marks`
-ties them to the training step. Only `marks` knows TensorFlow.
+ties them to the training step; `connecting` makes TensorFlow's strategy. Only
+these two know TensorFlow.
 """

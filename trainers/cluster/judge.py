@@ -6,12 +6,16 @@ from collections.abc import Sequence
 
 from trainers.cluster.pulse import CALLBACKS, ENDING, SAVING, WAITING
 
+# Where a worker may be for long after all have agreed to end.
+_FINISHING = (CALLBACKS, SAVING, ENDING)
+
 # Exit statuses; documented in docs/architecture.md. Trying again may help
 # after both.
 STATUS_LOST = 5
 STATUS_NOT_STARTED = 6
 STATUS_USER_ERROR = 2
-ORDERLY = (0, 130, 143)
+STOPPED = (130, 143)
+ORDERLY = (0, *STOPPED)
 
 # A process that is about to end by itself is given the time to ...
 GRACE_SECONDS = 5.0
@@ -59,11 +63,6 @@ class Member:
             return f"after step {self.step}"
         return f"in step {self.step + 1}"
 
-    @property
-    def ended_well(self) -> bool:
-        """Whether it said good-bye after a success or a signal."""
-        return self.gone is not None and self.status in ORDERLY
-
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
@@ -104,9 +103,7 @@ def judge(members: Sequence[Member], stall_seconds: float) -> Verdict | None:
 def _ended(member: Member, members: Sequence[Member]) -> Verdict | None:
     grace = GRACE_SECONDS
     if member.status is not None and all(
-        m.phase in (CALLBACKS, SAVING, ENDING)
-        for m in members
-        if m.gone is None
+        m.phase in _FINISHING for m in members if m.gone is None
     ):
         grace = LAST_SECONDS
     if member.gone is None or member.gone < grace:
@@ -117,12 +114,34 @@ def _ended(member: Member, members: Sequence[Member]) -> Verdict | None:
             "a word (killed, out of memory, or its host is down)"
         )
     if member.status in ORDERLY:
-        return None
+        return _left(member, members)
     user_error = member.status == STATUS_USER_ERROR
     return Verdict(
         f"{member.name} ended {member.place} with status {member.status}"
         + (f": {member.error}" if member.error else ""),
         STATUS_USER_ERROR if user_error else STATUS_LOST,
+    )
+
+
+def _left(member: Member, members: Sequence[Member]) -> Verdict | None:
+    """Of one that ended in order: whether the others still need it."""
+    here = [m for m in members if m.gone is None]
+    if member.status in STOPPED:
+        # All end together; where it left alone, they were not asked, as
+        # before the first step.
+        if all(m.phase in _FINISHING for m in here):
+            return None
+        return Verdict(
+            f"{member.name} was told to stop {member.place} and has ended "
+            f"(status {member.status}); so do all",
+            member.status,
+        )
+    if not here or any(m.phase != WAITING for m in here):
+        return None
+    return Verdict(
+        f"the run hangs: {member.name} ended {member.place} "
+        f"({describe(members)})",
+        stalled=True,
     )
 
 
@@ -146,21 +165,18 @@ def _over_limit(member: Member) -> bool:
 
 
 def _all_wait(members: Sequence[Member]) -> Verdict | None:
-    """All wait, or all but those that have ended: nobody will come."""
+    """All wait: nobody will come."""
     here = [member for member in members if member.gone is None]
     if not here or any(m.phase != WAITING for m in here):
         return None
     if not all(_over_limit(member) for member in here):
         return None
-    ended = [m for m in members if m.ended_well]
-    if ended:
-        why = "; ".join(f"{m.name} ended {m.place}" for m in ended)
-    else:
-        why = (
-            "all workers have come to the same collective and it does not "
-            "end: can they reach each other at TF_CONFIG's addresses?"
-        )
-    return Verdict(f"the run hangs: {why} ({describe(members)})", stalled=True)
+    return Verdict(
+        "the run hangs: all workers have come to the same collective and it "
+        "does not end: can they reach each other at TF_CONFIG's addresses? "
+        f"({describe(members)})",
+        stalled=True,
+    )
 
 
 def describe(members: Sequence[Member]) -> str:

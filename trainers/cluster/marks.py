@@ -1,5 +1,6 @@
 """Ties a pulse to Keras' `fit` and to the step's graph."""
 
+import threading
 from collections.abc import Callable, Sequence
 
 import keras
@@ -46,7 +47,7 @@ class PulseCallback(keras.callbacks.Callback):
         self._pulse.enter(phases.EVALUATING)
 
     def on_test_end(self, logs=None):
-        """Whatever else is done at the end of an epoch is short."""
+        """What else is done at the end of an epoch may take long too."""
         self._pulse.enter(phases.CALLBACKS)
 
     def on_train_end(self, logs=None):
@@ -110,10 +111,14 @@ def mark(pulse: Pulse, replicas: int) -> Callable:
       before.
     """
     arrived = {}
+    lock = threading.Lock()
 
     def note(phase: str) -> None:
-        arrived[phase] = (arrived.get(phase, 0) + 1) % replicas
-        if not arrived[phase]:
+        # Replicas come in threads of their own.
+        with lock:
+            arrived[phase] = (arrived.get(phase, 0) + 1) % replicas
+            all_here = not arrived[phase]
+        if all_here:
             pulse.within_step(phase)
 
     def marked(tensors, phase: str):

@@ -1,6 +1,7 @@
 """Who the workers are: TF_CONFIG, or the environment of a Slurm step."""
 
 import dataclasses
+import errno
 import json
 import os
 import socket
@@ -115,19 +116,40 @@ def check_port_is_free(cluster: Cluster) -> None:
 
     TensorFlow itself would share the port with it, and both would wait.
     """
-    port = int(cluster.address.rsplit(":", 1)[1])
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As after a restart, connections that ended a moment ago do not count.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    port = split_address(cluster.address)[1]
+    try:
+        listen(port).close()
+    except OSError as error:
+        raise UserError(
+            f"{cluster.source}: port {port} of worker {cluster.index} "
+            f"(cluster.worker[{cluster.index}] = {cluster.address!r}) "
+            f"cannot be used on this host: {error.strerror}. End what "
+            "listens there, or give another port"
+        ) from error
+
+
+def listen(port: int, backlog: int = 1) -> socket.socket:
+    """Listens at a port of all addresses of this host, IPv4 and IPv6.
+
+    As after a restart, connections that ended a moment ago do not count.
+
+    Raises:
+      OSError: the port cannot be used.
+    """
+    options = {"backlog": backlog}
+    if socket.has_dualstack_ipv6():
         try:
-            probe.bind(("", port))
+            return socket.create_server(
+                ("", port),
+                family=socket.AF_INET6,
+                dualstack_ipv6=True,
+                **options,
+            )
         except OSError as error:
-            raise UserError(
-                f"{cluster.source}: port {port} of worker {cluster.index} "
-                f"(cluster.worker[{cluster.index}] = {cluster.address!r}) "
-                f"cannot be used on this host: {error.strerror}. End what "
-                "listens there, or give another port"
-            ) from error
+            # The library knows IPv6, but this host has none.
+            if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                raise
+    return socket.create_server(("", port), **options)
 
 
 def split_address(address: str) -> tuple[str, int]:

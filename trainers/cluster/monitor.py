@@ -10,6 +10,7 @@ never returns. Nothing is lost by it: a checkpoint is on the disk or it is not.
 """
 
 import atexit
+import collections
 import contextlib
 import faulthandler
 import os
@@ -17,6 +18,7 @@ import select
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 
 from tfbert.errors import UserError
@@ -32,6 +34,12 @@ PULSE_SECONDS = 1.0
 # stopped or starved, and the silence of others is no sign.
 PAUSE_SECONDS = 5.0
 SLOW_REPORT_SECONDS = 60.0
+# What the thread survives. SystemExit: rich's when nobody reads our output.
+SURVIVED = (Exception, SystemExit)
+
+
+class Disagreement(UserError):
+    """Workers differ in what has to be the same on all."""
 
 
 def leave(verdict: Verdict) -> None:
@@ -65,7 +73,12 @@ class Monitor:
       pulse: what this worker does.
       report: takes lines about slow workers.
       leave: takes the verdict when the run cannot go on; does not return.
+
+    Attributes:
+      told_to_stop: status that a signal ends this process with; 0: none came.
     """
+
+    told_to_stop = 0
 
     def __init__(
         self,
@@ -90,6 +103,8 @@ class Monitor:
         }
         self._heard = dict.fromkeys(self._others, now)
         self._gone_at: dict[int, float] = {}
+        # By what they are about and how often that was asked before.
+        self._rounds: collections.Counter[str] = collections.Counter()
         self._facts: dict[str, dict[int, dict]] = {}
         self._answers: dict[str, list[str]] = {}
         self._news = threading.Condition()
@@ -109,30 +124,44 @@ class Monitor:
 
     # -- what the training thread calls --------------------------------------
 
-    def agree(self, about: str, facts: dict) -> None:
+    def agree(
+        self,
+        about: str,
+        facts: dict,
+        status: int = judge.STATUS_USER_ERROR,
+        advice: str = "",
+    ) -> None:
         """Returns when all workers have given the same facts.
 
-        Waits as long as all of them live.
+        Waits as long as all of them live. It may be asked again and again, in
+        the same order on all workers.
 
         Args:
           about: what the facts are about; the same on all workers.
           facts: name -> JSON value.
+          status: what the process ends with where they differ.
+          advice: what to do then.
 
         Raises:
-          UserError: on all workers, names what differs and where.
+          Disagreement: on all workers, names what differs and where.
         """
+        key = f"{about}#{self._rounds[about]}"
+        self._rounds[about] += 1
         if self._is_chief:
-            self._note_facts(about, self._cluster.index, facts)
+            self._note_facts(key, self._cluster.index, facts)
         else:
-            self._send_all(kind="facts", about=about, facts=facts)
+            self._send_all(kind="facts", about=key, facts=facts)
         with self._news:
-            self._news.wait_for(lambda: about in self._answers)
-            found = self._answers[about]
+            self._news.wait_for(lambda: key in self._answers)
+            found = self._answers.pop(key)
         if found:
-            raise UserError(
+            error = Disagreement(
                 f"wanted the same {about} on all workers, got:\n  "
                 + "\n  ".join(found)
+                + (f"\n{advice}" if advice else "")
             )
+            error.status = status
+            raise error
 
     def wait_for_verdict(self) -> None:
         """Gives the monitor time to find out who is lost.
@@ -156,22 +185,33 @@ class Monitor:
 
     def _close_at_exit(self) -> None:
         error = getattr(sys, "last_value", None)
-        self.close(int(error is not None), repr(error) if error else "")
+        status = int(error is not None) or self.told_to_stop
+        self.close(status, repr(error) if error else "")
 
     # -- what the thread does --------------------------------------------------
 
     def _run(self) -> None:
-        now = sent = time.monotonic()
+        now = time.monotonic()
+        self._sent = -PULSE_SECONDS
         while not self._end.is_set():
             before, now = now, time.monotonic()
-            if now - before > PAUSE_SECONDS:
-                self._forgive(now - before)
-            if now - sent >= PULSE_SECONDS or now == before:
-                sent = now
-                self._send_all(kind="pulse", **self.pulse.facts())
-            self._receive()
-            if not self._end.is_set():
-                self._decide(time.monotonic())
+            # Without this thread the others take this worker for stalled.
+            try:
+                self._turn(now, now - before)
+            except SURVIVED:
+                with contextlib.suppress(*SURVIVED):
+                    traceback.print_exc()
+                self._end.wait(PULSE_SECONDS)
+
+    def _turn(self, now: float, pause: float) -> None:
+        if pause > PAUSE_SECONDS:
+            self._forgive(pause)
+        if now - self._sent >= PULSE_SECONDS:
+            self._sent = now
+            self._send_all(kind="pulse", **self.pulse.facts())
+        self._receive()
+        if not self._end.is_set():
+            self._decide(time.monotonic())
 
     def _forgive(self, pause: float) -> None:
         self.pulse.forgive(pause)
@@ -219,6 +259,8 @@ class Monitor:
             given = self._facts.setdefault(about, {})
             given[index] = facts
             complete = len(given) == len(self._cluster.workers)
+            if complete:
+                del self._facts[about]
         if complete:
             names = {i: self._cluster.name(i) for i in sorted(given)}
             found = differences({names[i]: given[i] for i in sorted(given)})
@@ -270,7 +312,9 @@ class Monitor:
             line = judge.stragglers(members)
             if line:
                 self._slow_reported = now
-                self._report(line)
+                # No display ends a run.
+                with contextlib.suppress(*SURVIVED):
+                    self._report(line)
 
     def _end_by(self, verdict: Verdict) -> None:
         self._end.set()

@@ -8,19 +8,23 @@ import time
 # Phases of a step in which a worker works for itself ...
 READING = "reading the batch"
 COMPUTING = "computing gradients"
-CALLBACKS = "in callbacks"
 # ... and in which it waits for the others.
 WAITING = "waiting for the other workers"
-# What may take long, and has limits of its own.
-STARTING = "starting"
+# What may take long, and has limits of its own: callbacks are the user's too,
+# which copy files and speak with other machines.
+CALLBACKS = "in callbacks"
 FIRST_STEP = "in its first step"
 EVALUATING = "evaluating"
 SAVING = "saving"
+# Before and after training: data are read and hashed, a model is built, a test
+# set is predicted, a report is written. That has no usual length, and no limit:
+# a worker that is lost, stopped or has failed there is noticed all the same.
+STARTING = "starting"
 ENDING = "ending"
 
 _WORK = (READING, COMPUTING, CALLBACKS)
 _NO_LIMIT = (STARTING, ENDING)
-_SLOW = (FIRST_STEP, EVALUATING, SAVING)
+_SLOW = (FIRST_STEP, EVALUATING, SAVING, CALLBACKS)
 WINDOW = 20
 # A step may take this many times as long as the median before it is called
 # stalled.
@@ -33,7 +37,8 @@ class Pulse:
     Args:
       stall_seconds: a step may take this long, or MEDIANS times the median
         step, whichever is more.
-      slow_seconds: limit of the first step, of evaluations and of saving.
+      slow_seconds: limit of the first step, of a batch of an evaluation, of
+        callbacks and of saving.
       clock: seconds, monotonic.
     """
 

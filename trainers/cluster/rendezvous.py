@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from tfbert.errors import UserError
 from trainers.cluster.judge import STATUS_NOT_STARTED
-from trainers.cluster.members import Cluster, split_address
+from trainers.cluster.members import Cluster, listen, split_address
 from trainers.cluster.wire import Connection
 
 HELLO_SECONDS = 10.0
@@ -29,7 +29,10 @@ class NotStarted(UserError):
 
 
 def meet(
-    cluster: Cluster, seconds: float, report: Callable[[str], None]
+    cluster: Cluster,
+    seconds: float,
+    report: Callable[[str], None],
+    gpus: int = 0,
 ) -> dict[int, Connection]:
     """Waits until all workers are there.
 
@@ -37,6 +40,7 @@ def meet(
       cluster: who they are.
       seconds: how long to wait for the last one.
       report: takes a line about who is still missing, now and then.
+      gpus: that this worker uses; all need the same number.
 
     Returns:
       the chief's connections, by worker; on the others, {0: connection}.
@@ -44,14 +48,14 @@ def meet(
     Raises:
       NotStarted: names the workers that did not come.
       UserError: the monitor's port is in use, or two processes are the same
-        worker or of different clusters.
+        worker, of different clusters, or use other numbers of GPUs.
     """
     if cluster.index == 0:
-        return _gather(cluster, seconds, report)
-    return {0: _call(cluster, seconds, report)}
+        return _gather(cluster, seconds, report, gpus)
+    return {0: _call(cluster, seconds, report, gpus)}
 
 
-def _gather(cluster, seconds, report) -> dict[int, Connection]:
+def _gather(cluster, seconds, report, gpus) -> dict[int, Connection]:
     listener = _listen(cluster)
     found: dict[int, Connection] = {}
     wanted = set(range(1, len(cluster.workers)))
@@ -77,7 +81,7 @@ def _gather(cluster, seconds, report) -> dict[int, Connection]:
                 # Nothing is said before all are there: this one is gone.
                 found.pop(index).close()
             if listener in ready:
-                _admit(cluster, listener.accept()[0], found)
+                _admit(cluster, listener.accept()[0], found, gpus)
     for connection in found.values():
         connection.send(kind="ready")
     return found
@@ -85,22 +89,19 @@ def _gather(cluster, seconds, report) -> dict[int, Connection]:
 
 def _listen(cluster: Cluster) -> socket.socket:
     port = split_address(cluster.monitor)[1]
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("", port))
-        listener.listen(len(cluster.workers))
+        return listen(port, len(cluster.workers))
     except OSError as error:
-        listener.close()
         raise UserError(
             f"the chief's monitor cannot listen at port {port}: "
             f"{error.strerror}. End what listens there, or give all workers "
             "another address: TFBERT_MONITOR=host:port"
         ) from error
-    return listener
 
 
-def _admit(cluster: Cluster, accepted: socket.socket, found: dict) -> None:
+def _admit(
+    cluster: Cluster, accepted: socket.socket, found: dict, gpus: int
+) -> None:
     """Takes a caller in, or sends it away with the reason."""
     connection = Connection(accepted)
     hello = _first_message(connection, HELLO_SECONDS)
@@ -121,6 +122,13 @@ def _admit(cluster: Cluster, accepted: socket.socket, found: dict) -> None:
             f"{hello['pid']}, says that it is worker {index} too. Give each "
             "another task.index"
         )
+    elif hello["gpus"] != gpus:
+        reason = (
+            f"worker {index} on {hello['host']} uses {hello['gpus']} GPUs, the "
+            f"chief {gpus}; TensorFlow waits for ever where workers have "
+            "unequal numbers. Look at CUDA_VISIBLE_DEVICES and the driver, or "
+            "give runtime.devices"
+        )
     else:
         connection.index = index
         found[index] = connection
@@ -137,7 +145,7 @@ def _dismiss(found: dict[int, Connection], reason: str) -> None:
         connection.close()
 
 
-def _call(cluster, seconds, report) -> Connection:
+def _call(cluster, seconds, report, gpus) -> Connection:
     host, port = split_address(cluster.monitor)
     deadline = time.monotonic() + seconds
     remind = _Reminder(report)
@@ -153,6 +161,7 @@ def _call(cluster, seconds, report) -> Connection:
                 workers=list(cluster.workers),
                 host=socket.gethostname(),
                 pid=os.getpid(),
+                gpus=gpus,
             )
             left = deadline - time.monotonic() + HELLO_SECONDS
             answer = _first_message(connection, left)

@@ -1,5 +1,7 @@
 """Who is lost, stalled or slow, from what workers say."""
 
+import pytest
+
 from trainers.cluster.judge import (
     GRACE_SECONDS,
     LAST_SECONDS,
@@ -10,8 +12,10 @@ from trainers.cluster.judge import (
 from trainers.cluster.pulse import (
     CALLBACKS,
     COMPUTING,
+    ENDING,
     EVALUATING,
     SAVING,
+    STARTING,
     WAITING,
 )
 
@@ -73,8 +77,12 @@ def test_all_wait_for_what_does_not_come():
     assert verdict({"seconds": 46.0}, {"seconds": 3.0}) is None
     found = verdict({"seconds": 46.0}, {"seconds": 47.0})
     assert "can they reach each other" in found.text and found.stalled
-    found = verdict({"seconds": 46.0}, {"gone": 60.0, "status": 0})
+    # One that is done will not come; the limit says nothing of that.
+    done = {"gone": GRACE_SECONDS, "status": 0}
+    found = verdict({}, done)
     assert "worker 1 (h1:1) ended in step 38" in found.text
+    assert found.status == 5 and found.stalled
+    assert verdict({}, {"phase": COMPUTING}, done) is None
 
 
 def test_a_good_bye_with_an_error():
@@ -91,9 +99,28 @@ def test_a_good_bye_with_an_error():
     assert verdict(here, {**bye, "gone": LAST_SECONDS}) is not None
 
 
-def test_an_orderly_end_is_no_loss():
-    for status in (0, 130, 143):
-        assert verdict({}, {"gone": 99.0, "status": status}) is None
+@pytest.mark.parametrize("phase", [CALLBACKS, SAVING, ENDING])
+@pytest.mark.parametrize("status", [0, 130, 143])
+def test_an_orderly_end_is_no_loss_while_another_finishes(phase, status):
+    here = {"phase": phase}
+    assert verdict(here, {"gone": 99.0, "status": status}) is None
+    # The chief predicts a test set, and needs nobody for it.
+    done = {"gone": 99.0, "status": 0}
+    assert verdict({"phase": STARTING}, done) is None
+
+
+@pytest.mark.parametrize("phase", [WAITING, COMPUTING, STARTING])
+@pytest.mark.parametrize("status", [130, 143])
+def test_who_is_told_to_stop_alone_ends_all_at_once(phase, status):
+    told = {"gone": GRACE_SECONDS, "status": status, "step": None}
+    found = verdict({"phase": phase}, {"phase": SAVING}, told)
+    assert found.status == status and not found.stalled
+    assert found.text == (
+        "worker 2 (h2:1) was told to stop before the first step and has "
+        f"ended (status {status}); so do all"
+    )
+    told["gone"] = GRACE_SECONDS / 2
+    assert verdict({"phase": phase}, told) is None
 
 
 def test_stragglers():

@@ -178,6 +178,80 @@ def test_agreement_and_disagreement(start):
         assert "worker 2" not in str(error)
 
 
+def test_the_same_is_asked_again_and_again(start):
+    """As by each run of several seeds, and after each rollback."""
+    workers = start(2)
+
+    def ask(seeds, **options):
+        return together(
+            [
+                lambda w=w, s=s: w.monitor.agree("seed", {"seed": s}, **options)
+                for w, s in zip(workers, seeds, strict=True)
+            ]
+        )
+
+    assert ask([1, 1]) == [None, None]
+    assert ask([2, 2]) == [None, None]
+    for error in ask([3, 4], status=6, advice="Try again."):
+        assert isinstance(error, UserError) and error.status == 6
+        assert "seed: 4 on worker 1" in str(error)
+        assert str(error).endswith("\nTry again.")
+    assert ask([5, 5]) == [None, None]
+    # Nothing is kept of what was answered.
+    assert not any(w.monitor._facts or w.monitor._answers for w in workers)
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
+def test_the_thread_lives_on_after_an_error_and_a_broken_display(start, error):
+    def broken(*_):
+        raise error("no display")
+
+    workers = start(2)
+    for worker, own in zip(workers, (0.1, 0.5), strict=True):
+        worker.monitor._report = broken
+        worker.monitor._take = broken
+        worker.pulse.end_step(8)
+        worker.pulse._own_seconds.extend([own] * 5)
+    time.sleep(1.0)
+    for worker in workers:
+        assert worker.monitor._thread.is_alive()
+        del worker.monitor._take
+    workers[1].die()
+    assert "worker 1" in workers[0].verdict().text
+
+
+def test_unequal_numbers_of_gpus_are_refused():
+    one, two = clusters(2)
+    found = together(
+        [lambda: meet(one, 9, print, 4), lambda: meet(two, 9, print, 2)]
+    )
+    for error in found:
+        assert isinstance(error, UserError)
+        assert "uses 2 GPUs, the chief 4" in str(error)
+
+
+def test_a_host_that_knows_ipv6_only():
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("no IPv6")
+    *ports, monitor = free_ports(3)
+    workers = tuple(f"[::1]:{port}" for port in ports)
+    one, two = (
+        Cluster(workers, index, "TF_CONFIG", f"[::1]:{monitor}")
+        for index in range(2)
+    )
+    for cluster in (one, two):
+        check_port_is_free(cluster)
+    found = together([lambda: meet(one, 9, print), lambda: meet(two, 9, print)])
+    assert found[0].keys() == {1} and found[1].keys() == {0}
+    for connection in (*found[0].values(), *found[1].values()):
+        connection.close()
+    with (
+        socket.create_server(("::1", ports[0]), family=socket.AF_INET6),
+        pytest.raises(UserError, match=f"port {ports[0]} of worker 0"),
+    ):
+        check_port_is_free(one)
+
+
 def test_slow_workers_are_reported_once_in_a_while(start):
     workers = start(2)
     for worker, own in zip(workers, (0.1, 0.5), strict=True):
