@@ -81,8 +81,12 @@ def _sweep(grid, argv, settings, distribution: "Distribution") -> None:
     def run_one(values: Mapping[str, str], folder: Path) -> dict:
         import keras
 
+        from trainers.stopping import end_if_told
+
         try:
-            return _run(parse(values, folder), distribution)
+            figures = _run(parse(values, folder), distribution)
+            end_if_told()
+            return figures
         finally:
             # Frees the graph and the weights of the run that is over.
             keras.backend.clear_session()

@@ -18,6 +18,18 @@ REASONS = (CANNOT_SAVE, signal.SIGTERM, signal.SIGINT)
 # Batches of an evaluation between two agreements of several workers.
 EVALUATION_BATCHES = 8
 
+# Of a run that was over when the signal came: no run of the command follows it.
+_missed: list[int] = []
+
+
+def end_if_told() -> None:
+    """Ends the process for a signal that came to a run in its last moments.
+
+    For several runs of one command, after each of them.
+    """
+    if _missed:
+        raise SystemExit(STATUS[_missed[0]])
+
 
 class StopOnSignal(keras.callbacks.Callback):
     """Ends `fit` after the step in which SIGINT or SIGTERM came.
@@ -46,6 +58,7 @@ class StopOnSignal(keras.callbacks.Callback):
 
     def __enter__(self):
         self._previous = {}
+        _missed.clear()
         # Only the main thread may set handlers; elsewhere (a notebook's
         # worker, a test) signals are not ours to take.
         if threading.current_thread() is threading.main_thread():
@@ -56,6 +69,8 @@ class StopOnSignal(keras.callbacks.Callback):
     def __exit__(self, *_):
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        if self._told is not None or self.signal in STATUS:
+            _missed.append(self._told or self.signal)
 
     def _note(self, number, _frame):
         # The first signal decides the status; more of them change nothing.

@@ -233,6 +233,19 @@ def test_f46_a_last_batch_that_does_not_divide(
 
 
 @pytest.mark.faults
+def test_workers_that_know_each_other_by_ipv6(faults, tmp_path):
+    changes = {**QUICK, "optimization.steps": 10, "runtime.evaluate_every": 10}
+    run_dir = tmp_path / "run"
+    jobs = [
+        faults.pretrain(run_dir, changes, env=env)
+        for env in faults.worker_environments(2, "[::1]")
+    ]
+    for job in jobs:
+        job.done()
+    assert "this is worker 0 at [::1]:" in jobs[0].said
+
+
+@pytest.mark.faults
 def test_only_the_chief_writes(faults, tmp_path, two_workers):
     run_dir = tmp_path / "run"
     starters = faults.worker_starters(run_dir, 2, QUICK)

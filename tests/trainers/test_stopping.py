@@ -118,6 +118,19 @@ def test_an_evaluation_of_several_workers_ends_where_they_ask(two, others):
     assert two.model.skip_evaluation and two.signal == TERM
 
 
+def test_a_signal_to_a_run_that_is_over_keeps_the_next_one_from_beginning():
+    for stop in (lambda stop: stop.agree(), lambda stop: None):
+        with StopOnSignal(Distribution(None, "one_device")) as run:
+            tell(INT)
+            stop(run)
+        with pytest.raises(SystemExit) as end:
+            stopping.end_if_told()
+        assert end.value.code == 130
+    with StopOnSignal(Distribution(None, "one_device")):
+        pass
+    stopping.end_if_told()
+
+
 def test_handlers_are_given_back():
     before = [signal.getsignal(number) for number in (INT, TERM)]
     with StopOnSignal(Distribution(None, "one_device")):

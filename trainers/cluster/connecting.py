@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from trainers.cluster import joining, pulse, rendezvous
+from trainers.cluster import joining, pulse, rendezvous, slurm
 from trainers.cluster.members import Cluster, check_port_is_free
 from trainers.cluster.monitor import Monitor
 
@@ -35,6 +35,8 @@ def connect(
     met = {}
     if len(cluster.workers) > 1:
         _end_by_sigterm()
+        if cluster.source.startswith("Slurm"):
+            _take_share_of_gpus()
         gpus = len(tf.config.get_visible_devices("GPU"))
         met = rendezvous.meet(cluster, start_timeout, report, gpus)
     # TensorFlow reads it too; Slurm does not set it.
@@ -55,6 +57,16 @@ def connect(
         doing = pulse.Pulse(stall_timeout, start_timeout)
         monitor = Monitor(cluster, met, doing, report)
     return strategy, monitor
+
+
+def _take_share_of_gpus() -> None:
+    """Leaves the GPUs of this node's other tasks to them."""
+    seen = tf.config.list_physical_devices("GPU")
+    mine = [seen[i] for i in slurm.gpus_of_task(os.environ, len(seen))]
+    if mine != seen:
+        # runtime.devices has left so many of them.
+        asked = len(tf.config.get_visible_devices("GPU"))
+        tf.config.set_visible_devices(mine[:asked], "GPU")
 
 
 def _end_by_sigterm() -> None:

@@ -86,6 +86,36 @@ def read_step(environment: Mapping[str, str]) -> SlurmStep | None:
     )
 
 
+def gpus_of_task(environment: Mapping[str, str], gpus: int) -> range:
+    """Which of the GPUs that this task sees are its own.
+
+    Slurm shows every task of a node all GPUs of the job there, unless it is
+    told to bind them (`--gpus-per-task`). Then each takes its share by
+    SLURM_LOCALID.
+
+    Args:
+      environment: of a task of a step with several of them.
+      gpus: how many this task sees.
+
+    Raises:
+      UserError: the tasks of this node cannot share them out evenly.
+    """
+    counts = expand_counts(_text(environment, "SLURM_STEP_TASKS_PER_NODE"))
+    tasks = counts[int(environment.get("SLURM_NODEID") or 0)]
+    on_node = environment.get("SLURM_GPUS_ON_NODE", "")
+    if gpus == 0 or tasks == 1 or on_node != str(gpus):
+        return range(gpus)
+    if gpus % tasks:
+        raise UserError(
+            f"wanted a number of GPUs that the {tasks} tasks of this node "
+            f"divide, got {gpus} (SLURM_GPUS_ON_NODE); give srun "
+            "--ntasks-per-node=1, or --gpus-per-task"
+        )
+    share = gpus // tasks
+    first = share * _number(environment, "SLURM_LOCALID")
+    return range(first, first + share)
+
+
 def expand_nodes(text: str) -> list[str]:
     """ "a[01-03,7],b" -> ["a01", "a02", "a03", "a7", "b"], as scontrol does.
 

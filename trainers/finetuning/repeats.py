@@ -46,6 +46,8 @@ def repeat(
     """
     import keras
 
+    from trainers.stopping import end_if_told
+
     run_dir = Path(settings.runtime.run_dir)
     runs = {}
     for seed in range(settings.seed, settings.seed + settings.seeds):
@@ -54,6 +56,7 @@ def repeat(
         runtime = dataclasses.replace(settings.runtime, run_dir=folder)
         one = dataclasses.replace(settings, seed=seed, seeds=1, runtime=runtime)
         runs[seed] = run(one, distribution)
+        end_if_told()
         # Frees the graph and the weights of the run that is over.
         keras.backend.clear_session()
     spread = {

@@ -9,7 +9,12 @@ import pytest
 
 from tfbert.errors import UserError
 from trainers.cluster.members import read_slurm
-from trainers.cluster.slurm import FIRST_PORT, expand_counts, expand_nodes
+from trainers.cluster.slurm import (
+    FIRST_PORT,
+    expand_counts,
+    expand_nodes,
+    gpus_of_task,
+)
 
 STEP = {
     "SLURM_JOB_ID": "7",
@@ -30,6 +35,28 @@ LISTS = {
     "127.0.0.[1-2]": ["127.0.0.1", "127.0.0.2"],
     "gpu-a[098-101]": ["gpu-a098", "gpu-a099", "gpu-a100", "gpu-a101"],
 }
+
+
+def test_tasks_of_a_node_that_see_all_gpus_share_them_out():
+    def task(node, local, on_node="4"):
+        return {
+            **STEP,
+            "SLURM_NODEID": node,
+            "SLURM_LOCALID": local,
+            "SLURM_GPUS_ON_NODE": on_node,
+        }
+
+    # Two tasks on the first node, one on the second.
+    assert list(gpus_of_task(task("0", "0"), 4)) == [0, 1]
+    assert list(gpus_of_task(task("0", "1"), 4)) == [2, 3]
+    assert list(gpus_of_task(task("1", "0"), 4)) == [0, 1, 2, 3]
+    # Slurm has bound them: each sees its own.
+    assert list(gpus_of_task(task("0", "1"), 2)) == [0, 1]
+    # There are none, or Slurm knows of none.
+    assert list(gpus_of_task(task("0", "1", "0"), 0)) == []
+    assert list(gpus_of_task(STEP | {"SLURM_NODEID": "0"}, 4)) == [0, 1, 2, 3]
+    with pytest.raises(UserError, match="the 2 tasks .* got 3 .*--gpus-per-"):
+        gpus_of_task(task("0", "0", "3"), 3)
 
 
 @pytest.mark.parametrize("text", LISTS)
