@@ -125,6 +125,8 @@ class TrainingRun:
                     self.checkpoints.wait()
         if self.stop.signal in STATUS and not self._complete:
             self._stopped()
+        # Another run of the same command may follow.
+        self.distribution.enter(pulse.STARTING)
         return {**self.last, "step": self.model.step}
 
     @property
