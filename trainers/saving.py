@@ -8,6 +8,7 @@ from trainers.boundaries import crossed
 from trainers.checkpoint_files import SaveError
 from trainers.checkpoints import Checkpoints
 from trainers.guard import Guard
+from trainers.run_lock import RunLock
 
 
 class SaveCheckpoints(keras.callbacks.Callback):
@@ -129,3 +130,29 @@ class StopAt(keras.callbacks.Callback):
             if step < self._total and step % self._evaluate_every:
                 # Another `fit` goes on with this epoch.
                 self.model.skip_evaluation = True
+
+
+class CheckLock(keras.callbacks.Callback):
+    """Ends the run when another trainer has taken its folder over.
+
+    Args:
+      lock: of the folder.
+    """
+
+    def __init__(self, lock: RunLock):
+        super().__init__()
+        self._lock = lock
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Raises UserError where the lock is another's."""
+        self._lock.check()
+
+
+def validation_values(history) -> dict[str, float]:
+    """The last validation's values of a `fit`, without "val_"."""
+    logs = history.history if hasattr(history, "history") else history
+    return {
+        name.removeprefix("val_"): values[-1]
+        for name, values in logs.items()
+        if name.startswith("val_") and values
+    }

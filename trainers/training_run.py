@@ -34,7 +34,12 @@ from trainers.harmless import Harmless
 from trainers.rollbacks import Rollbacks
 from trainers.run_lock import RunLock
 from trainers.same_state import check_same_state
-from trainers.saving import SaveCheckpoints, StopAt
+from trainers.saving import (
+    CheckLock,
+    SaveCheckpoints,
+    StopAt,
+    validation_values,
+)
 from trainers.stopping import CANNOT_SAVE, STATUS, StopOnSignal
 from trainers.watcher import Watcher
 
@@ -219,7 +224,7 @@ class TrainingRun:
         while not self._complete and self.stop.agree() is None:
             before = self.model.step
             history = self._fit_once()
-            self.last = _validation_values(history) or self.last
+            self.last = validation_values(history) or self.last
             if self.guard.rollback is not None:
                 self._roll_back()
             elif self.model.step == before:
@@ -276,7 +281,7 @@ class TrainingRun:
             *map(Harmless, self.watchers),
             self.stop_at,
             self.stop,
-            _CheckLock(self.lock),
+            CheckLock(self.lock),
             LostOutput(self.events),
             *self.callbacks,
             self.saving,
@@ -393,24 +398,3 @@ class TrainingRun:
             "there."
         )
         raise SystemExit(STATUS[self.stop.signal])
-
-
-class _CheckLock(keras.callbacks.Callback):
-    """Ends the run when another trainer has taken its folder over."""
-
-    def __init__(self, lock: RunLock):
-        super().__init__()
-        self._lock = lock
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._lock.check()
-
-
-def _validation_values(history) -> dict[str, float]:
-    """The last validation's values of a `fit`, without "val_"."""
-    logs = history.history if hasattr(history, "history") else history
-    return {
-        name.removeprefix("val_"): values[-1]
-        for name, values in logs.items()
-        if name.startswith("val_") and values
-    }
