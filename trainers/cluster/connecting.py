@@ -54,6 +54,9 @@ def connect(
         ) from error
     monitor = None
     if met:
+        # TensorFlow has put a handler of its own in the place of ours, behind
+        # Python's back, that ends nothing.
+        _end_by_sigterm()
         doing = pulse.Pulse(stall_timeout, start_timeout)
         monitor = Monitor(cluster, met, doing, report)
     return strategy, monitor

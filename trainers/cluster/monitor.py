@@ -169,7 +169,11 @@ class Monitor:
         For errors of TensorFlow that may be no more than the echo of another
         worker's end. Returns only if all others are well.
         """
-        self._end.wait(self.pulse.stall_seconds + judge.GRACE_SECONDS + 3.0)
+        limit = self.pulse.stall_seconds + judge.GRACE_SECONDS + 3.0
+        if self._end.wait(limit):
+            # It is about to end this process: the error would only be in the
+            # way of what it says.
+            self._thread.join(PAUSE_SECONDS)
 
     def close(self, status: int = 0, error: str = "") -> None:
         """Says good-bye, so that the others know that this end is meant."""
