@@ -11,13 +11,13 @@ files do not say what their ids mean.
 import dataclasses
 import functools
 import hashlib
-import json
 import os
 from pathlib import Path
 
 import numpy as np
 
 from tfbert.errors import UserError
+from tfbert.tokenizer_settings import read_case
 from tfrecords import order, record_files, remote, spec
 from tfrecords.manifest import check_folder
 from tfrecords.records import Records, check_on_corrupt
@@ -26,7 +26,6 @@ from tfrecords.token_classes import TokenClasses
 from tfrecords.verify import Fault
 
 VOCABULARY_FILE = "vocab.txt"
-_TOKENIZER_FILE = "tokenizer_config.json"
 
 # Rows parsed at once where all of them are checked.
 _CHECKED_AT_ONCE = 1024
@@ -292,16 +291,16 @@ def _lowercase(vocab: Path, tokens: list[str]) -> bool:
 
     tokenizer_config.json beside it says so; without one, a vocabulary that
     has capitals is a cased one.
+
+    Raises:
+      UserError: the file is broken, or describes another tokenizer.
     """
-    try:
-        text = (vocab.parent / _TOKENIZER_FILE).read_text(encoding="utf-8")
-        return bool(json.loads(text)["do_lower_case"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return not any(
-            token != token.lower()
-            for token in tokens
-            if not token.startswith("[")
-        )
+    said = read_case(vocab.parent)
+    if said is not None:
+        return said
+    return not any(
+        token != token.lower() for token in tokens if not token.startswith("[")
+    )
 
 
 def _record_files(folder: Path, vocab: Path) -> list[Path]:

@@ -394,3 +394,7 @@ def test_casing_is_told_or_found(tmp_path):
     settings = cased.parent / "tokenizer_config.json"
     settings.write_text('{"do_lower_case": true}')
     assert StaticRecords(folder, vocab=cased).lowercase
+    for text in ('{"do_lower_case": "false"}', '{"do_lower_case": null}', "{"):
+        settings.write_text(text)
+        with pytest.raises(UserError, match=r"tokenizer_config\.json"):
+            StaticRecords(folder, vocab=cased)

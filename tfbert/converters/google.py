@@ -12,7 +12,12 @@ from pathlib import Path
 
 from tfbert.config import BertConfig
 from tfbert.converters import checkpoint_files
-from tfbert.converters.model import PortableModel, Vocabulary, check
+from tfbert.converters.model import (
+    Outline,
+    PortableModel,
+    Vocabulary,
+    check,
+)
 from tfbert.converters.names import (
     SAME,
     THIRDS,
@@ -123,14 +128,13 @@ def read(path: Path) -> PortableModel:
     Raises:
       UserError: a file is missing, broken, or contradicts another.
     """
-    folder, prefix = locate(path)
-    config, notes = read_config(folder)
+    prefix = locate(path)[1]
+    config, vocabulary, notes = outline(path)
     names = checkpoint_files.list_names(prefix)
     task = _task(names)
     left_out = _of_trainers(names, table(config, task))
     theirs = checkpoint_files.read(prefix, left_out.__contains__)
     ours, rows = unpack(table(config, task), theirs, config, prefix)
-    vocabulary, more = read_vocab(folder)
     return check(
         PortableModel(
             kind=KIND,
@@ -140,9 +144,21 @@ def read(path: Path) -> PortableModel:
             task=task,
             vocabulary=vocabulary,
             rows=rows,
-            notes=(*notes, *_slots_note(left_out), *more),
+            notes=(*notes, *_slots_note(left_out)),
         )
     )
+
+
+def outline(path: Path) -> Outline:
+    """Config, vocabulary and notes, without the weights.
+
+    Raises:
+      UserError: as `read`, but for the weights.
+    """
+    folder = locate(path)[0]
+    config, notes = read_config(folder)
+    vocabulary, more = read_vocab(folder)
+    return config, vocabulary, [*notes, *more]
 
 
 def _of_trainers(

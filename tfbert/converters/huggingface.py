@@ -11,14 +11,10 @@ import numpy as np
 
 from tfbert.config import FOREIGN_KEYS, REQUIRED_VALUES, BertConfig
 from tfbert.converters import sentence_vectors, tensor_files, tokenizer_files
-from tfbert.converters.model import PortableModel, check
+from tfbert.converters.huggingface_names import ANSWER_TABLE, TABLE
+from tfbert.converters.model import Outline, PortableModel, check
 from tfbert.converters.names import (
-    THIRDS,
-    TRANSPOSED,
-    TRANSPOSED_THIRDS,
     Entry,
-    Form,
-    entry,
     expand,
     pack,
     present_parts,
@@ -36,69 +32,6 @@ PICKLE_FILE = "pytorch_model.bin"
 _PREFIX = "bert."
 
 
-def _dense(ours: str, theirs: str) -> list[Entry]:
-    return [
-        entry(f"{ours}/kernel", f"{theirs}.weight", form=TRANSPOSED),
-        entry(f"{ours}/bias", f"{theirs}.bias"),
-    ]
-
-
-def _norm(ours: str, theirs: str) -> list[Entry]:
-    return [
-        entry(f"{ours}/gamma", f"{theirs}.weight"),
-        entry(f"{ours}/beta", f"{theirs}.bias"),
-    ]
-
-
-def _joined(part: str, form: Form) -> Entry:
-    names = (
-        f"bert.encoder.layer.{{i}}.attention.self.{name}.{part}"
-        for name in ("query", "key", "value")
-    )
-    name = {"weight": "kernel", "bias": "bias"}[part]
-    ours = f"encoder/block_{{i}}/attention/query_key_value/{name}"
-    return entry(ours, *names, form=form)
-
-
-_LAYER, _BLOCK = "bert.encoder.layer.{i}", "encoder/block_{i}"
-_EMBEDDINGS = "encoder/embeddings"
-TABLE = [
-    entry(
-        f"{_EMBEDDINGS}/token_embeddings",
-        "bert.embeddings.word_embeddings.weight",
-    ),
-    entry(
-        f"{_EMBEDDINGS}/position_embeddings",
-        "bert.embeddings.position_embeddings.weight",
-    ),
-    entry(
-        f"{_EMBEDDINGS}/segment_embeddings",
-        "bert.embeddings.token_type_embeddings.weight",
-    ),
-    *_norm(f"{_EMBEDDINGS}/layer_norm", "bert.embeddings.LayerNorm"),
-    _joined("weight", TRANSPOSED_THIRDS),
-    _joined("bias", THIRDS),
-    *_dense(f"{_BLOCK}/attention/output", f"{_LAYER}.attention.output.dense"),
-    *_norm(
-        f"{_BLOCK}/attention_layer_norm",
-        f"{_LAYER}.attention.output.LayerNorm",
-    ),
-    *_dense(
-        f"{_BLOCK}/feed_forward/intermediate", f"{_LAYER}.intermediate.dense"
-    ),
-    *_dense(f"{_BLOCK}/feed_forward/output", f"{_LAYER}.output.dense"),
-    *_norm(f"{_BLOCK}/feed_forward_layer_norm", f"{_LAYER}.output.LayerNorm"),
-    *_dense("encoder/pooler", "bert.pooler.dense"),
-    *_dense("masked_lm/transform", "cls.predictions.transform.dense"),
-    *_norm("masked_lm/layer_norm", "cls.predictions.transform.LayerNorm"),
-    entry("masked_lm/output_bias", "cls.predictions.bias"),
-    *_dense("next_sentence/dense", "cls.seq_relationship"),
-    *_dense("classifier", "classifier"),
-]
-_ANSWER_TABLE = [
-    *[item for item in TABLE if not item.ours.startswith("classifier")],
-    *_dense("classifier", "qa_outputs"),
-]
 # transformers' class -> task, and the parts that the class has.
 ARCHITECTURES = {
     "BertModel": ("encoder", {"pooler"}),
@@ -128,7 +61,7 @@ _POSITIONS = "bert.embeddings.position_ids"
 def table(config: BertConfig, task: str) -> list[Entry]:
     """The table of names for a model of this size."""
     answers = task == "question_answering"
-    return expand(_ANSWER_TABLE if answers else TABLE, config)
+    return expand(ANSWER_TABLE if answers else TABLE, config)
 
 
 def read(path: Path) -> PortableModel:
@@ -139,23 +72,12 @@ def read(path: Path) -> PortableModel:
         pickled weights are there.
     """
     content = read_json(path / CONFIG_FILE)
-    model_type = content.get("model_type", "bert")
-    if model_type != "bert":
-        raise UserError(
-            f"{path / CONFIG_FILE}: model_type is {model_type!r}; only "
-            "'bert' can be read"
-        )
-    config, notes = _shape(content, path)
-    if config.norm_position != "post":
-        raise UserError(f"{path}: transformers' BERT normalises after the sum")
+    config, vocabulary, notes = outline(path)
     theirs = _tidy(_read_tensors(path), path)
     task = _task(content, theirs, config, path)
     ours, rows = unpack(table(config, task), theirs, config, path)
-    vocabulary, more = tokenizer_files.read(path)
-    if vocabulary is not None:
-        vocabulary = vocabulary.within(config.max_position_embeddings)
-    pooling, prompts = sentence_vectors.read(path, vocabulary)
-    notes += [*more, *prompts]
+    pooling, more = sentence_vectors.read(path, vocabulary)
+    notes += more
     missing = "encoder/pooler/kernel" not in ours
     if missing:
         notes.append(
@@ -176,6 +98,28 @@ def read(path: Path) -> PortableModel:
             notes=tuple(notes),
         )
     )
+
+
+def outline(path: Path) -> Outline:
+    """Config, vocabulary and notes of a folder, without its weights.
+
+    Raises:
+      UserError: as `read`, but for the weights.
+    """
+    content = read_json(path / CONFIG_FILE)
+    model_type = content.get("model_type", "bert")
+    if model_type != "bert":
+        raise UserError(
+            f"{path / CONFIG_FILE}: model_type is {model_type!r}; only "
+            "'bert' can be read"
+        )
+    config, notes = _shape(content, path)
+    if config.norm_position != "post":
+        raise UserError(f"{path}: transformers' BERT normalises after the sum")
+    vocabulary, more = tokenizer_files.read(path)
+    if vocabulary is not None:
+        vocabulary = vocabulary.within(config.max_position_embeddings)
+    return config, vocabulary, [*notes, *more]
 
 
 def _shape(content: dict, path: Path) -> tuple[BertConfig, list[str]]:

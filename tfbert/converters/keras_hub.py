@@ -13,7 +13,12 @@ from pathlib import Path
 from tfbert.config import BertConfig
 from tfbert.converters import hdf5_files, keras_hub_files
 from tfbert.converters.google import google_config, lost_labels
-from tfbert.converters.model import PortableModel, Vocabulary, check
+from tfbert.converters.model import (
+    Outline,
+    PortableModel,
+    Vocabulary,
+    check,
+)
 from tfbert.converters.names import (
     HEAD_ROWS,
     HEAD_THIRDS,
@@ -159,15 +164,11 @@ def read(path: Path) -> PortableModel:
     Raises:
       UserError: a file is missing, broken, or contradicts another.
     """
-    folder = path
-    if not path.is_dir():
-        from tfbert.converters import peers
-
-        folder = peers.download_preset(str(path))
-    config = _config(folder)
+    folder = _folder(path)
+    config, vocabulary, notes = outline(folder)
     theirs = hdf5_files.read(folder / WEIGHTS_FILE)
     theirs = {_today(name): value for name, value in theirs.items()}
-    task, notes, table = "encoder", [], backbone_table(config)
+    task, table = "encoder", backbone_table(config)
     if (folder / TASK_FILE).is_file() and (
         folder / TASK_WEIGHTS_FILE
     ).is_file():
@@ -188,7 +189,6 @@ def read(path: Path) -> PortableModel:
             "keras-hub's masked-LM head has erf gelu and epsilon 1e-5; "
             "here it is computed as the rest of the model, with tanh and 1e-12"
         )
-    vocabulary, more = _vocabulary(folder)
     return check(
         PortableModel(
             kind=KIND,
@@ -198,9 +198,30 @@ def read(path: Path) -> PortableModel:
             task=task,
             vocabulary=vocabulary,
             rows=rows,
-            notes=(*notes, *more),
+            notes=tuple(notes),
         )
     )
+
+
+def outline(path: Path) -> Outline:
+    """Config, vocabulary and notes of a preset, without its weights.
+
+    Raises:
+      UserError: as `read`, but for the weights.
+    """
+    folder = _folder(path)
+    config = _config(folder)
+    vocabulary, notes = _vocabulary(folder)
+    return config, vocabulary, notes
+
+
+def _folder(path: Path) -> Path:
+    """A preset's folder, fetched where it is given by its name."""
+    if path.is_dir():
+        return path
+    from tfbert.converters import peers
+
+    return peers.download_preset(str(path))
 
 
 def _today(name: str) -> str:

@@ -47,6 +47,10 @@ class Vocabulary:
         return dataclasses.replace(self, max_length=None)
 
 
+# What a source says without its weights: config, vocabulary, notes.
+Outline = tuple[BertConfig, Vocabulary | None, list[str]]
+
+
 @dataclasses.dataclass(frozen=True)
 class Pooling:
     """How a sentence-transformers model makes one vector of a text.

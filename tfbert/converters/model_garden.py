@@ -14,7 +14,7 @@ import numpy as np
 
 from tfbert.config import BertConfig
 from tfbert.converters import checkpoint_files
-from tfbert.converters.google import locate, read_config, read_vocab
+from tfbert.converters.google import locate, outline
 from tfbert.converters.model import PortableModel, check
 from tfbert.converters.names import (
     HEAD_ROWS,
@@ -144,8 +144,8 @@ def read(path: Path) -> PortableModel:
     Raises:
       UserError: a file is missing, broken, or contradicts another.
     """
-    folder, prefix = locate(path)
-    config, notes = read_config(folder)
+    prefix = locate(path)[1]
+    config, vocabulary, notes = outline(path)
     theirs = checkpoint_files.read(prefix, _ignored)
     theirs, functional = _tidy(theirs, prefix)
     ours, rows = unpack(table(config, functional), theirs, config, prefix)
@@ -154,7 +154,6 @@ def read(path: Path) -> PortableModel:
         task = "classification"
     elif "masked_lm/output_bias" in ours:
         task = "pretraining"
-    vocabulary, more = read_vocab(folder)
     return check(
         PortableModel(
             kind=KIND,
@@ -164,7 +163,7 @@ def read(path: Path) -> PortableModel:
             task=task,
             vocabulary=vocabulary,
             rows=rows,
-            notes=(*notes, *more),
+            notes=tuple(notes),
         )
     )
 

@@ -11,6 +11,7 @@ from tfbert.config import BertConfig
 from tfbert.converters import tensor_files
 from tfbert.converters.model import (
     TASKS,
+    Outline,
     Pooling,
     PortableModel,
     Vocabulary,
@@ -153,6 +154,15 @@ def read(path: Path) -> PortableModel:
             run=facts,
         )
     )
+
+
+def outline(path: Path) -> Outline:
+    """Config and vocabulary of a run or folder, without its weights.
+
+    Raises:
+      UserError: as `read`, but for the weights.
+    """
+    return BertConfig.from_json(path / CONFIG_FILE), _vocabulary(path), []
 
 
 def _read_about(path: Path) -> dict:

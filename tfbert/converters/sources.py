@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tfbert import atomic
 from tfbert.config import BertConfig
-from tfbert.converters.model import PortableModel
+from tfbert.converters.model import Outline, PortableModel
 from tfbert.converters.names import PARTS, part_of
 from tfbert.converters.tensor_files import INDEX_SUFFIX, read_header
 from tfbert.errors import UserError
@@ -151,9 +151,12 @@ def read_config(source: str | os.PathLike) -> BertConfig:
     Raises:
       UserError: as `read`.
     """
-    if detect(source) == "tfbert":
-        return BertConfig.from_json(Path(source) / "config.json")
-    return read(source).config
+    return _outline(source)[0]
+
+
+def _outline(source: str | os.PathLike) -> Outline:
+    """Config, vocabulary and notes of any source; its weights stay unread."""
+    return _module(detect(source)).outline(Path(source))
 
 
 def has_tokenizer(source: str | os.PathLike) -> bool:
@@ -162,7 +165,7 @@ def has_tokenizer(source: str | os.PathLike) -> bool:
     Raises:
       UserError: as `read`.
     """
-    return read(source).vocabulary is not None
+    return _outline(source)[1] is not None
 
 
 def read_tokenizer(source: str | os.PathLike) -> "Tokenizer":
@@ -175,7 +178,7 @@ def read_tokenizer(source: str | os.PathLike) -> "Tokenizer":
 
     if detect(source) == "tfbert":
         return Tokenizer.from_folder(source)
-    vocabulary = read(source).vocabulary
+    vocabulary = _outline(source)[1]
     if vocabulary is None:
         raise UserError(
             f"{source} has weights and no tokenizer; put its vocab.txt and "
