@@ -35,7 +35,8 @@ _CORE = frozenset(
     StatefulPartitionedCall StatelessIf StatelessWhile StaticRegexFullMatch
     StaticRegexReplace StridedSlice StringJoin StringLength Sub Substr Sum Tanh
     TensorListConcatV2 TensorListGetItem TensorListReserve TensorListSetItem
-    TensorListStack Tile TopKV2 Transpose UnicodeDecodeWithOffsets UnicodeEncode
+    TensorListStack Tile TopKV2 Transpose UnicodeDecode
+    UnicodeDecodeWithOffsets UnicodeEncode
     UnicodeTranscode Unpack UnsortedSegmentMax UnsortedSegmentMin
     UnsortedSegmentSum VarHandleOp VarIsInitializedOp Where While ZerosLike
     """.split()
