@@ -41,7 +41,7 @@ def write_rows(path, vocabulary):
 
 @pytest.mark.parametrize("round", range(3))
 def test_a_real_process_ends_with_its_status(round, faults, tmp_path):
-    """It hung in every second of some runs, while it took itself apart."""
+    """Batches in flight held it up for a minute or more."""
     records = tmp_path / "records"
     records.mkdir()
     vocab = faults.data / "vocab.txt"
