@@ -27,6 +27,9 @@ from tfrecords.records import Records
 _BLOCK_BITS = 16
 _BLOCK = 1 << _BLOCK_BITS
 
+# Positions whose rows are worked out together.
+_PART = 1 << 14
+
 
 class Mixture:
     """Records of several folders, read as one.
@@ -78,7 +81,7 @@ class Mixture:
         sizes = [source.num_rows for source in sources]
         self._starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         self.num_rows = int(self._starts[-1])
-        self._blocks: dict[tuple[int, int], np.ndarray] = {}
+        self._parts: dict[tuple[int, int], np.ndarray] = {}
         self.faults = [fault for s in sources for fault in s.faults]
         self.bad_rows = np.concatenate(
             [
@@ -109,27 +112,26 @@ class Mixture:
           (row ids int64 [B], epochs of their sources int64 [B])
         """
         positions = np.asarray(positions, np.int64)
-        blocks, places = np.divmod(positions, _BLOCK)
+        parts, places = np.divmod(positions, _PART)
         row_ids, epochs = np.empty_like(places), np.empty_like(places)
-        for block in np.unique(blocks).tolist():
-            chosen = blocks == block
-            rows = self._block_rows(block, seed)
+        for part, chosen in order.groups(parts):
+            rows = self._part_rows(part, seed)
             row_ids[chosen], epochs[chosen] = rows[:, places[chosen]]
         return row_ids, epochs
 
-    def _block_rows(self, block: int, seed: int) -> np.ndarray:
-        """(row ids, epochs) of a block's places, int64 [2, _BLOCK].
+    def _part_rows(self, part: int, seed: int) -> np.ndarray:
+        """(row ids, epochs) of `_PART` positions, int64 [2, _PART].
 
-        Worked out for all places at once: a batch has places of every source,
-        and asking each of a hundred of them costs more than the answers.
+        Worked out for all of them at once: a batch has places of every
+        source, and asking each of a hundred costs more than the answers.
         """
-        found = self._blocks.get((block, seed))
+        found = self._parts.get((part, seed))
         if found is None:
-            first = block * _BLOCK
-            found = self._rows_at(np.arange(first, first + _BLOCK), seed)
+            first = part * _PART
+            found = self._rows_at(np.arange(first, first + _PART), seed)
             # Of the batches that are made at the same time.
-            kept = list(self._blocks.items())[-1:]
-            self._blocks = dict([*kept, ((block, seed), found)])
+            kept = list(self._parts.items())[-3:]
+            self._parts = dict([*kept, ((part, seed), found)])
         return found
 
     def _rows_at(self, positions: np.ndarray, seed: int) -> np.ndarray:

@@ -154,7 +154,8 @@ class Records:
           int32 [B, S + labels].
 
         Raises:
-          UserError: a row holds an id beyond the vocabulary.
+          UserError: a row holds an id beyond the vocabulary, or a label that
+            is neither 0 nor 1.
         """
         if len(self.bad_rows):
             return self._sound_rows(row_ids)
@@ -182,6 +183,9 @@ class Records:
         rows = found.view(self._layout.dtype).astype(np.int32)
         if rows.size and rows.max() >= self.classes.vocab_size:
             self._name_bad_row(row_ids, rows)
+        labels = rows[:, self.sequence_length :]
+        if labels.size and labels.max() > 1:
+            self._name_bad_label(row_ids, labels)
         return rows
 
     def tokens(self, row_ids: np.ndarray) -> np.ndarray:
@@ -202,6 +206,16 @@ class Records:
         place = np.int64(row_id - self._starts[number])
         offset = int(self._layout.row_offsets(place, shard.rows))
         return shard.file, int(place) // self._layout.rows_per_record, offset
+
+    def _name_bad_label(self, row_ids, labels) -> None:
+        row = int(np.argmax(labels.max(axis=1) > 1))
+        file, record, offset = self.locate(int(row_ids[row]))
+        raise UserError(
+            f"{self.path / file}, record {record}, byte {offset}: row "
+            f"{row_ids[row]} has the label {labels[row].max()}, wanted 0 or "
+            f"1. The file is damaged: `tfbert records verify {self.path}` "
+            "checks all of it."
+        )
 
     def _name_bad_row(self, row_ids, rows) -> None:
         size = self.classes.vocab_size

@@ -190,3 +190,13 @@ def test_a_manifest_that_is_no_json(tmp_path, text):
     (tmp_path / spec.MANIFEST_FILE).mkdir()
     with pytest.raises(UserError, match="manifest.json cannot be read: Is a"):
         Manifest.read(tmp_path)
+
+
+def test_a_label_that_is_none_is_named(make_records):
+    rows = np.tile(np.array([2, 10, 3, 11, 3, 0]), (4, 1))
+    rows[2, -1] = 7
+    records = make_records("r", rows, objective=spec.NEXT_SENTENCE)
+    records.rows(np.array([0, 1, 3]))
+    message = r"rows-00000.tfrecord, record 0, byte \d+: row 2 has the label 7"
+    with pytest.raises(UserError, match=message):
+        records.rows(np.arange(4))
