@@ -12,6 +12,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfbert import atomic
+from tfrecords.dataset_options import with_options
 
 
 def drop_events_after(folder: str | os.PathLike, step: int) -> int:
@@ -52,7 +53,9 @@ def _age(path: Path) -> list[str | int]:
 
 def _events(path: Path):
     """(record, its step) of the whole records of a file."""
-    records = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+    records = with_options(
+        tf.data.TFRecordDataset(str(path))
+    ).as_numpy_iterator()
     while True:
         try:
             record = next(records)

@@ -45,4 +45,8 @@ def test_no_dataset_is_made_anywhere_else():
                     if "data.Dataset." in name or "TFRecordDataset" in name:
                         found.add(path.relative_to(ROOT).as_posix())
                         assert "with_options(" in path.read_text()
-    assert found == {"tfrecords/dataset.py", "tfrecords/finetuning/batches.py"}
+    assert found == {
+        "tfrecords/dataset.py",
+        "tfrecords/finetuning/batches.py",
+        "trainers/event_files.py",
+    }

@@ -63,7 +63,9 @@ def dropout(x, rate: float, seed):
 
 
 def add_bias(x, bias):
-    """Returns x + bias, [..., H] and [H]; the gradient of bias is exact.
+    """Returns x + bias, whose axes are the last of x: [B, S, H] and [S, H].
+
+    The gradient of bias is exact.
 
     Exact as a sum over all rows of x that is rounded once, to bias's dtype.
     """

@@ -46,19 +46,21 @@ def add_bias(x, bias):
     the product before it.
     """
     x, bias = tf.convert_to_tensor(x), tf.convert_to_tensor(bias)
-    if x.dtype.size > 2:
-        return tf.nn.bias_add(x, bias)
-    return _add_bias(x, bias)
+    return (_plus if x.dtype.size > 2 else _add_bias)(x, bias)
+
+
+def _plus(x, bias):
+    return tf.nn.bias_add(x, bias) if bias.shape.rank == 1 else x + bias
 
 
 @tf.custom_gradient
 def _add_bias(x, bias):
     def gradient(upstream):
-        rows = tf.reshape(upstream, [-1, bias.shape[0]])
+        rows = tf.reshape(upstream, [-1, tf.size(bias)])
         ones = tf.ones([1, tf.shape(rows)[0]], rows.dtype)
-        return upstream, tf.matmul(ones, rows)[0]
+        return upstream, tf.reshape(tf.matmul(ones, rows), tf.shape(bias))
 
-    return tf.nn.bias_add(x, bias), gradient
+    return _plus(x, bias), gradient
 
 
 def take_rows(table, indices):

@@ -107,12 +107,12 @@ class Embeddings(BertLayer):
             x = ops.add(x, ops.matmul(kinds, segments))
         if position_ids is None:
             positions = self.position_embeddings[: ops.shape(input_ids)[1]]
+            x = kernels.add_bias(x, ops.cast(positions, dtype))
         else:
             positions = kernels.take_rows(
                 self.position_embeddings, position_ids
             )
-        # Not ops.add, which takes a single row for a bias.
-        x = x + ops.cast(positions, dtype)
+            x = ops.add(x, ops.cast(positions, dtype))
         if self.layer_norm is not None:
             x = self.layer_norm(x)
         return self.dropout(x, training=training, dropout_seed=dropout_seed)
