@@ -23,20 +23,19 @@ _CORE = frozenset(
     """
     Abs Add AddV2 All Any ArgMax Assert AssignVariableOp BatchMatMulV2 BiasAdd
     BroadcastTo Cast ConcatV2 Const Cumsum DecodeRaw DenseBincount Einsum
-    EnsureShape Equal
-    Erf Exp ExpandDims Fill FloorDiv GatherNd GatherV2 Greater GreaterEqual
-    Identity IdentityN If Less LessEqual Log LogicalAnd LogicalNot LogicalOr
-    LowerBound MatMul Max MaxPool Maximum Mean MergeV2Checkpoints Minimum Mul
-    Neg NoOp NotEqual OneHot OnesLike Pack Pad PadV2 ParseExampleV2
-    PartitionedCall Placeholder Pow Prod RaggedGather RaggedRange
-    RaggedTensorToTensor Range ReadVariableOp RealDiv ReduceJoin Relu Reshape
-    RestoreV2 Rsqrt SaveV2 Select SelectV2 Shape ShardedFilename Sigmoid Size
-    Softmax Split SplitV Sqrt Square SquaredDifference Squeeze
-    StatefulPartitionedCall StatelessIf StatelessWhile StaticRegexFullMatch
-    StaticRegexReplace StridedSlice StringJoin StringLength Sub Substr Sum Tanh
-    TensorListConcatV2 TensorListGetItem TensorListReserve TensorListSetItem
-    TensorListStack Tile TopKV2 Transpose UnicodeDecode
-    UnicodeDecodeWithOffsets UnicodeEncode
+    EnsureShape Equal Erf Exp ExpandDims Fill FloorDiv GatherNd GatherV2
+    Greater GreaterEqual Identity IdentityN If InvertPermutation Less LessEqual
+    Log LogicalAnd LogicalNot LogicalOr LowerBound MatMul MatrixDiagV3 Max
+    MaxPool Maximum Mean MergeV2Checkpoints Minimum Mul Neg NoOp NotEqual
+    OneHot OnesLike Pack Pad PadV2 ParseExampleV2 PartitionedCall Placeholder
+    Pow Prod RaggedGather RaggedRange RaggedTensorToTensor Range ReadVariableOp
+    RealDiv ReduceJoin Relu Reshape RestoreV2 Rsqrt SaveV2 Select SelectV2
+    Shape ShardedFilename Sigmoid Size Softmax Split SplitV Sqrt Square
+    SquaredDifference Squeeze StatefulPartitionedCall StatelessIf
+    StatelessWhile StaticRegexFullMatch StaticRegexReplace StridedSlice
+    StringJoin StringLength Sub Substr Sum Tanh TensorListConcatV2
+    TensorListGetItem TensorListReserve TensorListSetItem TensorListStack Tile
+    TopKV2 Transpose UnicodeDecode UnicodeDecodeWithOffsets UnicodeEncode
     UnicodeTranscode Unpack UnsortedSegmentMax UnsortedSegmentMin
     UnsortedSegmentSum VarHandleOp VarIsInitializedOp Where While ZerosLike
     """.split()
