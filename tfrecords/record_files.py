@@ -5,10 +5,13 @@ to record. Behind a damaged length the next record is where eight bytes are
 followed by their own checksum.
 """
 
+import collections
 import gzip
 import mmap
 import struct
+import threading
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +29,9 @@ _FRAME = spec.LENGTH_BYTES + spec.CHECKSUM_BYTES
 _AT_FIRST, _AT_ONCE = 16, 1 << 16
 _LEAST_WINDOW, _MOST_WINDOW = 1 << 12, 1 << 20
 
+# Files that are open at a time.
+MOST_OPEN = 16
+
 # The length of a record that cannot be read, in an index.
 DAMAGED = -1
 BAD_CHECKSUM = "its checksum does not agree with its data"
@@ -36,6 +42,36 @@ def mapped(path: Path) -> np.ndarray:
     with open(path, "rb") as stream:
         data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     return np.frombuffer(data, np.uint8)
+
+
+class OpenFiles(Sequence):
+    """The bytes of files, of which no more than some are mapped at a time.
+
+    A map keeps its file open, and a process may have 1,024 open files, or 64.
+    """
+
+    def __init__(self, paths: Sequence[Path], most: int = MOST_OPEN):
+        self._paths = list(paths)
+        self._most = most
+        self._maps: collections.OrderedDict[int, np.ndarray] = (
+            collections.OrderedDict()
+        )
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        """File `number`, uint8 [bytes]; closed once nobody has it any more."""
+        if not 0 <= number < len(self._paths):
+            raise IndexError(number)
+        with self._lock:
+            if number not in self._maps:
+                while len(self._maps) >= self._most:
+                    self._maps.popitem(last=False)
+                self._maps[number] = mapped(self._paths[number])
+            self._maps.move_to_end(number)
+            return self._maps[number]
 
 
 def scan(whole: np.ndarray, path: Path) -> np.ndarray:

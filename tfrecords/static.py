@@ -85,7 +85,7 @@ class StaticRecords:
         self.classes = TokenClasses.of(self.vocabulary)
         self.lowercase = _lowercase(self._vocab, self.vocabulary)
         self._files = _record_files(self.path, self._vocab)
-        self._data = [record_files.mapped(file) for file in self._files]
+        self._data = record_files.OpenFiles(self._files)
         self.faults: list[Fault] = []
         indices = [
             self._scan(data, file, on_corrupt)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfbert.errors import UserError
-from tfrecords import dataset, record_files
+from tfrecords import dataset
 from tfrecords.masking import Masking
 from tfrecords.records import Records
 from tfrecords.static import StaticRecords, open_records
@@ -281,26 +281,6 @@ def test_the_vocabulary_has_to_be_text(tmp_path):
     (folder / "vocab.txt").mkdir()
     with pytest.raises(UserError, match="cannot be read: Is a directory"):
         open_records(folder)
-
-
-def test_following_damage_is_linear(tmp_path, monkeypatch):
-    """However many records are damaged, each is followed a few times."""
-    folder = write(tmp_path / "r", [b"x" * 30] * 4000, files=1)
-    (path,) = folder.glob("part*")
-    damage(path, *(46 * number for number in range(0, 4000, 10)))
-    followed = 0
-    follow = record_files._follow
-
-    def counted(*arguments):
-        nonlocal followed
-        found, end = follow(*arguments)
-        followed += len(found)
-        return found, end
-
-    monkeypatch.setattr(record_files, "_follow", counted)
-    index, faults = record_files.scan_whole(record_files.mapped(path), path)
-    assert (len(index), len(faults)) == (4000, 400)
-    assert followed < 4 * 4000
 
 
 def skipping(folder):
