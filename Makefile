@@ -1,6 +1,6 @@
 # make demo    the main job: raw text -> vocabulary -> records -> pretraining
 #              -> fine-tuning -> SavedModel -> predictions, on the shipped sample
-# make test    the tests
+# make test    the tests, in two processes
 # make faults  the whole battery of faults: kills, signals, full disks, NaN
 # make lint    ruff
 # Each sets up what it needs in .venv and does nothing twice.
@@ -38,7 +38,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python -m trainers.demo
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 faults: $(VENV)/.installed-test
 	$(BIN)/python -m pytest tests/faults -m "faults or not faults" $(PYTEST_ARGS)

@@ -127,6 +127,11 @@ def convert(
     )
     if encoder_only:
         model = sources.encoder_only(model)
+    elif model.own_task is not None:
+        raise UserError(
+            f"{source} is a run of {model.own_task!r}, whose head no format "
+            "here holds; give --encoder_only to leave the head out"
+        )
     if case != "as_source" and model.vocabulary is not None:
         vocabulary = dataclasses.replace(
             model.vocabulary, lowercase=case == "uncased"

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 import tfbert
 from tfbert.errors import UserError
 from trainers import pretrain, records
+from trainers.convert import convert
 from trainers.guard import Diverged
 
 ELECTRA = pathlib.Path(__file__).parents[2] / "docs/examples/electra.py"
@@ -171,9 +172,13 @@ def test_float16_and_averages_resume_with_the_same_bytes(data, tmp_path):
     state = weights(whole, name="optimizer")
     assert state["loss_scale/scale"] == 2.0**15
     assert state["loss_scale/finite_steps"] == 12
-    trained = state["training_weights/encoder/pooler/kernel"]
-    averaged = weights(whole)["encoder/pooler/kernel"]
-    assert trained.shape == averaged.shape
+    averaged, prefix = weights(whole), "training_weights/"
+    trained = [name for name in state if name.startswith(prefix)]
+    assert trained
+    for name in trained:
+        assert state[name].shape == averaged[name.removeprefix(prefix)].shape
+    # No objective reads the pooler, so it has not moved.
+    assert f"{prefix}encoder/pooler/kernel" not in trained
     assert (rows(whole)[0]["loss_scale"], rows(whole)[0]["overflow"]) == (
         2.0**15,
         0,
@@ -222,6 +227,8 @@ def test_the_example_of_a_task_of_ones_own(data, tmp_path):
     assert 0 <= last["recall"] <= 1 and last["accuracy"] > 0.5
     # What was learnt is an encoder like any other.
     assert tfbert.load_encoder(run_dir).config.num_hidden_layers == 2
+    with pytest.raises(UserError, match="a run of 'electra'.*--encoder_only"):
+        convert(str(run_dir), str(tmp_path / "all"), "tfbert")
 
 
 def test_an_average_needs_a_decay(data, tmp_path):

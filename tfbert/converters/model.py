@@ -84,6 +84,8 @@ class PortableModel:
       notes: what a person should know about the conversion.
       run: what run.json of a run of ours says, columns of files and the like;
         None for others.
+      own_task: name of a task of somebody's own, whose head nobody here knows
+        and which is not among the tensors; None for all other models.
     """
 
     kind: str
@@ -97,6 +99,7 @@ class PortableModel:
     rows: Sequence[Row] = ()
     notes: tuple[str, ...] = ()
     run: Mapping[str, object] | None = None
+    own_task: str | None = None
 
     @property
     def parts(self) -> frozenset[str]:

@@ -128,7 +128,11 @@ def read(path: Path) -> PortableModel:
     weights = best if best.is_file() else newest_weights(path)
     theirs = tensor_files.read_file(weights)
     about = _read_about(path / RUN_FILE)
-    task = about.get("kind", "encoder")
+    task, own_task = about.get("kind", "encoder"), None
+    if task not in TASKS:
+        # What was learnt by a task of one's own is an encoder like any other.
+        task, own_task = "encoder", task
+        theirs = {n: x for n, x in theirs.items() if n.startswith("encoder/")}
     ours, rows = unpack(table(config, task), theirs, config, weights)
     if task == "regression":
         ours = _in_the_scores_unit(ours, about)
@@ -152,6 +156,7 @@ def read(path: Path) -> PortableModel:
             rows=rows,
             notes=(f"weights of {weights}",),
             run=facts,
+            own_task=own_task,
         )
     )
 
@@ -169,11 +174,11 @@ def _read_about(path: Path) -> dict:
     """run.json; {} where there is none.
 
     Raises:
-      UserError: it is broken, or of a kind that nobody here knows.
+      UserError: it is broken.
     """
     about = read_json(path) if path.is_file() else {}
     kind, labels = about.get("kind", "encoder"), about.get("labels")
-    if not isinstance(kind, str) or kind not in TASKS:
+    if not isinstance(kind, str):
         raise UserError(
             f"{path}: no kind of run is called {kind!r}; there are "
             + ", ".join(TASKS)

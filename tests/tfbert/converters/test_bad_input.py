@@ -363,9 +363,7 @@ def test_broken_folders_of_ours(folders, tmp_path):
     (own / "pooling.json").write_text('{"mean": 1}')
     refused(own, "pooling.json")
     (own / "pooling.json").unlink()
-    # A head is never dropped because its kind is unknown.
     for name, value, message in (
-        ("kind", "chatting", "no kind of run is called 'chatting'"),
         ("kind", ["x"], r"no kind of run is called \['x'\]"),
         ("labels", "abc", "labels is 'abc', wanted a list"),
         ("mean", "three", "mean is 'three', wanted a number"),
