@@ -96,7 +96,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("name, data, message", REFUSED)
+@pytest.mark.parametrize(
+    "name, data, message", REFUSED, ids=[name for name, _, _ in REFUSED]
+)
 def test_what_is_no_text_is_refused_with_advice(tmp_path, name, data, message):
     path = tmp_path / name
     path.write_bytes(data)
