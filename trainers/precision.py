@@ -16,7 +16,8 @@ from trainers.command import console
 from trainers.config import SETTINGS_FILE
 
 AUTO = "auto"
-# Narrower models spend their time elsewhere; float32 is exact.
+# Narrower models are trained in minutes, and float32 is exact. bfloat16 can be
+# faster there too: BERT-tiny's step 1.3 times on a processor with AMX.
 LEAST_WIDTH = 256
 # What bfloat16 has to be better by: casts cost time too.
 MARGIN = 1.1
@@ -74,7 +75,7 @@ def choose(config, kind: str = "") -> tuple[str, str]:
     if kind == "tpu":
         return "bfloat16", "what TPUs multiply in"
     if config.hidden_size < LEAST_WIDTH:
-        return "float32", f"models below {LEAST_WIDTH} wide gain nothing"
+        return "float32", f"not tried on models below {LEAST_WIDTH} wide"
     ratio = probe(config.hidden_size, config.intermediate_size)
     name = "bfloat16" if ratio >= MARGIN else "float32"
     return name, f"products in bfloat16 take {1 / ratio:.2g} of float32's time"
