@@ -18,6 +18,7 @@ import numpy as np
 
 from tfbert.errors import UserError
 from tfbert.tokenizer_settings import read_case
+from tfbert.vocabulary_case import is_lowercase
 from tfrecords import order, record_files, remote, spec
 from tfrecords.manifest import check_folder
 from tfrecords.records import Records, check_on_corrupt
@@ -289,18 +290,14 @@ class StaticRecords:
 def _lowercase(vocab: Path, tokens: list[str]) -> bool:
     """Whether text is lower-cased before it meets this vocabulary.
 
-    tokenizer_config.json beside it says so; without one, a vocabulary that
-    has capitals is a cased one.
+    tokenizer_config.json beside it says so; without one, the tokens tell
+    (`is_lowercase`), and where they do not, it is uncased, as by default.
 
     Raises:
       UserError: the file is broken, or describes another tokenizer.
     """
     said = read_case(vocab.parent)
-    if said is not None:
-        return said
-    return not any(
-        token != token.lower() for token in tokens if not token.startswith("[")
-    )
+    return is_lowercase(tokens) is not False if said is None else said
 
 
 def _record_files(folder: Path, vocab: Path) -> list[Path]:

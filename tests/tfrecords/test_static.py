@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfbert.errors import UserError
+from tfbert.vocabulary_case import tokens_and_case
 from tfrecords import dataset
 from tfrecords.masking import Masking
 from tfrecords.records import Records
@@ -369,7 +370,7 @@ def test_casing_is_told_or_found(tmp_path):
     assert StaticRecords(folder).lowercase
     cased = tmp_path / "cased" / "vocab.txt"
     cased.parent.mkdir()
-    cased.write_text("\n".join([*TOKENS, "Ahab"]) + "\n")
+    cased.write_text("\n".join([*TOKENS, "Ahab", "Pequod"]) + "\n")
     assert not StaticRecords(folder, vocab=cased).lowercase
     settings = cased.parent / "tokenizer_config.json"
     settings.write_text('{"do_lower_case": true}')
@@ -378,3 +379,16 @@ def test_casing_is_told_or_found(tmp_path):
         settings.write_text(text)
         with pytest.raises(UserError, match=r"tokenizer_config\.json"):
             StaticRecords(folder, vocab=cased)
+
+
+@pytest.mark.parametrize(("capitals", "lowercase"), [(1, True), (30, False)])
+def test_a_stray_capital_makes_no_cased_vocabulary(
+    tmp_path, capitals, lowercase
+):
+    folder = write(tmp_path / "r", rows_of(2))
+    tokens = TOKENS + [f"v{number}" for number in range(1900)]
+    tokens[-capitals:] = [f"V{number}" for number in range(capitals)]
+    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
+    assert len(tokens) == 2000
+    assert StaticRecords(folder).lowercase is lowercase
+    assert tokens_and_case(folder)[1] is lowercase
