@@ -132,10 +132,18 @@ class PretrainingTask(Task):
         self,
         batch_size: int | None,
         sequence_length: int = 128,
-        max_predictions: int = 20,
+        max_predictions: int | None = None,
         packed: bool = False,
     ) -> dict[str, keras.KerasTensor]:
-        """Returns a symbolic batch; `packed` adds the packed rows' inputs."""
+        """Returns a symbolic batch.
+
+        Args:
+          batch_size: B, or None when it is not fixed.
+          sequence_length: S.
+          max_predictions: P, or None when it is not fixed: it follows from
+            the masks' rate and S where batches are made.
+          packed: adds the inputs of packed rows.
+        """
         signature = token_inputs(batch_size, sequence_length)
         slots = (batch_size, max_predictions)
         for name in ("masked_lm_positions", "masked_lm_ids"):
