@@ -27,6 +27,23 @@ def parse(text: str | bytes, source: object) -> object:
         raise UserError(f"{source} is not JSON: {error}") from error
 
 
+def parse_lines(text: str) -> list[dict]:
+    """The objects in lines of JSON; a line that holds none is left out.
+
+    So is one that a crash cut, which makes it the reader of our own logs.
+    """
+    rows = []
+    # Not `splitlines`, as JSON may hold other separators of lines as they are.
+    for line in text.split("\n"):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
+
+
 def read_value(path: Path) -> object:
     """What a JSON file says.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tfbert import atomic, tokenizer_settings
 from tfbert.errors import UserError
+from tfbert.json_files import read_json
 from tfbert.vocabulary import SPECIAL_TOKENS, read_vocabulary
 
 # Published uncased vocabularies have no capitals, or a stray one.
@@ -122,6 +123,6 @@ def write_case(vocabulary: Path, lowercase: bool) -> None:
         return
     path, settings = folder / tokenizer_settings.SETTINGS_FILE, {}
     if path.is_file():
-        settings = json.loads(path.read_text("utf-8"))
+        settings = read_json(path)
     settings["do_lower_case"] = lowercase
     atomic.write_file(path, json.dumps(settings, indent=2) + "\n")

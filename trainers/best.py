@@ -111,6 +111,9 @@ def _write(path: Path, tensors: Mapping, values: Mapping) -> None:
         raise save_error("the best weights", path, len(data), error) from error
 
 
+_DAMAGE = (OSError, KeyError, ValueError, RecursionError)
+
+
 def read_best(path: Path) -> dict[str, float]:
     """The step of the best weights, and their validation values.
 
@@ -120,7 +123,7 @@ def read_best(path: Path) -> dict[str, float]:
     try:
         with safetensors.safe_open(path, "np") as file:
             return json.loads((file.metadata() or {})["validation"])
-    except (OSError, KeyError, ValueError, safetensors.SafetensorError) as e:
+    except (*_DAMAGE, safetensors.SafetensorError) as e:
         raise UserError(
             f"{path} is damaged or not the best weights of a run: {e!r}; "
             "remove it, and the next evaluation writes it anew"

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
-import yaml
 
 from tfbert.errors import UserError
 from trainers.batch_plan import BatchPlan
@@ -24,6 +23,7 @@ from trainers.config import SETTINGS_FILE
 from trainers.distribution import Distribution
 from trainers.dry_run import EVALUATION_SHARE, Timing, time_steps
 from trainers.opening import full_batches
+from trainers.yaml_files import read_yaml
 
 _PART = re.compile(r"(\d+(?:\.\d+)?)([hms])")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
@@ -80,11 +80,12 @@ def steps_of_run(settings) -> int | None:
     if not path.exists():
         return None
     try:
-        saved = yaml.safe_load(path.read_text(encoding="utf-8"))
+        saved = read_yaml(path)
         budget, steps = saved.get("budget"), saved["optimization"]["steps"]
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+    except (UserError, AttributeError, KeyError, TypeError) as error:
+        reason = error if isinstance(error, UserError) else repr(error)
         raise UserError(
-            f"wanted the settings of a run in {path}, got: {error!r}"
+            f"wanted the settings of a run in {path}, got: {reason}"
         ) from error
     if budget != settings.budget:
         raise UserError(

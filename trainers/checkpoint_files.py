@@ -142,7 +142,7 @@ def read_state(path: Path) -> dict:
         if not isinstance(state, dict):
             raise TypeError(f"wanted an object, got {type(state).__name__}")
         return state
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise UserError(f"{path / STATE_FILE} cannot be read: {reason}") from (
             error

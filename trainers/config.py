@@ -17,6 +17,7 @@ from tfbert.config import BertConfig
 from tfbert.errors import UserError
 from trainers.batch_plan import BatchPlan
 from trainers.command import Parser
+from trainers.yaml_files import read_yaml
 
 SETTINGS_FILE = "settings.yaml"
 RESULT_SECTIONS = ("task", "model", "data", "optimization", "seed")
@@ -335,8 +336,8 @@ def check_same_run(settings, run_dir: str | Path) -> None:
     if not path.exists():
         return
     try:
-        saved = _flat(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-    except (yaml.YAMLError, AttributeError) as error:
+        saved = _flat(read_yaml(path) or {})
+    except (UserError, AttributeError) as error:
         raise UserError(
             f"wanted the settings of a run in {path}, got: {error}"
         ) from error

@@ -1,13 +1,13 @@
 """`tfbert doctor`: looks at machine, cluster, data and settings first."""
 
 import sys
-
-import yaml
+from pathlib import Path
 
 from tfbert.errors import UserError
 from trainers import command
 from trainers.checks.findings import Finding, Findings
 from trainers.config import parse_settings
+from trainers.yaml_files import read_yaml
 
 # Whose settings can be looked at.
 VERBS = ("pretrain", "finetune")
@@ -159,15 +159,11 @@ def _parse(name: str, argv: list[str]):
 def _is_finetuning(config: str | None) -> bool:
     if config is None:
         return False
-    try:
-        with open(config, encoding="utf-8") as stream:
-            content = yaml.safe_load(stream)
-    except OSError as error:
+    if not Path(config).exists():
         raise UserError(
-            f"wanted a config file, got {config}: {error.strerror}"
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{config} is not YAML: {error}") from error
+            f"wanted a config file, got {config}: there is no such file"
+        )
+    content = read_yaml(Path(config))
     if not isinstance(content, dict):
         raise UserError(
             f"wanted sections model, data, optimization and runtime in "

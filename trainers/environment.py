@@ -93,7 +93,7 @@ def _earlier_starts(path: Path) -> list:
     """A broken file must not stop a run from starting again."""
     try:
         starts = json.loads(path.read_text("utf-8"))["starts"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
     return starts if isinstance(starts, list) else []
 

@@ -9,6 +9,8 @@ import os
 import time
 from pathlib import Path
 
+from tfbert.json_files import parse_lines
+
 EVENTS_FILE = "events.jsonl"
 
 
@@ -49,10 +51,4 @@ def read_events(run_dir: str | os.PathLike) -> list[dict]:
     path = Path(run_dir) / EVENTS_FILE
     if not path.is_file():
         return []
-    rows = []
-    for line in path.read_text("utf-8", errors="replace").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
-    return rows
+    return parse_lines(path.read_text("utf-8", errors="replace"))

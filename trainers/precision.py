@@ -10,10 +10,10 @@ import statistics
 import time
 from pathlib import Path
 
-import yaml
-
+from tfbert.errors import UserError
 from trainers.command import console
 from trainers.config import SETTINGS_FILE
+from trainers.yaml_files import read_yaml
 
 AUTO = "auto"
 # Narrower models are trained in minutes, and float32 is exact. bfloat16 can be
@@ -113,8 +113,7 @@ def resolved(settings, config, distribution):
 def _of_run(run_dir: Path) -> str | None:
     """The precision in the settings of a run, None where there is none."""
     try:
-        text = (run_dir / SETTINGS_FILE).read_text(encoding="utf-8")
-        name = yaml.safe_load(text)["runtime"]["precision"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        name = read_yaml(run_dir / SETTINGS_FILE)["runtime"]["precision"]
+    except (UserError, KeyError, TypeError):
         return None
     return name if name in ("float32", "bfloat16", "float16") else None

@@ -5,12 +5,12 @@ Both are made from the predictions file that `tfbert evaluate` wrote
 """
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from tfbert.json_files import parse_lines
 from trainers import report_page as html
 from trainers import report_plots
 
@@ -64,15 +64,7 @@ def read_predictions(path: Path) -> list[dict]:
     """The whole rows of a predictions file; none where there is no file."""
     if not path.is_file():
         return []
-    rows = []
-    for line in path.read_text("utf-8", errors="replace").split("\n"):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
-    return rows
+    return parse_lines(path.read_text("utf-8", errors="replace"))
 
 
 def mistakes(rows: Sequence[Mapping]) -> list[Mistake]:

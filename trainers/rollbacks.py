@@ -51,7 +51,7 @@ class Rollbacks:
             try:
                 rows = json.loads(self.path.read_text("utf-8"))
                 self.entries = [Rollback(**row) for row in rows]
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 raise UserError(
                     f"{self.path} is damaged: {error}; it says which batches "
                     "the run left out. Restore it from a copy."

@@ -8,17 +8,16 @@ UserError that names it.
 import contextlib
 import dataclasses
 import functools
-import json
+import math
 import os
 import re
 import struct
 from pathlib import Path
 
-import yaml
-
-from tfbert import atomic
+from tfbert import atomic, json_files
 from tfbert.errors import UserError
 from tfbert.local_paths import local_path
+from trainers.yaml_files import read_yaml
 
 METRICS_FILE = "metrics.jsonl"
 # Any of these makes a folder a run folder.
@@ -88,10 +87,7 @@ class RunFolder:
         path = self.path / "settings.yaml"
         if not path.is_file():
             return {}
-        try:
-            settings = yaml.safe_load(path.read_text("utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} is not YAML: {error}") from error
+        settings = read_yaml(path)
         return settings if isinstance(settings, dict) else {}
 
     @functools.cached_property
@@ -168,30 +164,13 @@ def read_json(path: Path) -> dict:
     Raises:
       UserError: the file is not JSON, or not an object.
     """
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise UserError(
-            f"wanted a JSON object in {path}, got {type(content).__name__}"
-        )
-    return content
+    return json_files.read_json(path) if path.is_file() else {}
 
 
 def parse_metrics(text: str) -> list[dict]:
     """The rows of a metrics.jsonl; a line that a crash cut is left out."""
-    rows = []
-    for line in text.splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and isinstance(row.get("step"), int):
-            rows.append(row)
-    return rows
+    rows = json_files.parse_lines(text)
+    return [row for row in rows if isinstance(row.get("step"), int)]
 
 
 def count_parameters(path: Path) -> int:
@@ -206,14 +185,10 @@ def count_parameters(path: Path) -> int:
         # 100 MB is what the format itself allows.
         header = stream.read(size) if size < 100_000_000 else b""
     try:
-        tensors = json.loads(header)
-    except ValueError as error:
+        return sum(
+            math.prod(tensor["shape"])
+            for name, tensor in json_files.parse(header, path).items()
+            if name != "__metadata__"
+        )
+    except (UserError, AttributeError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a safetensors file") from error
-    total = 0
-    for name, tensor in tensors.items():
-        if name != "__metadata__":
-            count = 1
-            for length in tensor["shape"]:
-                count *= length
-            total += count
-    return total

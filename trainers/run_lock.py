@@ -262,7 +262,7 @@ def _read_owner(path: Path) -> dict | None:
         return owner if isinstance(owner, dict) else {}
     except FileNotFoundError:
         return None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
 
 

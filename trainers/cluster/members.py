@@ -8,6 +8,7 @@ import socket
 from collections.abc import Mapping
 
 from tfbert.errors import UserError
+from tfbert.json_files import parse
 from trainers.cluster import slurm
 
 WANTED = (
@@ -74,11 +75,9 @@ def read_tf_config(environment: Mapping[str, str] = os.environ):
     if not text or text == "{}":
         return None
     try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"TF_CONFIG is not JSON: {error}. Wanted {WANTED}"
-        ) from error
+        value = parse(text, "TF_CONFIG")
+    except UserError as error:
+        raise UserError(f"{error}. Wanted {WANTED}") from error
     workers = _field(value, "cluster", "worker", kind=list)
     kind = _field(value, "task", "type", kind=str)
     index = _field(value, "task", "index", kind=(int, str))

@@ -59,7 +59,7 @@ class Connection:
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         try:
             messages = [json.loads(line) for line in lines]
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         if len(self._buffer) > MAX_LINE_BYTES or not all(
             isinstance(message, dict) for message in messages

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich.table
-import yaml
 
 from tfbert import atomic
 from tfbert.errors import UserError
-from trainers import command
+from trainers import command, yaml_files
 
 if TYPE_CHECKING:
     from trainers.distribution import Distribution
@@ -109,8 +108,8 @@ def read_grid(text: str) -> dict[str, list[str]]:
     for part in filter(str.strip, text.split(";")):
         name, _, values = (piece.strip() for piece in part.partition("="))
         try:
-            found = yaml.safe_load(values)
-        except yaml.YAMLError:
+            found = yaml_files.parse(values, "--sweep")
+        except UserError:
             found = None
         if not isinstance(found, list) or not found or name in grid:
             raise UserError(
