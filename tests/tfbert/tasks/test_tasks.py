@@ -237,26 +237,6 @@ def test_packed_rows_have_the_losses_of_unpacked_ones():
     )
 
 
-def test_the_number_of_predictions_is_not_fixed():
-    task = make_task("pretraining")
-    signature = task.input_signature(2, sequence_length=64)
-    assert signature["masked_lm_positions"].shape == (2, None)
-    assert task(signature)["masked_lm_losses"].shape == (2, None)
-    signature = task.input_signature(None, 64, 9)
-    assert signature["masked_lm_weights"].shape == (None, 9)
-
-
-def test_packed_signature():
-    task = make_task("pretraining")
-    signature = task.input_signature(2, sequence_length=8, packed=True)
-    assert signature["sequence_ids"].shape == (2, 8)
-    assert set(task(signature)) == {
-        "masked_lm_logits",
-        "masked_lm_losses",
-        "masked_lm_answers",
-    }
-
-
 def test_a_batch_without_labels_has_logits_only():
     task = make_task("pretraining")
     batch = make_batch(task)
