@@ -240,6 +240,15 @@ def test_data_files_are_installed():
     )
 
 
+def test_the_packages_alone_are_installed():
+    """A package all the same, so that no peer's `benchmarks` hides it."""
+    assert (ROOT / "benchmarks/__init__.py").is_file()
+    include = setup_cfg()["options.packages.find"]["include"].split()
+    for room in ROOMS:
+        installed = any(fnmatch.fnmatch(room, pattern) for pattern in include)
+        assert installed == (room in MAY_IMPORT), room
+
+
 def test_dependencies_are_what_is_imported():
     # TensorFlow draws its summaries with it; people start it themselves.
     unseen = {"tensorboard"}

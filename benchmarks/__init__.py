@@ -1,0 +1,1 @@
+"""Measurements, beside peers and beside other builds; nothing imports it."""
