@@ -10,15 +10,13 @@ input pipeline makes them.
 
 import argparse
 import concurrent.futures
-import ctypes
-import mmap
-import os
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.cold_files import forget, resident_bytes
 from tfrecords import spec
 from tfrecords.batches import make_batch
 from tfrecords.manifest import Manifest
@@ -99,11 +97,7 @@ def write_records(folder: Path, rows: int) -> Path:
 def cold(folder: Path) -> str:
     """Reads rows at random from files that are not in memory."""
     files = sorted(folder.glob(spec.SHARD_GLOB))
-    for path in files:
-        descriptor = os.open(path, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(descriptor)
+    forget(files)
     records = Records(folder)
     chosen = np.random.default_rng(0).integers(0, records.num_rows, COLD_ROWS)
     start = time.perf_counter()
@@ -117,16 +111,6 @@ def cold(folder: Path) -> str:
         f": {read / COLD_ROWS / 1024:.1f} KiB in memory a row, "
         f"{COLD_ROWS / seconds:,.0f} rows a second"
     )
-
-
-def resident_bytes(path: Path) -> int:
-    """Bytes of a file that are in memory."""
-    libc = ctypes.CDLL(None)
-    libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
-    data = np.memmap(path, np.uint8, "r")
-    pages = np.zeros(-(-len(data) // mmap.PAGESIZE), np.uint8)
-    libc.mincore(data.ctypes.data, len(data), pages.ctypes.data)
-    return int((pages & 1).sum()) * mmap.PAGESIZE
 
 
 def mixed(mixture: Mixture, batch_size: int, seconds: float) -> float:
