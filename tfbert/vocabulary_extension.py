@@ -40,36 +40,38 @@ _MAX_PIECES = 0x110000 - _FIRST_CODE
 
 
 def read_old_vocabulary(
-    path: str | os.PathLike, settings: VocabularySettings
-) -> list[str]:
+    path: str | os.PathLike, size: int, lowercase: bool | None = None
+) -> tuple[list[str], bool]:
     """Reads the vocabulary that is to be extended.
 
     Args:
-      path: a vocab.txt, or a folder that has one. A tokenizer_config.json
-        beside it has to agree with `settings.lowercase`.
+      path: a vocab.txt, or a folder that has one.
+      size: tokens of the vocabulary that is to come of it.
+      lowercase: what the user says of its case; None: nothing. Its tokens and
+        a tokenizer_config.json beside it have to agree.
 
     Returns:
-      Its tokens.
+      (its tokens, whether text is lower-cased for them).
 
     Raises:
       UserError: it cannot be read, is as large as the size asked for, or is
         cased where uncased text was asked for or the other way round.
     """
     path = Path(path)
-    tokens, lowercase = tokens_and_case(path)
-    if settings.size <= len(tokens):
+    tokens, known = tokens_and_case(path)
+    lowercase = check_case(path, known, lowercase)
+    if size <= len(tokens):
         raise UserError(
             f"{path} has {len(tokens):,} tokens already, and a size of "
-            f"{settings.size:,} was asked for. The size counts the old tokens "
+            f"{size:,} was asked for. The size counts the old tokens "
             f"as well: ask for more than {len(tokens):,}."
         )
-    if settings.size > _MAX_PIECES:
+    if size > _MAX_PIECES:
         raise UserError(
-            f"A size of {settings.size:,} was asked for; an extended "
+            f"A size of {size:,} was asked for; an extended "
             f"vocabulary may have {_MAX_PIECES:,} tokens at most."
         )
-    check_case(path, lowercase, settings.lowercase)
-    return tokens
+    return tokens, lowercase
 
 
 def extend_vocabulary(

@@ -71,13 +71,10 @@ def run(settings, paths: list[str], folder: Path, build) -> list[files.Source]:
         (path, path if remote.is_remote(path) else os.path.abspath(path))
         for path in paths
     ]
-    recipe = dataclasses.replace(
-        settings.recipe, vocabulary=str(Path(settings.vocab).absolute())
-    )
     parts = folder.absolute() / _PARTS
     parts.mkdir()
     with apache_beam.Pipeline(options=_options(settings)) as pipeline:
-        _add_steps(pipeline, settings, recipe, paths, parts)
+        _add_steps(pipeline, settings, build.recipe, paths, parts)
     plan = json.loads((parts / _PLAN).read_text(encoding="utf-8"))
     if plan["mistakes"]:
         raise UserError(plan["mistakes"][0])

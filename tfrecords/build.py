@@ -9,7 +9,7 @@ depends on the text and the settings alone, not on the number of processes.
 import collections
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tfbert.errors import UserError
@@ -27,13 +27,16 @@ Progress = Callable[[int, int, int, int], None]
 
 
 def build_records(
-    settings: BuildSettings, progress: Progress | None = None
+    settings: BuildSettings,
+    progress: Progress | None = None,
+    tokens: Sequence[str] | None = None,
 ) -> dict[str, Manifest]:
     """Makes OUTPUT, and OUTPUT/held_out if documents are held out.
 
     Args:
       settings: what to make.
       progress: called from time to time.
+      tokens: the vocabulary; None reads `settings.vocab`.
 
     Returns:
       {"train": manifest} and "held_out" if there is one.
@@ -46,7 +49,8 @@ def build_records(
     paths = files.find_files(
         settings.input, lambda *entry: left_out.append(entry)
     )
-    tokens = read_vocabulary(settings.vocab)
+    if tokens is None:
+        tokens = read_vocabulary(settings.vocab)
     try:
         with staged_folder(settings.output) as folder:
             build = _Build(settings, tokens, folder)
@@ -68,7 +72,7 @@ def _build(build, settings, folder, paths, progress):
         return build.finish(beam.run(settings, paths, folder, build))
     text = corpus.Corpus(paths, settings.reading, build.reject)
     processes = settings.processes or workers.enough(text)
-    with workers.workers(settings.recipe, processes) as results_of:
+    with workers.workers(build.recipe, processes) as results_of:
         for result in results_of(build.chunks(text, progress)):
             build.take(result)
             if progress:
@@ -101,9 +105,13 @@ class _Build:
     """The builder's own part: everything but making rows."""
 
     def __init__(
-        self, settings: BuildSettings, tokens: list[str], folder: Path
+        self, settings: BuildSettings, tokens: Sequence[str], folder: Path
     ):
         self._settings = settings
+        # With the tokens themselves: the file may change, or be elsewhere.
+        self.recipe = dataclasses.replace(
+            settings.recipe, vocabulary=tuple(tokens)
+        )
         self._rejected: collections.Counter = collections.Counter()
         # Told of at the end: when a chunk comes back depends on the workers.
         self._left_out: list[tuple[str, str, int]] = []

@@ -23,7 +23,7 @@ class Recipe:
     """What a worker needs to turn documents into rows.
 
     Attributes:
-      vocabulary: path of vocab.txt.
+      vocabulary: path of vocab.txt, or its tokens.
       lowercase: the tokenizer's setting.
       sequence_length: S.
       objective: one of `spec.OBJECTIVES`.
@@ -31,7 +31,7 @@ class Recipe:
       seed: for sentence pairs.
     """
 
-    vocabulary: str
+    vocabulary: str | tuple[str, ...]
     lowercase: bool
     sequence_length: int
     objective: str

@@ -107,7 +107,7 @@ def main(argv: list[str] | None = None) -> None:
     parsed = build_parser().parse_args(argv)
     values = parsed.as_dict()
     del values["cased"]
-    _, known = tokens_and_case(parsed.vocab)
+    tokens, known = tokens_and_case(parsed.vocab)
     asked = text_options.asked_case(parsed)
     values["lowercase"] = check_case(parsed.vocab, known, asked)
     settings = BuildSettings(**values)
@@ -117,7 +117,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     start = time.perf_counter()
     with _orderly_end(), _progress_bar() as progress:
-        manifests = build_records(settings, progress)
+        manifests = build_records(settings, progress, tokens)
     _print_account(manifests, settings, time.perf_counter() - start)
 
 

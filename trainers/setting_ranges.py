@@ -101,9 +101,14 @@ def check_ranges(settings) -> None:
       UserError: names the setting, what was wanted and what came.
     """
     for name, value in _numbers(settings):
-        wanted = RANGES.get(name)
-        if wanted is not None and value not in wanted:
-            raise UserError(f"wanted {name} {wanted}, got {value}")
+        check_number(name, value)
+
+
+def check_number(name: str, value: float) -> None:
+    """Raises UserError if the setting `name` cannot have this value."""
+    wanted = RANGES.get(name)
+    if wanted is not None and value not in wanted:
+        raise UserError(f"wanted {name} {wanted}, got {value}")
 
 
 def _numbers(settings, prefix: str = "") -> Iterator[tuple[str, float]]:

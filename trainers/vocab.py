@@ -13,9 +13,7 @@ from tfbert import atomic
 from tfbert.errors import UserError
 from tfbert.vocabulary import vocabulary_text
 from tfbert.vocabulary_case import (
-    check_case,
     check_case_file,
-    tokens_and_case,
     write_case,
 )
 from tfbert.vocabulary_extension import extend_vocabulary, read_old_vocabulary
@@ -119,10 +117,11 @@ def main(argv: list[str] | None = None) -> None:
         small, or the output exists.
     """
     values = build_parser().parse_args(argv)
-    lowercase = text_options.asked_case(values)
+    old, lowercase = [], text_options.asked_case(values)
     if values.extend:
-        _, known = tokens_and_case(values.extend)
-        lowercase = check_case(values.extend, known, lowercase)
+        old, lowercase = read_old_vocabulary(
+            values.extend, values.size, lowercase
+        )
     settings = VocabularySettings(
         size=values.size,
         lowercase=lowercase is not False,
@@ -139,7 +138,6 @@ def main(argv: list[str] | None = None) -> None:
     atomic.check_folder(output.parent)
     if not output.exists():
         check_case_file(output, settings.lowercase)
-    old = read_old_vocabulary(values.extend, settings) if values.extend else []
     rejected: dict[str, int] = {}
 
     def reject(reason: str, file: str, line: int = 0) -> None:

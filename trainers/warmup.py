@@ -3,6 +3,7 @@
 import dataclasses
 
 from tfbert.errors import UserError
+from trainers.setting_ranges import check_number
 
 # Of runs that do not say; shorter ones take a tenth.
 DEFAULT_STEPS = 100
@@ -30,12 +31,10 @@ def with_warmup_steps(optimization, sequence_length: int):
             f"got both ({share} and {tokens}); leave one out"
         )
     if share is not None:
-        steps = round(check_share(share) * optimization.steps)
+        check_number("optimization.warmup_share", share)
+        steps = round(share * optimization.steps)
     else:
-        if tokens < 0:
-            raise UserError(
-                f"wanted optimization.warmup_tokens from 0, got {tokens}"
-            )
+        check_number("optimization.warmup_tokens", tokens)
         steps = optimization.batch_plan.steps_for(tokens / sequence_length)
         if steps >= optimization.steps:
             raise UserError(
@@ -44,17 +43,3 @@ def with_warmup_steps(optimization, sequence_length: int):
                 "them, or train for more steps"
             )
     return dataclasses.replace(optimization, warmup_steps=steps)
-
-
-def check_share(share: float) -> float:
-    """Returns the share of all steps, if it can be one.
-
-    Raises:
-      UserError: it is not from 0 to below 1.
-    """
-    if not 0 <= share < 1:
-        raise UserError(
-            "wanted optimization.warmup_share from 0 to below 1 (a share of "
-            f"optimization.steps), got {share}"
-        )
-    return share

@@ -16,7 +16,6 @@ from tfbert.tokenization import Tokenizer
 from tfbert.tokenizer_settings import read, read_case
 from tfbert.vocabulary import SPECIAL_TOKENS
 from tfbert.vocabulary_extension import read_old_vocabulary
-from tfbert.vocabulary_learning import VocabularySettings
 
 TOKENS = [*SPECIAL_TOKENS, *"abc", "##a", "##b", "cafe", "café", "<", ">"]
 TOKENS += ["user", "中"]
@@ -47,8 +46,7 @@ def change(path, **changes):
 
 
 def from_extension(folder):
-    settings = VocabularySettings(size=len(TOKENS) + 9, lowercase=True)
-    return read_old_vocabulary(folder, settings)
+    return read_old_vocabulary(folder, len(TOKENS) + 9, True)
 
 
 WAYS = [Tokenizer.from_folder, tokenizer_files.read, from_extension, read]

@@ -186,23 +186,22 @@ def write(folder, tokens, config=None):
 
 def test_read(tmp_path):
     path = write(tmp_path, OLD)
-    wanted = settings(len(OLD) + 1)
-    assert read_old_vocabulary(path, wanted) == OLD
-    assert read_old_vocabulary(tmp_path, wanted) == OLD
+    size = len(OLD) + 1
+    assert read_old_vocabulary(path, size) == (OLD, True)
+    assert read_old_vocabulary(tmp_path, size, True) == (OLD, True)
     # Chinese, say: uncased or not cannot be told.
-    wanted = settings(len(OLD) + 1, lowercase=False)
-    assert read_old_vocabulary(path, wanted) == OLD
+    assert read_old_vocabulary(path, size, False) == (OLD, False)
 
 
 @pytest.mark.parametrize("size", [len(OLD), len(OLD) - 1])
 def test_size_is_not_larger(tmp_path, size):
     with pytest.raises(UserError, match=f"ask for more than {len(OLD)}"):
-        read_old_vocabulary(write(tmp_path, OLD), settings(size))
+        read_old_vocabulary(write(tmp_path, OLD), size)
 
 
 def test_size_is_too_large(tmp_path):
     with pytest.raises(UserError, match="1,048,576 tokens at most"):
-        read_old_vocabulary(write(tmp_path, OLD), settings(2_000_000))
+        read_old_vocabulary(write(tmp_path, OLD), 2_000_000)
 
 
 @pytest.mark.parametrize(
@@ -219,4 +218,4 @@ def test_cased_and_uncased_do_not_mix(
 ):
     path = write(tmp_path, tokens, config)
     with pytest.raises(UserError, match=message):
-        read_old_vocabulary(path, settings(500, lowercase=lowercase))
+        read_old_vocabulary(path, 500, lowercase)

@@ -1,6 +1,7 @@
 """A small fine-tuned run that took no training, for those who read runs."""
 
 import json
+import pathlib
 
 import pytest
 
@@ -120,3 +121,16 @@ def pair_data(tmp_path_factory):
     text = "\n".join(map(json.dumps, rows))
     path.write_text(text, encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Names of the files that are read whole, once for each time."""
+    names, read = [], pathlib.Path.read_bytes
+
+    def counting(path):
+        names.append(path.name)
+        return read(path)
+
+    monkeypatch.setattr(pathlib.Path, "read_bytes", counting)
+    return names

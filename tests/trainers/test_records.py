@@ -82,6 +82,11 @@ def test_settings_reach_the_records(tmp_path, text, capsys):
     assert "left out, bad_json: 1" in capsys.readouterr().out
 
 
+def test_the_vocabulary_is_read_once(text, reads):
+    records.main(text)
+    assert reads.count("vocab.txt") == 1
+
+
 def test_one_text_a_line_is_said_aloud(tmp_path, text, capsys):
     lines = [f"the sea {'x' * number} the ship." for number in range(1, 99)]
     (tmp_path / "vocab.txt").rename(tmp_path / "vocab")

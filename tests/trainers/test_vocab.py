@@ -294,6 +294,15 @@ def test_extend(corpus, tmp_path, capsys):
         run(corpus, tmp_path / "x.txt", "--extend", old, "--size", len(before))
 
 
+def test_the_old_vocabulary_is_read_once(corpus, tmp_path, reads):
+    old = tmp_path / "old.txt"
+    before = run(corpus, old)
+    reads.clear()
+    size = len(before) + 1
+    run(corpus, tmp_path / "new.txt", "--extend", old, "--size", size)
+    assert reads.count("old.txt") == 1
+
+
 def test_help_has_an_example(capsys):
     with pytest.raises(SystemExit) as exit:
         vocab.main(["--help"])

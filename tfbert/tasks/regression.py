@@ -5,6 +5,7 @@ from keras import ops
 
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
+from tfbert.score_limit import LARGEST_SCORE
 from tfbert.tasks.task import (
     Batch,
     Outputs,
@@ -12,9 +13,6 @@ from tfbert.tasks.task import (
     example_weights,
     token_inputs,
 )
-
-# Of these the squared error is finite in float32.
-LARGEST = 1e18
 
 
 class RegressionTask(Task):
@@ -48,7 +46,7 @@ class RegressionTask(Task):
         name: str = "regression",
     ):
         super().__init__(config, dtype=dtype, seed=seed, name=name)
-        if not abs(mean) < LARGEST or not 0 < scale < LARGEST:
+        if not (abs(mean) <= LARGEST_SCORE and 0 < scale <= LARGEST_SCORE):
             raise UserError(
                 "wanted the mean and the spread (above 0) of the scores to be "
                 f"numbers that float32 holds squared, got {mean:g} and "

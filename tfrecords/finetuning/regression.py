@@ -8,11 +8,9 @@ import math
 import numpy as np
 
 from tfbert.errors import UserError
+from tfbert.score_limit import LARGEST_SCORE
 from tfrecords.finetuning.encoded import Encode, Encoded, encode_texts
 from tfrecords.finetuning.sentences import Examples
-
-# Squares of more overflow in float32.
-_LARGEST = 1e18
 
 
 def scores(examples: Examples) -> np.ndarray:
@@ -34,11 +32,11 @@ def scores(examples: Examples) -> np.ndarray:
                 "regression learns numbers such as 3.25. For names of "
                 "classes, use --task classification."
             )
-        if abs(value) > _LARGEST:
+        if abs(value) > LARGEST_SCORE:
             raise UserError(
                 f"{examples.path}:{line}: the score {label[:40]!r} is beyond "
-                f"{_LARGEST:g}, too large to learn with. Mend it, or give all "
-                "scores in a larger unit."
+                f"{LARGEST_SCORE:g}, too large to learn with. Mend it, or give "
+                "all scores in a larger unit."
             )
         found.append(value)
     return np.array(found, np.float32)

@@ -15,7 +15,6 @@ from trainers.config import (
 from trainers.finetuning.kind import Kind
 from trainers.finetuning.kinds import KINDS
 from trainers.setting_ranges import check_ranges
-from trainers.warmup import check_share
 
 if TYPE_CHECKING:
     from trainers.distribution import Distribution
@@ -292,7 +291,7 @@ def resolve(
         steps = max(math.ceil(epoch * optimization.epochs), 1)
     warmup = optimization.warmup_steps
     if warmup is None:
-        warmup = round(check_share(optimization.warmup_share) * steps)
+        warmup = round(optimization.warmup_share * steps)
     every = min(max(math.ceil(epoch), 1), steps)
     return dataclasses.replace(
         settings,

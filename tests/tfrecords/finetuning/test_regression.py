@@ -1,7 +1,14 @@
+import math
+
 import pytest
 
+from tfbert.config import BertConfig
 from tfbert.errors import UserError
+from tfbert.score_limit import LARGEST_SCORE
+from tfbert.tasks import RegressionTask
 from tfrecords.finetuning import regression, sentences
+
+CONFIG = BertConfig.preset("tiny", vocab_size=50, num_hidden_layers=1)
 
 
 @pytest.mark.parametrize(
@@ -20,3 +27,15 @@ def test_scores_are_numbers(tmp_path, label, message):
     examples = sentences.read_examples(path, ["text"], "label")
     with pytest.raises(UserError, match=message):
         regression.scores(examples)
+
+
+@pytest.mark.parametrize("score", [LARGEST_SCORE, -LARGEST_SCORE])
+def test_scores_that_are_read_can_be_learnt(tmp_path, score):
+    path = tmp_path / "d.tsv"
+    path.write_text(f"text\tlabel\na\t{score}\nb\t{score}\n")
+    examples = sentences.read_examples(path, ["text"], "label")
+    mean = float(regression.scores(examples).mean())
+    assert RegressionTask(CONFIG, mean, LARGEST_SCORE).mean == mean
+    for mean, scale in ((2 * score, 1.0), (0.0, abs(2 * score)), (math.nan, 1)):
+        with pytest.raises(UserError, match="that float32 holds squared"):
+            RegressionTask(CONFIG, mean, scale)
