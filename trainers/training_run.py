@@ -20,6 +20,7 @@ import tensorflow as tf
 from tfbert.errors import UserError
 from trainers.best import KeepBest
 from trainers.boundaries import Boundaries
+from trainers.callback_list import Callbacks
 from trainers.callbacks import LostOutput
 from trainers.checkpoint_files import SaveError
 from trainers.checkpoints import Checkpoints, Restored
@@ -113,6 +114,7 @@ class TrainingRun:
         self.save_error: SaveError | None = None
         stops = [c for c in self.callbacks if isinstance(c, EarlyStopping)]
         self.early_stopping = stops[0] if stops else None
+        self.told = Callbacks(self.callbacks)
         self.last: dict[str, float] = {}
 
     def run(self) -> dict[str, float]:
@@ -123,6 +125,7 @@ class TrainingRun:
                 if self.stop.agree() is None:
                     self._first_evaluation()
                 self._fit_to_the_end()
+                self.told.end()
                 self._save_the_end()
             finally:
                 # Whatever has ended the run, what is being written is kept.
@@ -198,11 +201,9 @@ class TrainingRun:
         due = due or step >= self.total
         if not due or self.last or not self.validation:
             return
-        dataset, steps = self.validation
         self.stop.set_model(self.model)
-        values = self.model.evaluate(
-            dataset, steps, self.distribution.watched([self.stop])
-        )
+        stop = self.distribution.watched([self.stop])
+        values = self.model.evaluate(*self.validation, stop)
         self.distribution.enter(pulse.STARTING)
         if not values:
             return
@@ -211,11 +212,9 @@ class TrainingRun:
             if isinstance(watcher, Watcher):
                 watcher.step = step
                 watcher.on_validation(values)
-        logs = {f"val_{name}": value for name, value in values.items()}
-        for callback in self.callbacks if step else ():
-            callback.set_model(self.model)
-            callback.on_train_begin()
-            callback.on_epoch_end(0, logs)
+        if step:
+            every = self.settings.runtime.evaluate_every
+            self.told.evaluated(self.model, (step - 1) // every, values)
         self.saving.save_first()
 
     # -- the steps ------------------------------------------------------------
@@ -247,6 +246,8 @@ class TrainingRun:
             self._end_of_fit(start),
         )
         until, calls = bounds.epochs(start)
+        # Keras counts whole loops, also where they are cut short.
+        steps = calls * runtime.steps_per_loop
         self.stop_at.step = bounds.end
         self.model.next_boundary = bounds.after
         self.model.skip_evaluation = False
@@ -255,12 +256,11 @@ class TrainingRun:
             initial_epoch=start // every,
             # The last epoch may be a short one; StopAt ends it.
             epochs=until // every,
-            # Keras counts whole loops, also where they are cut short.
-            steps_per_epoch=calls * runtime.steps_per_loop,
+            steps_per_epoch=steps,
             validation_data=self.validation and self.validation[0],
             validation_steps=self.validation and self.validation[1],
-            callbacks=keras.callbacks.CallbackList(
-                self._all_callbacks(), add_history=True, model=self.model
+            callbacks=self.told.of_fit(
+                self._all_callbacks(), self.model, until // every, steps
             ),
             verbose=0,
             shuffle=False,
