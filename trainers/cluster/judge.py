@@ -96,7 +96,14 @@ def judge(members: Sequence[Member], stall_seconds: float) -> Verdict | None:
             f"{m.name} is stalled {m.place}: {m.phase} for {m.seconds:.0f} s"
             for m in stuck
         )
-        return Verdict(f"{who} ({describe(members)})", stalled=True)
+        text = f"{who} ({describe(members)})"
+        limits = [m.limit for m in stuck if m.phase == CALLBACKS]
+        if limits:
+            text += (
+                f". Callbacks may take {limits[0]:.0f} s; for longer ones "
+                "raise runtime.start_timeout"
+            )
+        return Verdict(text, stalled=True)
     return _all_wait(members)
 
 

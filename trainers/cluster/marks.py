@@ -20,18 +20,11 @@ class PulseCallback(keras.callbacks.Callback):
     def __init__(self, pulse: Pulse):
         super().__init__()
         self._pulse = pulse
-        self._first = True
         self._step = 0
 
     def on_train_begin(self, logs=None):
-        """The first step traces and compiles."""
-        self._first = True
+        """Learns where the run is."""
         self._pulse.step = self._step = self.model.step
-
-    def on_train_batch_begin(self, batch, logs=None):
-        """A step begins."""
-        self._pulse.begin_step(self._first)
-        self._first = False
 
     def on_train_batch_end(self, batch, logs=None):
         """A step, or several of them, is done."""
@@ -53,6 +46,30 @@ class PulseCallback(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         """Tests, reports and the like may follow."""
         self._pulse.enter(phases.STARTING)
+
+
+class StepCallback(keras.callbacks.Callback):
+    """Tells the pulse that a step begins; put it last among the callbacks.
+
+    Those before it may take their time: the step's limit is not theirs.
+
+    Args:
+      pulse: of this worker.
+    """
+
+    def __init__(self, pulse: Pulse):
+        super().__init__()
+        self._pulse = pulse
+        self._first = True
+
+    def on_train_begin(self, logs=None):
+        """The first step traces and compiles."""
+        self._first = True
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """A step begins."""
+        self._pulse.begin_step(self._first)
+        self._first = False
 
 
 class PhaseCallback(keras.callbacks.Callback):
@@ -95,7 +112,7 @@ def surround(
         found.append(callback)
         if callback in named:
             found.append(PhaseCallback(pulse, phases.CALLBACKS))
-    return found
+    return [*found, StepCallback(pulse)]
 
 
 def mark(pulse: Pulse, replicas: int) -> Callable:

@@ -67,7 +67,12 @@ def test_who_works_too_long_is_stalled_not_who_waits_for_it():
         "worker 1 (h1:1) is stalled in step 38: in callbacks for 46 s"
     )
     assert "worker 0 (h0:1): in step 38, waiting" in found.text
+    assert found.text.endswith(
+        ". Callbacks may take 45 s; for longer ones raise runtime.start_timeout"
+    )
     assert found.stalled
+    found = verdict({}, {"phase": COMPUTING, "seconds": 46.0})
+    assert "allbacks" not in found.text
     # Where a limit of its own allows it, nobody is.
     free = {"phase": EVALUATING, "seconds": 999.0, "limit": None}
     assert verdict({}, free) is None
