@@ -21,8 +21,8 @@ from benchmarks.contenders.steps import make_batch
 from tfbert.config import PRESETS, BertConfig
 from tfbert.optimizers import AdamW
 from tfbert.tasks import PretrainingTask
-from trainers.checkpoints import Checkpoints
-from trainers.fit import TrainingModel
+from trainers.checkpoints.checkpoints import Checkpoints
+from trainers.step.training_model import TrainingModel
 
 
 def main() -> None:

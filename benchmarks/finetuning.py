@@ -21,7 +21,7 @@ import numpy as np
 import torch
 import transformers
 
-from tfrecords.finetuning import classification, sentences
+from tfrecords.labelled import classification, sentences
 from trainers import convert, finetune
 
 

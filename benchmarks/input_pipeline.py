@@ -22,9 +22,9 @@ import rich.console
 import rich.table
 import tensorflow as tf
 
-from tfrecords.dataset import pretraining_batches
-from tfrecords.masking import STRATEGIES, Masking
-from tfrecords.records import Records
+from tfrecords.batches.dataset import pretraining_batches
+from tfrecords.masking.masking import STRATEGIES, Masking
+from tfrecords.storage.reader import Records
 
 RATE = 0.15
 

@@ -34,7 +34,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbert.converters import sources
-from tfbert.tokenization import Tokenizer
+from tfbert.text.tokenizer import Tokenizer
 from trainers.export import write_export
 
 # Texts -> vectors [B, H].

@@ -20,12 +20,12 @@ import numpy as np
 from tfbert.config import PRESETS, BertConfig
 from tfbert.optimizers import AdamW
 from tfbert.tasks import PretrainingTask
-from tfrecords.dataset import pretraining_batches
-from tfrecords.masking import Masking
-from tfrecords.records import Records
+from tfrecords.batches.dataset import pretraining_batches
+from tfrecords.masking.masking import Masking
+from tfrecords.storage.reader import Records
 from trainers import records as records_verb
 from trainers import vocab as vocab_verb
-from trainers.fit import TrainingModel
+from trainers.step.training_model import TrainingModel
 
 # Name -> value of `tfbert records --packing`.
 PACKING = {"packed": "true", "padded": "false"}

@@ -21,7 +21,7 @@ from pathlib import Path
 import rich.console
 import rich.table
 
-from trainers.run_folder import RunFolder
+from trainers.files.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "trainers" / "sample" / "prose"

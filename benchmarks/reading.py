@@ -17,13 +17,18 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.cold_files import forget, resident_bytes
-from tfrecords import spec
-from tfrecords.batches import make_batch
-from tfrecords.manifest import Manifest
-from tfrecords.masking import Masking
-from tfrecords.mixture import Mixture
-from tfrecords.records import Records
-from tfrecords.shards import ShardWriter
+from tfrecords.batches.batch import make_batch
+from tfrecords.batches.mixture import Mixture
+from tfrecords.masking.masking import Masking
+from tfrecords.storage.layout import (
+    MANIFEST_FILE,
+    MASKED_LM,
+    SHARD_GLOB,
+    Layout,
+)
+from tfrecords.storage.manifest import Manifest
+from tfrecords.storage.reader import Records
+from tfrecords.storage.writer import ShardWriter
 
 LENGTH, VOCABULARY = 128, 8192
 COLD_ROWS = 2000
@@ -56,7 +61,7 @@ def write_records(folder: Path, rows: int) -> Path:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     tokens = special + [f"w{number}" for number in range(VOCABULARY - 5)]
     (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
-    layout = spec.Layout.make(LENGTH, 0, VOCABULARY)
+    layout = Layout.make(LENGTH, 0, VOCABULARY)
     writer = ShardWriter(folder, layout, 65536)
     rng = np.random.default_rng(rows)
     for first in range(0, rows, 1 << 16):
@@ -65,11 +70,11 @@ def write_records(folder: Path, rows: int) -> Path:
         made[:, 0], made[:, -1] = 2, 3
         writer.write(made)
     shards = tuple(writer.close())
-    from tfbert.vocabulary import vocabulary_hash
+    from tfbert.vocabulary.files import vocabulary_hash
 
     values = {name: 0 for name in Manifest.__dataclass_fields__}
     values |= dict(
-        objective=spec.MASKED_LM,
+        objective=MASKED_LM,
         packed=False,
         sequence_length=LENGTH,
         token_bytes=layout.token_bytes,
@@ -90,13 +95,13 @@ def write_records(folder: Path, rows: int) -> Path:
         builder="benchmark",
     )
     manifest = Manifest(**values)
-    (folder / spec.MANIFEST_FILE).write_text(manifest.to_json())
+    (folder / MANIFEST_FILE).write_text(manifest.to_json())
     return folder
 
 
 def cold(folder: Path) -> str:
     """Reads rows at random from files that are not in memory."""
-    files = sorted(folder.glob(spec.SHARD_GLOB))
+    files = sorted(folder.glob(SHARD_GLOB))
     forget(files)
     records = Records(folder)
     chosen = np.random.default_rng(0).integers(0, records.num_rows, COLD_ROWS)

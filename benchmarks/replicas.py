@@ -18,8 +18,8 @@ from benchmarks.contenders.steps import make_batch
 from tfbert.config import PRESETS, BertConfig
 from tfbert.optimizers import AdamW
 from tfbert.tasks import PretrainingTask
-from trainers.distribution import Distribution, make_distribution
-from trainers.fit import TrainingModel
+from trainers.distributed.strategies import Distribution, make_distribution
+from trainers.step.training_model import TrainingModel
 
 
 def make_run(distribution: Distribution, options):

@@ -24,10 +24,10 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 import tokenizers
 
-from tfbert.characters import read_characters
-from tfbert.tokenization import Tokenizer
-from tfbert.vocabulary import read_vocabulary
-from tfrecords.files import find_files
+from tfbert.text.normalization.characters import read_characters
+from tfbert.text.tokenizer import Tokenizer
+from tfbert.vocabulary.files import read_vocabulary
+from tfrecords.text.files import find_files
 
 BATCH_LINES = 1024
 

@@ -22,8 +22,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from benchmarks.contenders import CONTENDERS, find
 from benchmarks.contenders.steps import make_batch
 from tfbert.config import PRESETS, BertConfig
-from trainers.matmul_rate import matmul_rate
-from trainers.model_flops import step_flops
+from trainers.watching.matmul_rate import matmul_rate
+from trainers.watching.model_flops import step_flops
 
 # Seconds for a look at the matmul rate, at each turn of each contender.
 RATE_SECONDS = 0.1

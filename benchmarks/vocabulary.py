@@ -11,8 +11,8 @@ import hashlib
 import time
 
 from benchmarks.made_words import ideographs, syllables
-from tfbert.vocabulary_learning import VocabularySettings, learn_vocabulary
-from tfbert.word_mixture import WordMixture
+from tfbert.vocabulary.learning import VocabularySettings, learn_vocabulary
+from tfbert.vocabulary.mixture import WordMixture
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ import importlib.metadata
 _HOMES = {
     "BertConfig": "tfbert.config",
     "BertEncoder": "tfbert.encoder",
-    "Tokenizer": "tfbert.tokenization",
-    "load_encoder": "tfbert.weights",
+    "Tokenizer": "tfbert.text.tokenizer",
+    "load_encoder": "tfbert.weights.variables",
 }
 
 __all__ = ["BertConfig", "BertEncoder", "Tokenizer", "load_encoder"]

@@ -11,7 +11,7 @@ import os
 import re
 from pathlib import Path
 
-from tfbert import atomic
+from tfbert import files
 from tfbert.errors import UserError
 from tfbert.json_files import parse
 
@@ -235,7 +235,7 @@ class BertConfig:
 
     def to_json(self, path: str | os.PathLike) -> None:
         """Writes all fields to `path`, whole or not at all."""
-        atomic.write_file(path, json.dumps(self.to_dict(), indent=2) + "\n")
+        files.write_file(path, json.dumps(self.to_dict(), indent=2) + "\n")
 
 
 def _check_positive_integer(name: str, value) -> None:

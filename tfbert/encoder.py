@@ -5,7 +5,7 @@ import functools
 import keras
 from keras import ops
 
-from tfbert import kernels
+from tfbert import fast_ops
 from tfbert.config import BertConfig
 from tfbert.layers.bert_layer import BertLayer
 from tfbert.layers.dense import Dense
@@ -117,7 +117,7 @@ class BertEncoder(BertLayer):
         for block in self.blocks:
             run = functools.partial(block, **draw)
             if self.recompute and training:
-                run = kernels.recompute(run)
+                run = fast_ops.recompute(run)
             x = run(x, bias)
         if self.final_layer_norm is not None:
             x = self.final_layer_norm(x)

@@ -15,8 +15,8 @@ import jsonargparse
 from tfbert.errors import UserError
 from tfbert.local_paths import has_scheme, local_path
 from tfbert.startup_notices import hide_startup_notices
-from trainers import parser_errors
-from trainers.console import Console, Stream, safe_output
+from trainers.settings import parser_errors
+from trainers.settings.console import Console, Stream, safe_output
 
 # TensorFlow logs its start-up, a missing GPU included, as notices and errors;
 # real errors are raised besides. This has to come before the import.

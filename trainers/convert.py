@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfbert import atomic
+from tfbert import files
 from tfbert.errors import UserError
 from trainers import command
 
@@ -117,8 +117,8 @@ def convert(
     """
     from tfbert.converters import sources
 
-    atomic.check_folder(Path(output).parent)
-    if Path(output).exists() and atomic.is_whole(output):
+    files.check_folder(Path(output).parent)
+    if Path(output).exists() and files.is_whole(output):
         raise UserError(f"{output} exists already; give a new folder")
     model = sources.read(source)
     command.console.print(

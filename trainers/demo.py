@@ -20,9 +20,10 @@ from pathlib import Path
 import rich.rule
 import rich.text
 
-from tfbert import atomic
+from tfbert import files
 from tfbert.errors import UserError
-from trainers import command, demo_summary
+from trainers import command
+from trainers.reports import demo_summary
 
 EXAMPLE = "tfbert demo"
 SETTINGS_FILE = "demo.json"
@@ -154,7 +155,7 @@ def main(argv: list[str] | None = None) -> None:
     figures["export"] = str(demo.export)
     figures["seconds"] = round(seconds, 1)
     text = json.dumps(figures, indent=2, ensure_ascii=False) + "\n"
-    atomic.write_file(demo.summary, text)
+    files.write_file(demo.summary, text)
     command.console.print()
     command.console.print(demo_summary.table(figures))
     command.console.print(f"The same figures: {demo.summary}")
@@ -198,7 +199,7 @@ def prepare(demo: Demo) -> None:
             if path == marker:
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    atomic.write_file(marker, settings(demo))
+    files.write_file(marker, settings(demo))
 
 
 def steps(demo: Demo) -> list[Step]:

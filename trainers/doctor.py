@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tfbert.errors import UserError
 from trainers import command
-from trainers.checks.findings import Finding, Findings
-from trainers.config import parse_settings
+from trainers.planning.checks.findings import Finding, Findings
+from trainers.settings.sections import parse_settings
 from trainers.yaml_files import read_yaml
 
 # Whose settings can be looked at.
@@ -104,7 +104,7 @@ def examine_command(
 
 def _look(report, read_settings=None, *arguments) -> Findings:
     # Imported here: --help should not wait for TensorFlow.
-    from trainers.checks import machine
+    from trainers.planning.checks import machine
 
     findings = Findings(report)
     machine.check_versions(findings)
@@ -117,9 +117,13 @@ def _look(report, read_settings=None, *arguments) -> Findings:
     if settings is None:
         return findings
     if hasattr(settings.data, "records"):
-        from trainers.checks.pretraining import check_pretraining as check
+        from trainers.planning.checks.pretraining import (
+            check_pretraining as check,
+        )
     else:
-        from trainers.checks.finetuning import check_finetuning as check
+        from trainers.planning.checks.finetuning import (
+            check_finetuning as check,
+        )
     check(findings, settings, cluster)
     return findings
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tfbert import atomic
+from tfbert import files
 from tfbert.errors import UserError
-from tfrecords import mistakes
-from tfrecords.shards import file_sha256
+from tfrecords.batches import mistakes
+from tfrecords.storage.writer import file_sha256
 from trainers import command
-from trainers.finetuning.kind import Evaluation
+from trainers.finetuning.kinds.kind import Evaluation
 
 EXAMPLE = "tfbert evaluate runs/reviews --data reviews/test.tsv"
 
@@ -93,7 +93,7 @@ def evaluate(
     Raises:
       UserError: run or data are not as they should be.
     """
-    from trainers.finetuning.run import FinetunedRun
+    from trainers.finetuning.saved_run import FinetunedRun
 
     run = FinetunedRun(run_dir)
     examples = run.read_examples(data)
@@ -126,7 +126,7 @@ def predict(
     """
     import tensorflow as tf
 
-    from tfrecords.finetuning import batches
+    from tfrecords.labelled import batches
 
     @tf.function(autograph=False)
     def forward(batch):
@@ -165,7 +165,7 @@ def _write(
     text = "".join(
         json.dumps(row, ensure_ascii=False) + "\n" for row in result.rows()
     )
-    atomic.write_file(predictions_path(run_dir, name), text)
+    files.write_file(predictions_path(run_dir, name), text)
     # A line for each figure; a confusion matrix of 150 classes with indent
     # would be 22,500 lines.
     lines = [
@@ -173,7 +173,7 @@ def _write(
         for key, value in figures.items()
     ]
     text = "{\n" + ",\n".join(lines) + "\n}\n"
-    atomic.write_file(evaluation_path(run_dir, name), text)
+    files.write_file(evaluation_path(run_dir, name), text)
 
 
 if __name__ == "__main__":

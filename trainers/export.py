@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from tfbert.errors import UserError
-from tfbert.serving import limits
+from tfbert.serving.graphs import request_bounds
 from trainers import command
-from trainers.finetuning.kinds import KINDS
+from trainers.finetuning.kinds.by_name import KINDS
 
 EXAMPLE = "tfbert export runs/reviews --output exports/reviews"
 _LIMITS = {
@@ -66,7 +66,7 @@ def build_parser() -> command.Parser:
         "all tokens, or the vector of [CLS]; by default that of the "
         "sentence-transformers folder that it was converted from, or mean",
     )
-    for name, default in dataclasses.asdict(limits.DEFAULT).items():
+    for name, default in dataclasses.asdict(request_bounds.DEFAULT).items():
         parser.add_argument(
             f"--{name}", type=int, default=default, help=_LIMITS[name]
         )
@@ -88,7 +88,9 @@ def main(argv: list[str] | None = None) -> None:
         args.pooling,
         args.licence,
         args.dtype,
-        limits.Limits(**{name: getattr(args, name) for name in _LIMITS}),
+        request_bounds.Limits(
+            **{name: getattr(args, name) for name in _LIMITS}
+        ),
     )
     size = sum(p.stat().st_size for p in target.rglob("*") if p.is_file())
     command.console.print(
@@ -105,19 +107,19 @@ def write_export(
     pooling: str | None = None,
     licence: str | None = None,
     dtype: str = "float32",
-    most: limits.Limits = limits.DEFAULT,
+    most: request_bounds.Limits = request_bounds.DEFAULT,
 ) -> Path:
     """Exports a run; returns the folder of the new version.
 
     Raises:
       UserError: no such run, no checkpoint, or `output` is in use.
     """
-    from tfbert import export
     from tfbert.converters import own
-    from trainers import model_card
-    from trainers.run_folder import RunFolder
+    from tfbert.serving.package import versions
+    from trainers.files.run_folder import RunFolder
+    from trainers.reports import model_card
 
-    export.check_output(Path(output))
+    versions.check_output(Path(output))
     run = RunFolder(run_dir)
     kind = run.about.get("kind")
     policy = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
@@ -139,11 +141,11 @@ def write_export(
     about = model_card.sections(run, weights, licence, card)
     if dtype != "float32":
         about |= {"Stored weights": _store(*made, dtype)}
-    return export.write_version(made[0], output, card, about)
+    return versions.write_version(made[0], output, card, about)
 
 
 def _store(servable, layer, run, dtype: str) -> dict[str, object]:
-    from trainers import stored_weights
+    from trainers.finetuning import stored_weights
 
     facts = stored_weights.store(servable, layer, dtype, run)
     for name, value in facts.items():
@@ -151,8 +153,10 @@ def _store(servable, layer, run, dtype: str) -> dict[str, object]:
     return facts
 
 
-def _finetuned(run_dir, checkpoint: str, dtype: str, most: limits.Limits):
-    from trainers.finetuning.run import FinetunedRun
+def _finetuned(
+    run_dir, checkpoint: str, dtype: str, most: request_bounds.Limits
+):
+    from trainers.finetuning.saved_run import FinetunedRun
 
     run = FinetunedRun(run_dir)
     trained = run.load_task(checkpoint, dtype)
@@ -164,12 +168,14 @@ def _finetuned(run_dir, checkpoint: str, dtype: str, most: limits.Limits):
     return (servable, trained.task, run), card, trained.source
 
 
-def _pretrained(run, dtype: str, pooling: str | None, most: limits.Limits):
+def _pretrained(
+    run, dtype: str, pooling: str | None, most: request_bounds.Limits
+):
     from tfbert.converters import building, sources
     from tfbert.converters.model import Pooling
-    from tfbert.serving import fill_mask
-    from tfbert.serving.embedding import POOLINGS, embedder
-    from tfbert.tokenization import Tokenizer
+    from tfbert.serving.graphs import fill_mask
+    from tfbert.serving.graphs.embedding import POOLINGS, embedder
+    from tfbert.text.tokenizer import Tokenizer
 
     model = sources.read(run.path)
     tokenizer = Tokenizer.from_folder(run.path)

@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfbert.errors import UserError
-from tfrecords import mistakes
+from tfrecords.batches import mistakes
 from trainers import command
-from trainers.config import add_settings, parse_settings
-from trainers.finetuning import repeats
-from trainers.finetuning.kinds import find_kind
+from trainers.finetuning import search
+from trainers.finetuning.kinds.by_name import find_kind
 from trainers.finetuning.settings import (
     FinetuningSettings,
     check_kind,
     check_shapes,
     resolve,
 )
-from trainers.setting_ranges import check_ranges
+from trainers.settings.ranges import check_ranges
+from trainers.settings.sections import add_settings, parse_settings
 
 if TYPE_CHECKING:
-    from trainers.distribution import Distribution
+    from trainers.distributed.strategies import Distribution
 
 
 def build_parser() -> command.Parser:
@@ -45,10 +45,10 @@ def main(argv: list[str] | None = None) -> None:
     settings = parse_settings(build_parser(), FinetuningSettings, argv)
     check_ranges(settings)
     find_kind(settings.task)
-    grid = settings.sweep and repeats.read_grid(settings.sweep)
+    grid = settings.sweep and search.read_grid(settings.sweep)
     # Imported here and below: --help and a misspelt setting should not wait
     # for TensorFlow's start-up.
-    from trainers.distribution import distribution_of
+    from trainers.distributed.strategies import distribution_of
 
     with distribution_of(settings) as distribution, mistakes.raised():
         if settings.dry_run:
@@ -63,7 +63,7 @@ def _run(settings: FinetuningSettings, distribution: "Distribution") -> dict:
     """One run, or one for each of several seeds."""
     if settings.seeds == 1:
         return finetune(settings, distribution)
-    return repeats.repeat(settings, distribution, finetune)
+    return search.repeat(settings, distribution, finetune)
 
 
 def _sweep(grid, argv, settings, distribution: "Distribution") -> None:
@@ -81,7 +81,7 @@ def _sweep(grid, argv, settings, distribution: "Distribution") -> None:
     def run_one(values: Mapping[str, str], folder: Path) -> dict:
         import keras
 
-        from trainers.stopping import end_if_told
+        from trainers.run.stopping import end_if_told
 
         try:
             figures = _run(parse(values, folder), distribution)
@@ -103,7 +103,7 @@ def _sweep(grid, argv, settings, distribution: "Distribution") -> None:
         raise UserError(
             "a sweep chooses by validation data; give data.validation"
         )
-    repeats.sweep(grid, run_dir, metrics, run_one, distribution.is_chief)
+    search.sweep(grid, run_dir, metrics, run_one, distribution.is_chief)
 
 
 def finetune(
@@ -118,10 +118,11 @@ def finetune(
     Raises:
       UserError: settings, data, run folder or weights do not fit together.
     """
-    from trainers import precision, training
     from trainers.finetuning.data import load_data
     from trainers.finetuning.freezing import freeze
     from trainers.finetuning.model import JudgedModel
+    from trainers.planning import precision
+    from trainers.run import api
 
     data = load_data(settings)
     config = settings.model.encoder_config(data.tokenizer.vocab_size)
@@ -130,12 +131,12 @@ def finetune(
     settings = resolve(settings, len(data.train))
     data.check_batch(settings.optimization.batch_size)
     settings = precision.resolved(settings, config, distribution)
-    training.check_settings(settings, distribution)
+    api.check_settings(settings, distribution)
     if not settings.dry_run:
         _open_run(settings, config, data, distribution)
     if distribution.is_chief:
         _describe(settings, config, data, distribution)
-    model = training.make_model(
+    model = api.make_model(
         lambda: freeze(
             data.kind.make_task(config, settings.runtime.dtype, settings.seed),
             settings.model.freeze,
@@ -145,13 +146,11 @@ def finetune(
         JudgedModel,
     )
     _judge(model, data)
-    training.initialise(
-        model, settings.model.init_from, data.tokenizer.vocabulary
-    )
+    api.initialise(model, settings.model.init_from, data.tokenizer.vocabulary)
     batches = functools.partial(data.training_batches, settings, distribution)
     validation = data.validation_batches(settings, distribution)
     if settings.dry_run:
-        from trainers import dry_run
+        from trainers.planning import dry_run
 
         return dry_run.show(model, settings, distribution, batches, validation)
     reached = _train(model, settings, distribution, data, batches, validation)
@@ -162,12 +161,12 @@ def finetune(
 
 def _train(model, settings, distribution, data, batches, validation) -> dict:
     """Trains; keeps the best weights and ends early, if asked to."""
-    from trainers import training
-    from trainers.early_stopping import EarlyStopping
+    from trainers.run import api
+    from trainers.run.early_stopping import EarlyStopping
 
     run_dir = Path(settings.runtime.run_dir)
     metric = settings.data.metric or data.kind.best_metric
-    return training.train(
+    return api.train(
         model,
         settings,
         distribution,
@@ -184,9 +183,9 @@ def _train(model, settings, distribution, data, batches, validation) -> dict:
 
 def _open_run(settings, config, data, distribution: "Distribution") -> None:
     """Makes or re-opens the run's folder with all that describes the run."""
-    from trainers import training
+    from trainers.run import api
 
-    run_dir = training.open_run(settings, data.about(), distribution)
+    run_dir = api.open_run(settings, data.about(), distribution)
     if distribution.is_chief:
         config.to_json(run_dir / "config.json")
         data.tokenizer.save(run_dir)
@@ -209,7 +208,7 @@ def _judge(model, data) -> None:
 def _keep_best(
     run_dir: Path, distribution: "Distribution", metric: str
 ) -> list:
-    from trainers.best import KeepBest
+    from trainers.checkpoints.best import KeepBest
 
     return [KeepBest(run_dir, metric)] if distribution.is_chief else []
 
@@ -242,7 +241,7 @@ def _describe(settings, config, data, distribution) -> None:
 def _report(settings, run_dir: Path, last_step: int) -> dict[str, float]:
     """Prints and returns what the best weights of a finished run reach."""
     from trainers import evaluate
-    from trainers.best import BEST_FILE, read_best
+    from trainers.checkpoints.best import BEST_FILE, read_best
 
     reached = {"step": last_step}
     if (run_dir / BEST_FILE).exists():

@@ -12,7 +12,7 @@ import sys
 
 from tfbert.errors import UserError
 from trainers import command
-from trainers.cluster.members import MONITOR_VARIABLE
+from trainers.distributed.members import MONITOR_VARIABLE
 
 # Verbs that train, and so can have several workers.
 VERBS = ("pretrain", "finetune")
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
       UserError: the options make no sense.
       SystemExit: a worker failed for good; the status is its own.
     """
-    from trainers.cluster.processes import Group
+    from trainers.distributed.processes import Group
 
     argv = sys.argv[1:] if argv is None else list(argv)
     options = build_parser().parse_args(with_separator(argv))

@@ -13,10 +13,13 @@ from pathlib import Path
 import rich.table
 import rich.text
 
-from tfbert import export
 from tfbert.errors import UserError
-from tfrecords.finetuning import files, multiple_choice, tables
-from trainers import answers, command
+from tfbert.serving.package import versions
+from tfrecords.labelled import multiple_choice
+from tfrecords.labelled.files import tables
+from tfrecords.labelled.files.text import read_text
+from trainers import command
+from trainers.finetuning import prediction
 
 EXAMPLE = "tfbert predict exports/reviews 'a warm and funny film'"
 
@@ -83,8 +86,8 @@ def main(argv: list[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else argv
     args = build_parser().parse_args(_options_last(argv))
     # Before TensorFlow is imported, which takes seconds.
-    version = export.newest_version(args.export)
-    card = export.read_card(version)
+    version = versions.newest_version(args.export)
+    card = versions.read_card(version)
     inputs = _given(args.text, args.text_b, args.choice)
     model = Model(version, args.signature)
     if args.file:
@@ -123,7 +126,7 @@ class Model:
         import tensorflow as tf
         import tensorflow_text  # noqa: F401  registers operations
 
-        from tfbert.serving.operations import check_only_computes
+        from tfbert.serving.package.operations import check_only_computes
 
         check_only_computes(version)
         self._tf = tf
@@ -133,7 +136,7 @@ class Model:
             raise UserError(
                 f"{version}: cannot be loaded as a SavedModel: {error}"
             ) from error
-        self._card = export.read_card(version)
+        self._card = versions.read_card(version)
         self._answer = self._loaded.signatures.get(signature)
         if self._answer is None:
             raise UserError(
@@ -150,7 +153,7 @@ class Model:
                 f"{version}: an export with the inputs text, or text_a and "
                 f"text_b, was wanted, not with {', '.join(self.inputs) or 0}."
             )
-        self.form = answers.form_of(
+        self.form = prediction.form_of(
             self._card, sorted(self._answer.structured_outputs)
         )
 
@@ -292,7 +295,7 @@ def _read_file(
     if path.suffix == ".txt":
         return [
             tuple(line.split("\t", count - 1))
-            for line in files.read_text(path).split("\n")
+            for line in read_text(path).split("\n")
             if line.strip()
         ]
     if len(columns) != count:

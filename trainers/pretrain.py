@@ -8,23 +8,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfbert.errors import UserError
-from tfrecords import mistakes
-from tfrecords.batches import AnyRecords
-from trainers import command, pretraining_data
-from trainers.config import (
+from tfrecords.batches import mistakes
+from tfrecords.batches.batch import AnyRecords
+from trainers import command
+from trainers.pretraining import data as pretraining_data
+from trainers.pretraining.data import PretrainingData
+from trainers.settings.pretraining_optimization import PretrainingOptimization
+from trainers.settings.ranges import check_ranges
+from trainers.settings.sections import (
     ModelSettings,
     RuntimeSettings,
     add_settings,
     dry_run_setting,
     parse_settings,
 )
-from trainers.pretraining_data import PretrainingData
-from trainers.pretraining_optimization import PretrainingOptimization
-from trainers.setting_ranges import check_ranges
-from trainers.warmup import with_warmup_steps
+from trainers.settings.warmup import with_warmup_steps
 
 if TYPE_CHECKING:
-    from trainers.distribution import Distribution
+    from trainers.distributed.strategies import Distribution
 
 
 @dataclasses.dataclass
@@ -78,7 +79,7 @@ def main(
     check_ranges(settings)
     # Imported here and below: --help and a misspelt setting should not wait
     # for TensorFlow's start-up.
-    from trainers.distribution import distribution_of
+    from trainers.distributed.strategies import distribution_of
 
     with distribution_of(settings) as distribution:
         pretrain(settings, distribution, task_class)
@@ -100,7 +101,8 @@ def pretrain(
     Raises:
       UserError: settings, records or run folder do not fit together.
     """
-    from trainers import precision, training
+    from trainers.planning import precision
+    from trainers.run import api
 
     records = pretraining_data.open_training(settings.data)
     held_out = pretraining_data.open_held_out(settings.data, records)
@@ -121,13 +123,13 @@ def pretrain(
         _describe(settings, config, records, held_out, distribution)
     model, make_batches, validation = build(settings)
     if settings.dry_run:
-        from trainers import dry_run
+        from trainers.planning import dry_run
 
         return dry_run.show(
             model, settings, distribution, make_batches, validation
         )
     with mistakes.raised():
-        result = training.train(
+        result = api.train(
             model,
             settings,
             distribution,
@@ -152,7 +154,7 @@ def with_known_steps(settings, records: AnyRecords) -> PretrainingSettings:
     """
     optimization = settings.optimization
     if settings.budget is not None:
-        from trainers.budget import parse_budget, steps_of_run
+        from trainers.planning.budget import parse_budget, steps_of_run
 
         parse_budget(settings.budget)
         steps = steps_of_run(settings)
@@ -166,17 +168,17 @@ def with_known_steps(settings, records: AnyRecords) -> PretrainingSettings:
 
 def _with_steps(settings, records, distribution, build):
     """Settings with numbers of steps for budget and warm-up, all checked."""
-    from trainers import training
+    from trainers.run import api
 
     if settings.budget is not None:
-        from trainers.budget import with_budget
+        from trainers.planning.budget import with_budget
 
         settings = with_budget(settings, distribution, build)
     optimization = with_warmup_steps(
         settings.optimization, records.sequence_length
     )
     settings = dataclasses.replace(settings, optimization=optimization)
-    training.check_settings(settings, distribution)
+    api.check_settings(settings, distribution)
     return settings
 
 
@@ -189,20 +191,20 @@ def _build(
       (model, make_batches, validation)
     """
     from tfbert.tasks.pretraining import PretrainingTask
-    from trainers import training
+    from trainers.run import api
 
     if task_class is None:
         task_class = functools.partial(
             PretrainingTask, next_sentence=records.has_labels
         )
-    model = training.make_model(
+    model = api.make_model(
         lambda: task_class(
             config, dtype=settings.runtime.dtype, seed=settings.seed
         ),
         settings,
         distribution,
     )
-    training.initialise(model, settings.model.init_from, records.vocabulary)
+    api.initialise(model, settings.model.init_from, records.vocabulary)
     batches, validation = pretraining_data.make_batches(
         settings, records, held_out, distribution
     )
@@ -222,10 +224,10 @@ def about_run(records: AnyRecords, task_class: Callable | None = None) -> dict:
 
 def _open_run(settings, records, config, distribution, task_class) -> None:
     """Makes or re-opens the run's folder with all that describes the run."""
-    from trainers import training
+    from trainers.run import api
 
     about = about_run(records, task_class)
-    run_dir = training.open_run(settings, about, distribution)
+    run_dir = api.open_run(settings, about, distribution)
     if distribution.is_chief:
         config.to_json(run_dir / "config.json")
         pretraining_data.save_tokenizer(records, run_dir)
@@ -233,7 +235,7 @@ def _open_run(settings, records, config, distribution, task_class) -> None:
 
 def _masked_examples(settings, held_out, distribution) -> list:
     """The callback that shows predictions on held-out rows, if it can."""
-    from trainers.masked_examples import MaskedExamples
+    from trainers.watching.masked_examples import MaskedExamples
 
     if held_out is None or not distribution.is_chief:
         return []

@@ -8,11 +8,13 @@ import rich.table
 import rich.text
 
 from tfbert.errors import UserError
-from tfrecords import batches, spec
-from tfrecords.masking import Masking
-from tfrecords.records import Records
+from tfrecords.batches import row_order
+from tfrecords.batches.batch import make_batch
+from tfrecords.masking.masking import Masking
+from tfrecords.storage import layout
+from tfrecords.storage.reader import Records
 from trainers import command
-from trainers.pretraining_data import use_words
+from trainers.pretraining.data import use_words
 
 EXAMPLE = "tfbert preview records/ --rows 4"
 
@@ -89,8 +91,8 @@ class _Source:
         """(token ids int32 [B, S], masked batch) at places of the epoch."""
         total = self.records.num_rows
         positions = np.arange(first, first + count) + self.epoch * total
-        row_ids, epochs = batches.order.rows_at(positions, total, self.seed)
-        made = batches.make_batch(
+        row_ids, epochs = row_order.rows_at(positions, total, self.seed)
+        made = make_batch(
             self.records, self.masking, row_ids, epochs, self.seed
         )
         return self.records.tokens(row_ids), made
@@ -126,10 +128,10 @@ def decoded_row(records, original, batch, row) -> rich.text.Text:
     """A masked row as text with colours."""
     replaced, swapped, kept = _STYLES
     tokens, classes = records.vocabulary, records.classes
-    weights = batch[spec.MASKED_LM_WEIGHTS][row] > 0
-    hidden = set(batch[spec.MASKED_LM_POSITIONS][row][weights].tolist())
+    weights = batch[layout.MASKED_LM_WEIGHTS][row] > 0
+    hidden = set(batch[layout.MASKED_LM_POSITIONS][row][weights].tolist())
     text = rich.text.Text()
-    for place, now in enumerate(batch[spec.INPUT_IDS][row].tolist()):
+    for place, now in enumerate(batch[layout.INPUT_IDS][row].tolist()):
         was = int(original[place])
         if now == classes.pad_id:
             break
@@ -158,15 +160,15 @@ def print_masks(source: _Source, count: int, batch_size: int) -> None:
     for first in range(0, count, batch_size):
         rows = min(batch_size, count - first)
         originals, batch = source.batch(first, rows)
-        taken = batch[spec.MASKED_LM_WEIGHTS] > 0
-        positions = batch[spec.MASKED_LM_POSITIONS]
-        now = np.take_along_axis(batch[spec.INPUT_IDS], positions, 1)[taken]
-        was = batch[spec.MASKED_LM_IDS][taken]
+        taken = batch[layout.MASKED_LM_WEIGHTS] > 0
+        positions = batch[layout.MASKED_LM_POSITIONS]
+        now = np.take_along_axis(batch[layout.INPUT_IDS], positions, 1)[taken]
+        was = batch[layout.MASKED_LM_IDS][taken]
         maskable += int(classes.maskable[originals].sum())
         hidden += len(was)
         masks += int((now == classes.mask_id).sum())
         changed += int(((now != was) & (now != classes.mask_id)).sum())
-        real = batch[spec.INPUT_MASK].sum(axis=1)
+        real = batch[layout.INPUT_MASK].sum(axis=1)
         padding += int((records.sequence_length - real).sum())
         lengths += np.bincount(real, minlength=len(lengths))
         numbers = taken.sum(axis=1)

@@ -10,14 +10,16 @@ from pathlib import Path
 import rich.progress
 
 from tfbert.errors import UserError
-from tfbert.vocabulary_case import check_case, tokens_and_case
-from tfrecords import formats, remote, spec
-from tfrecords.build import BuildSettings, build_records
-from tfrecords.manifest import Manifest
-from tfrecords.records import vocabulary_of
-from tfrecords.token_classes import TokenClasses
-from tfrecords.verify import Fault, verify
-from trainers import command, text_options
+from tfbert.vocabulary.case import check_case, tokens_and_case
+from tfrecords.build.build import BuildSettings, build_records
+from tfrecords.masking.token_classes import TokenClasses
+from tfrecords.storage import layout
+from tfrecords.storage.manifest import Manifest
+from tfrecords.storage.reader import vocabulary_of
+from tfrecords.storage.verify import Fault, verify
+from tfrecords.text import formats, remote
+from trainers import command
+from trainers.settings import text_options
 
 # As a shell tells of a program that SIGTERM ended.
 STATUS_TERMINATED = 128 + signal.SIGTERM
@@ -156,13 +158,13 @@ def verify_main(argv: list[str]) -> None:
             f"would read, {folder}.",
             markup=False,
         )
-    if folder.is_dir() and not (folder / spec.MANIFEST_FILE).exists():
+    if folder.is_dir() and not (folder / layout.MANIFEST_FILE).exists():
         found = [_check_static(folder, settings.vocab)]
     else:
         manifest = Manifest.read(folder)
         folders = [folder]
         if manifest.held_out_share and manifest.split == "train":
-            folders.append(folder / spec.HELD_OUT_FOLDER)
+            folders.append(folder / layout.HELD_OUT_FOLDER)
         found = [_check(path) for path in folders]
     bad = sum(len(faults) for _, faults in found)
     checked = sum(rows for rows, _ in found)
@@ -190,7 +192,7 @@ def _check(path: Path) -> tuple[int, list[Fault]]:
 def _check_static(path: Path, vocab: str | None) -> tuple[int, list[Fault]]:
     """Rows and faults of records of the 2018 format, which are printed."""
     # Imported here: these are read by TensorFlow.
-    from tfrecords.static import StaticRecords
+    from tfrecords.storage.legacy_2018 import StaticRecords
 
     records = StaticRecords(path, vocab, on_corrupt="skip")
     _print_faults(path, records.faults)

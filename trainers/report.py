@@ -7,17 +7,11 @@ and nothing is computed anew. It needs no other file and no network.
 import sys
 from pathlib import Path
 
-from tfbert import atomic
+from tfbert import files
 from tfbert.errors import UserError
-from trainers import (
-    command,
-    report_errors,
-    report_figures,
-    report_page,
-    report_plots,
-)
-from trainers import report_tables as tables
-from trainers.run_folder import METRICS_FILE, RunFolder
+from trainers import command
+from trainers.files.run_folder import METRICS_FILE, RunFolder
+from trainers.reports import errors, figures, page, plots, tables
 
 REPORT_FILE = "report.html"
 CAPTIONS = {
@@ -58,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
     """Runs the verb."""
     arguments = build_parser().parse_args(argv)
     path = write_report(arguments.run_dir, arguments.output)
-    for figure in report_figures.headline(RunFolder(arguments.run_dir)):
+    for figure in figures.headline(RunFolder(arguments.run_dir)):
         note = f" ({figure.note})" if figure.note else ""
         command.console.print(f"{figure.label}: {figure.value}{note}")
     command.console.print(f"Report: {path}")
@@ -87,7 +81,7 @@ def write_report(run_dir, output=None) -> Path:
         )
     path = Path(output) if output else run.path / REPORT_FILE
     try:
-        atomic.write_file(path, render(run))
+        files.write_file(path, render(run))
     except OSError as error:
         raise UserError(
             f"could not write the report to {path}: {error.strerror}; give "
@@ -107,9 +101,9 @@ def render(run: RunFolder) -> str:
     if written:
         subtitle += f" \u00b7 last logged {tables.moment(written)}"
     sections = [
-        ("figures", "", report_page.cards(report_figures.headline(run))),
+        ("figures", "", page.cards(figures.headline(run))),
         ("evaluation", "Evaluation", tables.evaluations(run)),
-        ("errors", "Errors", report_errors.section(run.path, run.evaluations)),
+        ("errors", "Errors", errors.section(run.path, run.evaluations)),
         ("curves", "Curves", _curves(run)),
         ("data", "Data", tables.data_account(run)),
         ("settings", "Settings", tables.settings(run)),
@@ -117,20 +111,18 @@ def render(run: RunFolder) -> str:
         ("checkpoints", "Checkpoints", tables.checkpoints(run)),
     ]
     sections = [section for section in sections if section[2]]
-    return report_page.page(f"Run {name}", subtitle, sections)
+    return page.page(f"Run {name}", subtitle, sections)
 
 
 def _curves(run: RunFolder) -> str:
-    figures = []
-    for plot in report_figures.plots(run):
-        wide = ' class="wide"' if plot.size == report_plots.WIDE else ""
+    drawn = []
+    for plot in figures.plots(run):
+        wide = ' class="wide"' if plot.size == plots.WIDE else ""
         caption = CAPTIONS.get(plot.name, "")
         if caption:
             caption = f"<figcaption>{caption}</figcaption>"
-        figures.append(
-            f"<figure{wide}>{report_plots.draw(plot)}{caption}</figure>"
-        )
-    return f'<div class="grid">{"".join(figures)}</div>' if figures else ""
+        drawn.append(f"<figure{wide}>{plots.draw(plot)}{caption}</figure>")
+    return f'<div class="grid">{"".join(drawn)}</div>' if drawn else ""
 
 
 if __name__ == "__main__":

@@ -9,24 +9,23 @@ from pathlib import Path
 
 import rich.progress
 
-from tfbert import atomic
 from tfbert.errors import UserError
-from tfbert.vocabulary import vocabulary_text
-from tfbert.vocabulary_case import (
-    check_case_file,
-    write_case,
-)
-from tfbert.vocabulary_extension import extend_vocabulary, read_old_vocabulary
-from tfbert.vocabulary_learning import (
+from tfbert.files import check_folder, write_file
+from tfbert.vocabulary.case import check_case_file, write_case
+from tfbert.vocabulary.extension import extend_vocabulary, read_old_vocabulary
+from tfbert.vocabulary.files import vocabulary_text
+from tfbert.vocabulary.learning import (
     VocabularyReport,
     VocabularySettings,
     learn_vocabulary,
     report_vocabulary,
 )
-from tfbert.word_mixture import DEFAULT_TEMPERATURE, WordMixture
-from tfrecords.corpus import Corpus
-from tfrecords.files import find_files
-from trainers import command, text_options, vocab_report
+from tfbert.vocabulary.mixture import DEFAULT_TEMPERATURE, WordMixture
+from tfrecords.text.corpus import Corpus
+from tfrecords.text.files import find_files
+from trainers import command
+from trainers.reports import vocab_report
+from trainers.settings import text_options
 
 EXAMPLE = "tfbert vocab --input 'corpus/*.txt' --output vocab.txt --size 8192"
 
@@ -135,7 +134,7 @@ def main(argv: list[str] | None = None) -> None:
             f"{output} is there already. Give another --output"
             + ("." if output.is_dir() else ", or --overwrite to replace it.")
         )
-    atomic.check_folder(output.parent)
+    check_folder(output.parent)
     if not output.exists():
         check_case_file(output, settings.lowercase)
     rejected: dict[str, int] = {}
@@ -178,7 +177,7 @@ def _learn(
 ) -> None:
     """Counts, learns, writes the vocabulary and prints how it fits."""
     # TensorFlow starts slowly: --help and mistakes do not wait for it.
-    from tfbert.word_counts import WordCounts, count_words
+    from tfbert.vocabulary.word_counts import WordCounts, count_words
 
     memory = 8_000_000  # Different words, for all languages together.
     with contextlib.ExitStack() as stack:
@@ -199,7 +198,7 @@ def _learn(
         after = _reports(tokens, settings, mixture, progress)
         before = _reports(old, settings, mixture, progress) if old else {}
     write_case(output, settings.lowercase)
-    atomic.write_file(output, vocabulary_text(tokens))
+    write_file(output, vocabulary_text(tokens))
     vocab_report.print_report(tokens, old, settings, mixture, before, after)
 
 
@@ -279,7 +278,7 @@ def _reports(
     progress: rich.progress.Progress,
 ) -> dict[str, VocabularyReport]:
     """How `tokens` fit each language."""
-    from tfbert.tokenization import Tokenizer
+    from tfbert.text.tokenizer import Tokenizer
 
     task = progress.add_task("Measuring", total=None)
     tokenizer = Tokenizer(tokens, lowercase=settings.lowercase)

@@ -30,7 +30,7 @@ def step(config: BertConfig, policy: str, batch: dict) -> steps.Run:
 
 def fit(config: BertConfig, policy: str, batch: dict) -> steps.Run:
     """What `tfbert pretrain` runs: clipping, norms and counts included."""
-    from trainers.fit import TrainingModel
+    from trainers.step.training_model import TrainingModel
 
     model = TrainingModel(PretrainingTask(config, dtype=policy))
     model.compile(_optimizer())

@@ -24,8 +24,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 
-from tfbert.export import newest_version
-from tfbert.serving.signatures import read_signatures, request
+from tfbert.serving.package.signatures import read_signatures, request
+from tfbert.serving.package.versions import newest_version
 
 MODEL = "asked"
 # Tokens of the request for each signature.

@@ -235,7 +235,7 @@ class Harness:
 
     def events(self, run_dir, event):
         """The events of a kind."""
-        from trainers.events import read_events
+        from trainers.files.events import read_events
 
         return [r for r in read_events(run_dir) if r["event"] == event]
 
@@ -267,7 +267,7 @@ def faults(records_of_faults, tmp_path_factory):
     """The harness; all jobs that still run at the end are killed."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["trainers.pretrain", "trainers.training", "tfbert.tasks.pretraining"]
+        ["trainers.pretrain", "trainers.run.api", "tfbert.tasks.pretraining"]
     )
     folder = tmp_path_factory.mktemp("faults-logs")
     yield Harness(context, folder, records_of_faults)

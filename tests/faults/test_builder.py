@@ -112,7 +112,7 @@ def test_sigterm_leaves_nothing(builder):
 READ = """
 import sys
 from tfbert.errors import UserError
-from tfrecords.corpus import Corpus, Reading
+from tfrecords.text.corpus import Corpus, Reading
 path, on_bad_text = sys.argv[1:]
 rejected = []
 text = Corpus(

@@ -13,13 +13,13 @@ import time
 import numpy as np
 import pytest
 
-from tfbert.converters import checkpoint_files, hdf5_files, tensor_files
 from tfbert.converters.model import Vocabulary
 from tfbert.converters.tokenizer_files import files
 from tfbert.errors import UserError
-from tfbert.tensor_writing import to_bytes
-from tfbert.tokenizer_settings import read as read_tokenizer
-from tfbert.vocabulary import SPECIAL_TOKENS
+from tfbert.text.tokenizer_settings import read as read_tokenizer
+from tfbert.vocabulary.files import SPECIAL_TOKENS
+from tfbert.weights import checkpoint_files, hdf5_files, safetensors_files
+from tfbert.weights.safetensors_writing import to_bytes
 
 pytestmark = pytest.mark.faults
 
@@ -69,7 +69,7 @@ def test_files_of_weights(kind, tmp_path):
     if kind == "hdf5":
         data, read = hdf5_files.to_bytes(TENSORS), hdf5_files.read
     else:
-        data, read = to_bytes(TENSORS), tensor_files.read_file
+        data, read = to_bytes(TENSORS), safetensors_files.read_file
 
     def attempt(broken):
         path.write_bytes(broken)

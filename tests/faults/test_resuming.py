@@ -158,10 +158,10 @@ def resumed_at(every, steps, records, folder):
 
     from tfbert.config import BertConfig
     from tfbert.tasks.pretraining import PretrainingTask
-    from tfrecords.dataset import Masking, pretraining_batches
-    from tfrecords.records import Records
-    from trainers.checkpoints import Checkpoints
-    from trainers.fit import TrainingModel
+    from tfrecords.batches.dataset import Masking, pretraining_batches
+    from tfrecords.storage.reader import Records
+    from trainers.checkpoints.checkpoints import Checkpoints
+    from trainers.step.training_model import TrainingModel
 
     records = Records(records)
     config = BertConfig.preset(

@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 
 from tfbert.config import BertConfig
-from tfbert.serving.embedding import embedder
-from tfbert.serving.fill_mask import fill_mask_function, mask_tokenizer
-from tfbert.serving.limits import Limits
-from tfbert.serving.question_answering import answerer
-from tfbert.serving.role_labelling import role_labeller
-from tfbert.serving.token_labelling import token_labeller
+from tfbert.serving.graphs.embedding import embedder
+from tfbert.serving.graphs.fill_mask import fill_mask_function, mask_tokenizer
+from tfbert.serving.graphs.question_answering import answerer
+from tfbert.serving.graphs.request_bounds import Limits
+from tfbert.serving.graphs.role_labelling import role_labeller
+from tfbert.serving.graphs.token_labelling import token_labeller
 from tfbert.tag_scheme import bio_tags
 from tfbert.tasks import QuestionAnsweringTask, TokenLabellingTask
 from tfbert.tasks.pretraining import PretrainingTask
-from tfbert.tokenization import Tokenizer
+from tfbert.text.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.faults
 LENGTH = 512

@@ -56,7 +56,7 @@ def refuse(call, target, number, times):
 
 def pause(seconds):
     """Every step takes longer, so that signals come within one."""
-    from trainers.saving import StopAt
+    from trainers.checkpoints.saving import StopAt
 
     original = StopAt.on_train_batch_end
 
@@ -69,20 +69,20 @@ def pause(seconds):
 
 def slow_save(seconds):
     """Writing a checkpoint takes longer."""
-    from trainers import checkpoint_files
+    from trainers.checkpoints import files
 
-    original = checkpoint_files.write_tensors
+    original = files.write_tensors
 
     def slow(*arguments):
         time.sleep(seconds)
         return original(*arguments)
 
-    checkpoint_files.write_tensors = slow
+    files.write_tensors = slow
 
 
 def slow_evaluation(seconds, note):
     """Evaluation takes longer, and a file says when it has begun."""
-    from trainers.fit import TrainingModel
+    from trainers.step.training_model import TrainingModel
 
     original = TrainingModel.evaluate
 
@@ -104,7 +104,7 @@ def slow_evaluation(seconds, note):
 
 def signal_self(number, step, again=False):
     """The signal comes from within a step, exactly there."""
-    from trainers.saving import StopAt
+    from trainers.checkpoints.saving import StopAt
 
     original = StopAt.on_train_batch_end
 
@@ -119,7 +119,7 @@ def signal_self(number, step, again=False):
 
 def signal_in_trace(number):
     """The signal comes while the first step is traced."""
-    from trainers.fit import TrainingModel
+    from trainers.step.training_model import TrainingModel
 
     original = TrainingModel.train_step
 
@@ -147,7 +147,7 @@ def small_disk(path, megabytes, keep, ballast=0, free_at=None):
             stream.write(bytes(ballast << 20))
     AT_END.append(lambda: shutil.copytree(path, keep))
     if free_at is not None:
-        from trainers.saving import StopAt
+        from trainers.checkpoints.saving import StopAt
 
         original = StopAt.on_train_batch_end
 
@@ -214,7 +214,7 @@ def limit(name, value):
 
 def limit_memory_in_training(megabytes):
     """From the first step on, only so much more memory can be had."""
-    from trainers.saving import StopAt
+    from trainers.checkpoints.saving import StopAt
 
     def limit_now(self, logs=None):
         with open("/proc/self/statm") as stream:
@@ -244,9 +244,9 @@ def bad_batches(batches, batch_size, factor, replica=None):
     """
     import tensorflow as tf
 
-    from tfrecords import dataset
-    from tfrecords.records import Records
-    from trainers.fit import TrainingModel
+    from tfrecords.batches import dataset
+    from tfrecords.storage.reader import Records
+    from trainers.step.training_model import TrainingModel
 
     rows_at, make_batch = Records.rows_at, dataset.make_batch
     accumulate = TrainingModel._accumulate
@@ -281,7 +281,7 @@ def bad_batches(batches, batch_size, factor, replica=None):
 
 def hang(worker, step):
     """A worker stays in a callback for ever."""
-    from trainers.saving import StopAt
+    from trainers.checkpoints.saving import StopAt
 
     original = StopAt.on_train_batch_end
 
@@ -296,7 +296,7 @@ def hang(worker, step):
 
 def changed_code():
     """This worker has another version of a file of ours."""
-    from trainers.cluster import agreement
+    from trainers.distributed import agreement
 
     original = agreement._code
     name = "code tfbert/encoder.py"

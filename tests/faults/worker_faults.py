@@ -5,7 +5,7 @@ import os
 
 def signal_in_agreement(number, step):
     """The signal comes while workers ask each other, after a step."""
-    from trainers import stopping
+    from trainers.run import stopping
 
     original = stopping._make_agreement
 
@@ -26,7 +26,7 @@ def signal_in_agreement(number, step):
 
 def signal_in_evaluation(number, step):
     """The signal comes within the evaluation after a step."""
-    from trainers.stopping import StopOnSignal
+    from trainers.run.stopping import StopOnSignal
 
     original = StopOnSignal.on_test_batch_end
 
@@ -40,7 +40,7 @@ def signal_in_evaluation(number, step):
 
 def signal_in_save(number, name):
     """The signal comes while a checkpoint is written, or by who writes none."""
-    from trainers.checkpoints import Checkpoints
+    from trainers.checkpoints.checkpoints import Checkpoints
 
     original = Checkpoints.save
 
@@ -54,29 +54,29 @@ def signal_in_save(number, name):
 
 def signal_at_start(number):
     """The signal comes before the model is built."""
-    from trainers import training
+    from trainers.run import api
 
-    original = training.make_model
+    original = api.make_model
 
     def told(*arguments, **options):
         os.kill(os.getpid(), number)
         return original(*arguments, **options)
 
-    training.make_model = told
+    api.make_model = told
 
 
 def other_weights():
     """This worker reads other weights under the same name."""
-    from trainers import training
+    from trainers.run import api
 
-    original = training.initialise
+    original = api.initialise
 
     def other(model, *arguments):
         original(model, *arguments)
         variable = model.task.trainable_variables[0]
         variable.assign(variable + 1e-3)
 
-    training.initialise = other
+    api.initialise = other
 
 
 def hidden(name):

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfbert.config import BertConfig
 from tfbert.encoder import BertEncoder
 from tfbert.tasks import ClassificationTask, PretrainingTask
-from tfbert.weights import named_variables
+from tfbert.weights.variables import named_variables
 
 ROOT = Path(__file__).parents[2]
 CONFIG = BertConfig.preset("tiny", vocab_size=40, num_hidden_layers=1)
@@ -24,7 +24,7 @@ import sys
 import numpy as np
 from tfbert import BertConfig, BertEncoder
 from tfbert.tasks import ClassificationTask, PretrainingTask
-import tfbert.optimizers, tfbert.weights
+import tfbert.optimizers, tfbert.weights.variables
 
 config = BertConfig.preset("tiny", vocab_size=40, num_hidden_layers=1)
 ids = np.random.default_rng(0).integers(0, 40, (2, 7)).astype("int32")

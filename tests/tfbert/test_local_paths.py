@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tfbert import atomic
+from tfbert import files
 from tfbert.errors import UserError
 from tfbert.local_paths import has_scheme, local_path
 
@@ -33,10 +33,10 @@ def test_nothing_is_written_to_a_folder_named_like_a_scheme(
 ):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="wanted a path of this machine"):
-        atomic.write_file(f"{address}/file", "text")
+        files.write_file(f"{address}/file", "text")
     with (
         pytest.raises(UserError, match="wanted a path of this machine"),
-        atomic.folder(Path(address) / "folder"),
+        files.folder(Path(address) / "folder"),
     ):
         pass
     assert os.listdir(tmp_path) == []

@@ -13,7 +13,7 @@ import pytest
 from tfbert.config import BertConfig
 from tfbert.encoder import BertEncoder
 from tfbert.tasks import PretrainingTask
-from tfbert.weights import named_variables
+from tfbert.weights.variables import named_variables
 
 erf = np.vectorize(math.erf)
 ACTIVATIONS = {

@@ -6,10 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from tfrecords import spec
-from tfrecords.manifest import Manifest
-from tfrecords.records import Records
-from tfrecords.shards import ShardWriter
+from tfrecords.storage.layout import MANIFEST_FILE, MASKED_LM, Layout
+from tfrecords.storage.manifest import Manifest
+from tfrecords.storage.reader import Records
+from tfrecords.storage.writer import ShardWriter
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 TOKENS = (
@@ -26,14 +26,14 @@ def _write_records(
     *,
     shards=1,
     tokens=TOKENS,
-    objective=spec.MASKED_LM,
+    objective=MASKED_LM,
     packed=False,
     rows_per_record=3,
 ):
     """Writes `rows` [N, S(+1)] to `folder`, in about `shards` files."""
     folder.mkdir(parents=True, exist_ok=True)
-    labels = 0 if objective == spec.MASKED_LM else 1
-    layout = spec.Layout(rows.shape[1] - labels, labels, 2, rows_per_record)
+    labels = 0 if objective == MASKED_LM else 1
+    layout = Layout(rows.shape[1] - labels, labels, 2, rows_per_record)
     writer = ShardWriter(folder, layout, -(-len(rows) // shards))
     writer.write(rows)
     text = "\n".join(tokens)
@@ -71,7 +71,7 @@ def _write_records(
         shards=tuple(writer.close()),
         builder="test",
     )
-    (folder / spec.MANIFEST_FILE).write_text(manifest.to_json())
+    (folder / MANIFEST_FILE).write_text(manifest.to_json())
     return folder
 
 

@@ -56,8 +56,8 @@ def make_run(vocabulary):
     def make(path, pairs=False, labels=("bad", "good", "très bien")):
         from tfbert.config import BertConfig
         from tfbert.tasks.classification import ClassificationTask
-        from tfbert.tokenization import Tokenizer
-        from trainers.best import write_best
+        from tfbert.text.tokenizer import Tokenizer
+        from trainers.checkpoints.best import write_best
 
         config = BertConfig(
             vocab_size=len(vocabulary),

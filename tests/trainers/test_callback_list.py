@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from trainers import pretrain, training
+from trainers import pretrain
+from trainers.run import api
 
 
 class Counting(keras.callbacks.Callback):
@@ -65,10 +66,10 @@ def told_of(corpus, run_dir, spoilt_at=None, **changes):
     }
     settings |= {f"runtime.{name}": value for name, value in changes.items()}
     callback = Counting(spoilt_at)
-    train = training.train
+    train = api.train
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            training,
+            api,
             "train",
             lambda *a, **k: train(*a, **{**k, "callbacks": [callback]}),
         )

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 import tfbert
-from tfbert import atomic
-from tfbert import export as serving_export
+from tfbert import files
 from tfbert.converters import peers, sources
 from tfbert.converters.model import Pooling
 from tfbert.errors import UserError
+from tfbert.serving.package import versions as serving_export
 from tfbert.tasks import PretrainingTask
-from trainers import convert, export, finetune, training
-from trainers.config import ModelSettings
+from trainers import convert, export, finetune
 from trainers.finetuning.settings import FinetuningModel
+from trainers.run import api
+from trainers.settings.sections import ModelSettings
 
 
 def test_a_run_goes_out_and_comes_back(single_run, tmp_path, capsys):
@@ -116,7 +117,7 @@ def test_nothing_is_written_when_something_is_wrong(
     out.mkdir()
     with pytest.raises(UserError, match="exists already"):
         convert.convert(str(single_run), str(out), "huggingface")
-    assert not list(tmp_path.glob(atomic.TEMPORARY_PREFIX + "*"))
+    assert not list(tmp_path.glob(files.TEMPORARY_PREFIX + "*"))
 
 
 @pytest.mark.parametrize("name", ["sequence_output", "logits"])
@@ -179,13 +180,13 @@ def test_pretraining_goes_on_with_a_longer_vocabulary(
     config = settings.bert_config(vocab_size=len(tokens))
     assert config.hidden_size == 32 and config.vocab_size == len(tokens)
     model = types.SimpleNamespace(task=PretrainingTask(config))
-    training.initialise(model, str(hf), tokens)
+    api.initialise(model, str(hf), tokens)
     told = capsys.readouterr().out
     assert "2 tokens added" in told and "lengthened by copies: 40 -> 64" in told
     table = model.task.encoder.embeddings.token_embeddings.numpy()
     before = tfbert.load_encoder(hf).embeddings.token_embeddings.numpy()
     np.testing.assert_array_equal(table[:-2], before)
-    training.initialise(model, None, tokens)
+    api.initialise(model, None, tokens)
     with pytest.raises(UserError, match="model.hidden_size is 256"):
         ModelSettings(init_from=str(hf), preset="mini").bert_config(99)
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from tfbert.errors import UserError
-from trainers import cli, demo, demo_summary
+from trainers import cli, demo
+from trainers.reports import demo_summary
 
 
 def make_demo(output, **changes) -> demo.Demo:

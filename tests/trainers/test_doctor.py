@@ -10,10 +10,10 @@ import yaml
 
 from tfbert.config import BertConfig
 from tfbert.tasks import PretrainingTask
-from tfbert.tokenization import Tokenizer
-from tfbert.weights import save_weights
+from tfbert.text.tokenizer import Tokenizer
+from tfbert.weights.variables import save_weights
 from trainers import doctor
-from trainers.checks import machine
+from trainers.planning.checks import machine
 
 EXAMPLES = [
     ("a warm and funny film", "good"),

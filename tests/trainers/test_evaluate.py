@@ -6,8 +6,8 @@ import pytest
 
 from tfbert.errors import UserError
 from trainers import evaluate
-from trainers.finetuning.classification import ClassificationEvaluation
-from trainers.finetuning.run import FinetunedRun
+from trainers.finetuning.kinds.classification import ClassificationEvaluation
+from trainers.finetuning.saved_run import FinetunedRun
 
 # Predicted: a, b, a, b, c.
 PROBABILITIES = np.array(

@@ -12,10 +12,10 @@ import yaml
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
 from tfbert.tasks.pretraining import PretrainingTask
-from tfbert.tokenization import Tokenizer
-from tfbert.weights import load_encoder, save_weights
+from tfbert.text.tokenizer import Tokenizer
+from tfbert.weights.variables import load_encoder, save_weights
 from trainers import evaluate, export
-from trainers.finetuning.run import FinetunedRun
+from trainers.finetuning.saved_run import FinetunedRun
 
 CLIENT = """
 import json, sys

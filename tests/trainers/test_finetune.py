@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from tfbert.errors import UserError
-from tfbert.tokenization import Tokenizer
-from tfbert.weights import read_tensors
-from trainers import config, evaluate, export, finetune, predict
+from tfbert.text.tokenizer import Tokenizer
+from tfbert.weights.variables import read_tensors
+from trainers import evaluate, export, finetune, predict
 from trainers.finetuning.data import load_data
 from trainers.finetuning.settings import (
     FinetuningModel,
@@ -19,6 +19,7 @@ from trainers.finetuning.settings import (
     FinetuningSettings,
     resolve,
 )
+from trainers.settings import sections
 
 CAUSES = {"good": ["good", "warm", "fun"], "bad": ["bad", "dull", "bored"]}
 TINY = {
@@ -211,9 +212,9 @@ def test_from_a_run(arguments, tmp_path, single_run, folder, capsys):
     for name in before:
         if name.startswith("encoder/"):
             np.testing.assert_allclose(before[name], after[name], atol=1e-6)
-    config = json.loads((tmp_path / "run/config.json").read_text())
-    assert config["hidden_size"] == 32
-    assert config["hidden_dropout_prob"] == 0.2
+    sections = json.loads((tmp_path / "run/config.json").read_text())
+    assert sections["hidden_size"] == 32
+    assert sections["hidden_dropout_prob"] == 0.2
     # Without validation data the last weights are the best.
     assert not (tmp_path / "run/best.safetensors").exists()
     result = evaluate.evaluate(tmp_path / "run", folder / "test.tsv")
@@ -289,7 +290,7 @@ def test_unknown_labels_are_found_before_training(arguments, tmp_path):
 
 def test_counts_of_labels_are_said(arguments, folder):
     argv = arguments("run", "--optimization.batch_size", "250")
-    settings = config.parse_settings(
+    settings = sections.parse_settings(
         finetune.build_parser(), FinetuningSettings, argv
     )
     data = load_data(settings)

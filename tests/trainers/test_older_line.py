@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 
 import tfbert
-from tfrecords.records import Records
+from tfrecords.storage.reader import Records
 from trainers import export, predict, pretrain, records
 
 ARCHIVE = Path(__file__).parent / "data" / "older_line.tar.xz"

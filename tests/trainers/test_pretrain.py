@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 import tfbert
 from tfbert.errors import UserError
 from trainers import pretrain, records
-from trainers.checkpoint_files import describe_file
+from trainers.checkpoints.files import describe_file
 
 TOKENS = (
     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "."]

@@ -11,7 +11,7 @@ class _Records:
     """As much of `Records` as a row's text needs."""
 
     def __init__(self):
-        from tfrecords.token_classes import TokenClasses
+        from tfrecords.masking.token_classes import TokenClasses
 
         self.vocabulary = TOKENS
         self.classes = TokenClasses.of(TOKENS)

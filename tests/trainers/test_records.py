@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tfbert.errors import UserError
-from tfrecords.records import Records
+from tfrecords.storage.reader import Records
 from trainers import preview, records
 
 TOKENS = (

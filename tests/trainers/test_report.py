@@ -8,9 +8,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from tfbert.errors import UserError
-from trainers import command, report, report_figures, report_tables
-from trainers import report_page as page
-from trainers.run_folder import RunFolder
+from trainers import command, report
+from trainers.files.run_folder import RunFolder
+from trainers.reports import figures, page, tables
 
 VOID = {"meta", "br"}
 
@@ -269,28 +269,28 @@ def test_many_classes_and_many_sources_are_cut(tmp_path):
         tmp_path / "evaluation-a.json",
         {"per_class": classes, "labels": labels, "confusion": matrix},
     )
-    words = Checker.check(report_tables.evaluations(RunFolder(tmp_path)))
+    words = Checker.check(tables.evaluations(RunFolder(tmp_path)))
     assert "the 30 lowest of 50 classes" in words
     sources = [{"file": f"s{i}"} for i in range(40)]
-    words = Checker.check(report_tables._sources({"sources": sources}))
+    words = Checker.check(tables._sources({"sources": sources}))
     assert "40 source files" in words and "the first 30" in words
 
 
 @pytest.mark.parametrize("matrix", [None, 3, [[1]], [[1, 2], [3]]])
 def test_a_matrix_of_another_shape_is_left_out(matrix):
-    assert not report_tables._is_square(matrix, ["a", "b"])
+    assert not tables._is_square(matrix, ["a", "b"])
 
 
 def test_numbers_for_people():
-    assert report_figures.duration(7500) == "2 h 5 min"
-    assert report_figures.duration(59.9) == "1 min 0 s"
-    assert report_figures.duration(12) == "12 s"
-    assert report_figures.amount(999) == "999"
-    assert report_figures.amount(13_210_000) == "13.2 million"
-    assert report_figures.amount(3.3e9) == "3.3 billion"
-    assert report_tables.size(None) is None
-    assert report_tables.size(999) == "999 bytes"
-    assert report_tables.size(44_000_000) == "44 MB"
+    assert figures.duration(7500) == "2 h 5 min"
+    assert figures.duration(59.9) == "1 min 0 s"
+    assert figures.duration(12) == "12 s"
+    assert figures.amount(999) == "999"
+    assert figures.amount(13_210_000) == "13.2 million"
+    assert figures.amount(3.3e9) == "3.3 billion"
+    assert tables.size(None) is None
+    assert tables.size(999) == "999 bytes"
+    assert tables.size(44_000_000) == "44 MB"
     assert page.text(None) == '<span class="muted">none</span>'
     assert page.text(True) == "yes" and page.text(1234) == "1,234"
 
@@ -302,7 +302,7 @@ def test_two_objectives_have_a_curve_each(tmp_path):
         for s in (1, 2)
     ]
     write(tmp_path / "metrics.jsonl", *rows)
-    names = [plot.name for plot in report_figures.plots(RunFolder(tmp_path))]
+    names = [plot.name for plot in figures.plots(RunFolder(tmp_path))]
     assert names == [
         "loss",
         "masked-lm-loss",

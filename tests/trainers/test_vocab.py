@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from tfbert import tokenizer_settings
 from tfbert.errors import UserError
-from tfbert.tokenization import Tokenizer
-from tfbert.vocabulary import SPECIAL_TOKENS, read_vocabulary
-from tfrecords.manifest import Manifest
+from tfbert.text import tokenizer_settings
+from tfbert.text.tokenizer import Tokenizer
+from tfbert.vocabulary.files import SPECIAL_TOKENS, read_vocabulary
+from tfrecords.storage.manifest import Manifest
 from trainers import command, records, vocab
 
 TEXT = "The cat sat on the mat.\n\nA dog, the dog! Cats and dogs; naïve.\n"

@@ -8,20 +8,22 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from tfbert import export
 from tfbert.errors import UserError
 from tfbert.json_files import parse_lines
-from tfrecords.manifest import Manifest
-from trainers import budget, doctor, environment, precision, run_lock
-from trainers.best import read_best
-from trainers.checkpoint_files import read_state
-from trainers.cluster.members import read_tf_config
-from trainers.config import check_same_run
-from trainers.events import read_events
-from trainers.finetuning.repeats import read_grid
-from trainers.report_errors import read_predictions
-from trainers.rollbacks import Rollbacks
-from trainers.run_folder import RunFolder, count_parameters, read_json
+from tfbert.serving.package import versions
+from tfrecords.storage.manifest import Manifest
+from trainers import doctor
+from trainers.checkpoints.best import read_best
+from trainers.checkpoints.files import read_state
+from trainers.distributed.members import read_tf_config
+from trainers.files import environment, run_lock
+from trainers.files.events import read_events
+from trainers.files.rollbacks import Rollbacks
+from trainers.files.run_folder import RunFolder, count_parameters, read_json
+from trainers.finetuning.search import read_grid
+from trainers.planning import budget, precision
+from trainers.reports.errors import read_predictions
+from trainers.settings.sections import check_same_run
 from trainers.yaml_files import parse, read_yaml
 
 DEEP = "[" * 20_000
@@ -64,7 +66,7 @@ READERS = [
     ("rollbacks.json", lambda path: Rollbacks(path.parent)),
     ("model.safetensors", read_header),
     ("manifest.json", lambda path: Manifest.read(path.parent)),
-    (export.CARD, lambda path: export.read_card(path.parents[1])),
+    (versions.CARD, lambda path: versions.read_card(path.parents[1])),
 ]
 
 

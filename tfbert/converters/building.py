@@ -6,7 +6,7 @@ from tfbert.converters.own import with_pooler
 from tfbert.encoder import BertEncoder
 from tfbert.tasks.pretraining import PretrainingTask
 from tfbert.tasks.task import Task
-from tfbert.weights import assign_tensors, named_variables
+from tfbert.weights.variables import assign_tensors, named_variables
 
 PREFIX = "encoder/"
 

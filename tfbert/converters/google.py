@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tfbert.config import BertConfig
-from tfbert.converters import checkpoint_files
 from tfbert.converters.model import (
     Outline,
     PortableModel,
@@ -30,8 +29,9 @@ from tfbert.converters.names import (
 )
 from tfbert.converters.tokenizer_files import as_json
 from tfbert.errors import UserError
-from tfbert.vocabulary import read_vocabulary
-from tfbert.vocabulary_case import is_lowercase
+from tfbert.vocabulary.case import is_lowercase
+from tfbert.vocabulary.files import read_vocabulary
+from tfbert.weights import checkpoint_files
 
 KIND = "google"
 CONFIG_FILE = "bert_config.json"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tfbert.config import FOREIGN_KEYS, REQUIRED_VALUES, BertConfig
-from tfbert.converters import sentence_vectors, tensor_files, tokenizer_files
+from tfbert.converters import sentence_vectors, tokenizer_files
 from tfbert.converters.huggingface_names import ANSWER_TABLE, TABLE
 from tfbert.converters.model import Outline, PortableModel, check
 from tfbert.converters.names import (
@@ -23,7 +23,8 @@ from tfbert.converters.names import (
 from tfbert.converters.tokenizer_files import as_json
 from tfbert.errors import UserError
 from tfbert.json_files import read_json
-from tfbert.tensor_writing import to_bytes
+from tfbert.weights import safetensors_files
+from tfbert.weights.safetensors_writing import to_bytes
 
 KIND = "huggingface"
 CONFIG_FILE = "config.json"
@@ -147,11 +148,11 @@ def _shape(content: dict, path: Path) -> tuple[BertConfig, list[str]]:
 
 def _read_tensors(path: Path) -> dict[str, np.ndarray]:
     single = path / WEIGHTS_FILE
-    index = path / (WEIGHTS_FILE + tensor_files.INDEX_SUFFIX)
+    index = path / (WEIGHTS_FILE + safetensors_files.INDEX_SUFFIX)
     if single.is_file():
-        return tensor_files.read_file(single)
+        return safetensors_files.read_file(single)
     if index.is_file():
-        return tensor_files.read_sharded(index)
+        return safetensors_files.read_sharded(index)
     if list(path.glob("pytorch_model*.bin")):
         raise UserError(
             f"{path} has its weights as {PICKLE_FILE} only: a pickle, which "

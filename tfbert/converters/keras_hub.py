@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from tfbert.config import BertConfig
-from tfbert.converters import hdf5_files, keras_hub_files
+from tfbert.converters import keras_hub_files
 from tfbert.converters.google import google_config, lost_labels
 from tfbert.converters.model import (
     Outline,
@@ -31,7 +31,8 @@ from tfbert.converters.names import (
 from tfbert.converters.own import with_pooler
 from tfbert.errors import UserError
 from tfbert.json_files import read_json
-from tfbert.vocabulary import read_vocabulary
+from tfbert.vocabulary.files import read_vocabulary
+from tfbert.weights import hdf5_files
 
 KIND = "keras_hub"
 CONFIG_FILE = "config.json"

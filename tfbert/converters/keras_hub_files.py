@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from tfbert.config import BertConfig
 from tfbert.converters.model import PortableModel
 from tfbert.converters.tokenizer_files import as_json
-from tfbert.vocabulary import vocabulary_text
+from tfbert.vocabulary.files import vocabulary_text
 
 # The releases whose files these are like.
 _VERSIONS = {"keras_version": "3.15.1", "keras_hub_version": "0.32.0"}

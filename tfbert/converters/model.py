@@ -9,7 +9,7 @@ import numpy as np
 from tfbert.config import BertConfig
 from tfbert.converters.names import PARTS, Row, part_of
 from tfbert.errors import UserError
-from tfbert.vocabulary import SPECIAL_TOKENS
+from tfbert.vocabulary.files import SPECIAL_TOKENS
 
 # Task -> whether its head reads the pooled output. "encoder" has no head.
 TASKS = {

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from tfbert.config import BertConfig
-from tfbert.converters import checkpoint_files
 from tfbert.converters.google import locate, outline
 from tfbert.converters.model import PortableModel, check
 from tfbert.converters.names import (
@@ -24,6 +23,7 @@ from tfbert.converters.names import (
     unpack,
 )
 from tfbert.errors import UserError
+from tfbert.weights import checkpoint_files
 
 KIND = "model_garden"
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"

@@ -3,7 +3,7 @@
 A table is a list of entries. An entry says our name, the neighbour's name or
 names, and the form that turns theirs into ours and back. Names may hold
 `{i}`, the number of the block. Our names are those of a task's variables
-(`tfbert.weights.named_variables`), "encoder/..." and the heads'.
+(`tfbert.weights.variables.named_variables`), "encoder/..." and the heads'.
 """
 
 import dataclasses

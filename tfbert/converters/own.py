@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfbert import atomic, tokenizer_settings
+from tfbert import files
 from tfbert.config import BertConfig
-from tfbert.converters import tensor_files
 from tfbert.converters.model import (
     TASKS,
     Outline,
@@ -33,8 +32,10 @@ from tfbert.converters.tokenizer_files import (
 from tfbert.errors import UserError
 from tfbert.json_files import parse, read_json
 from tfbert.tag_scheme import TagScheme
-from tfbert.tensor_writing import to_bytes
-from tfbert.vocabulary import vocabulary_text
+from tfbert.text import tokenizer_settings
+from tfbert.vocabulary.files import vocabulary_text
+from tfbert.weights import safetensors_files
+from tfbert.weights.safetensors_writing import to_bytes
 
 KIND = "tfbert"
 CONFIG_FILE = "config.json"
@@ -63,7 +64,7 @@ def newest_weights(folder: Path) -> Path:
         for path in (folder / "checkpoints").glob("step-*")
         if (match := _CHECKPOINT.fullmatch(path.name))
         and (path / WEIGHTS_FILE).is_file()
-        and atomic.is_whole(path)
+        and files.is_whole(path)
     }
     if steps:
         return steps[max(steps)]
@@ -126,7 +127,7 @@ def read(path: Path) -> PortableModel:
     config = BertConfig.from_json(path / CONFIG_FILE)
     best = path / BEST_FILE
     weights = best if best.is_file() else newest_weights(path)
-    theirs = tensor_files.read_file(weights)
+    theirs = safetensors_files.read_file(weights)
     about = _read_about(path / RUN_FILE)
     task, own_task = about.get("kind", "encoder"), None
     if task not in TASKS:
@@ -196,7 +197,7 @@ def _validation(best: Path) -> dict:
     """What validation chose for the best weights, a threshold for instance."""
     text = None
     if best.is_file():
-        text = tensor_files.read_metadata(best).get("validation")
+        text = safetensors_files.read_metadata(best).get("validation")
     return {} if text is None else {"validation": parse(text, best)}
 
 

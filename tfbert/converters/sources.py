@@ -8,16 +8,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from tfbert import atomic
+from tfbert import files
 from tfbert.config import BertConfig
 from tfbert.converters.model import Outline, PortableModel
 from tfbert.converters.names import PARTS, part_of
-from tfbert.converters.tensor_files import INDEX_SUFFIX, read_header
 from tfbert.errors import UserError
 from tfbert.json_files import read_json
+from tfbert.weights.safetensors_files import INDEX_SUFFIX, read_header
 
 if TYPE_CHECKING:
-    from tfbert.tokenization import Tokenizer
+    from tfbert.text.tokenizer import Tokenizer
 
 # Format -> module with read(path); those that are written have
 # write(model, folder) as well.
@@ -125,7 +125,7 @@ def checkpoint_prefixes(folder: Path) -> list[str]:
 
 
 def _kind_of_checkpoint(prefix: str) -> str:
-    from tfbert.converters import checkpoint_files
+    from tfbert.weights import checkpoint_files
 
     names = checkpoint_files.list_names(prefix)
     objects = any(name.endswith("/VARIABLE_VALUE") for name in names)
@@ -174,7 +174,7 @@ def read_tokenizer(source: str | os.PathLike) -> "Tokenizer":
     Raises:
       UserError: as `read`; or it has none.
     """
-    from tfbert.tokenization import Tokenizer
+    from tfbert.text.tokenizer import Tokenizer
 
     if detect(source) == "tfbert":
         return Tokenizer.from_folder(source)
@@ -214,13 +214,13 @@ def write(
       UserError: the folder exists, or the format cannot hold the model.
     """
     folder = Path(folder)
-    if folder.exists() and atomic.is_whole(folder):
+    if folder.exists() and files.is_whole(folder):
         raise UserError(f"{folder} exists already; give a new folder")
     if kind not in WRITERS:
         raise UserError(
             f"wanted a format of {', '.join(WRITERS)} to write, got {kind!r}"
         )
-    with atomic.folder(folder) as temporary:
+    with files.folder(folder) as temporary:
         written = _module(kind).write(model, temporary)
         if finish is not None:
             finish(temporary, written)

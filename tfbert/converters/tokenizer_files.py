@@ -9,17 +9,18 @@ from pathlib import Path
 
 import tokenizers
 
-from tfbert import tokenizer_settings
 from tfbert.converters.model import Vocabulary
 from tfbert.errors import UserError
-from tfbert.tokenizer_settings import (
+from tfbert.text import tokenizer_settings
+from tfbert.text.tokenizer_settings import (
     ROLES,
     SETTINGS_FILE,
     SPECIAL_FILE,
     TOKENIZER_FILE,
     VOCABULARY_FILE,
 )
-from tfbert.vocabulary import (
+from tfbert.vocabulary.case import is_lowercase
+from tfbert.vocabulary.files import (
     CLS,
     CONTINUATION,
     MAX_WORD_CHARACTERS,
@@ -28,7 +29,6 @@ from tfbert.vocabulary import (
     UNK,
     vocabulary_text,
 )
-from tfbert.vocabulary_case import is_lowercase
 
 
 def read(folder: Path) -> tuple[Vocabulary | None, list[str]]:

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 from keras import ops
 
-from tfbert import kernels
+from tfbert import fast_ops
 
 
 def gelu(x):
     """x Phi(x) with the error function (Hendrycks & Gimpel 2016)."""
-    return kernels.gelu(x)
+    return fast_ops.gelu(x)
 
 
 def gelu_new(x):

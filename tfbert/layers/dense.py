@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from tfbert import kernels
+from tfbert import fast_ops
 from tfbert.config import BertConfig
 from tfbert.layers.bert_layer import BertLayer
 
@@ -42,7 +42,7 @@ class Dense(BertLayer):
         shape = ops.shape(x)
         # One product of two matrices is what every backend does fastest.
         x = ops.reshape(x, (-1, self.inputs))
-        x = kernels.add_bias(ops.matmul(x, self.kernel), self.bias)
+        x = fast_ops.add_bias(ops.matmul(x, self.kernel), self.bias)
         return ops.reshape(x, (*shape[:-1], self.outputs))
 
     def get_config(self) -> dict:

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfbert import kernels
+from tfbert import fast_ops
 
 
 class Dropout(keras.layers.Layer):
@@ -60,7 +60,7 @@ class Dropout(keras.layers.Layer):
         seed = ops.bitwise_xor(
             ops.convert_to_tensor(dropout_seed, "int32"), self._salt_words
         )
-        return kernels.dropout(x, self.rate, seed)
+        return fast_ops.dropout(x, self.rate, seed)
 
     def get_config(self) -> dict:
         return {**super().get_config(), "rate": self.rate, "salt": self.salt}

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfbert import kernels
+from tfbert import fast_ops
 from tfbert.config import BertConfig
 from tfbert.layers.bert_layer import BertLayer
 from tfbert.layers.dropout import Dropout
@@ -91,25 +91,25 @@ class Embeddings(BertLayer):
           [B, S, H] in the compute dtype.
         """
         dtype = self.compute_dtype
-        x = kernels.take_rows(self.token_embeddings, input_ids)  # [B, S, H]
+        x = fast_ops.take_rows(self.token_embeddings, input_ids)  # [B, S, H]
         x = ops.cast(x, dtype)
         segments = ops.cast(self.segment_embeddings, dtype)
         if segment_ids is None:
-            x = kernels.add_bias(x, segments[0])
+            x = fast_ops.add_bias(x, segments[0])
         else:
             # A product with one-hot rows: its gradient is a product too,
             # where that of a look-up adds B S rows into T one by one.
             # The rows are looked up, for an id that is too large to be an
             # error and not a row of zeros.
-            kinds = kernels.take_rows(
+            kinds = fast_ops.take_rows(
                 ops.eye(self.config.type_vocab_size, dtype=dtype), segment_ids
             )
             x = ops.add(x, ops.matmul(kinds, segments))
         if position_ids is None:
             positions = self.position_embeddings[: ops.shape(input_ids)[1]]
-            x = kernels.add_bias(x, ops.cast(positions, dtype))
+            x = fast_ops.add_bias(x, ops.cast(positions, dtype))
         else:
-            positions = kernels.take_rows(
+            positions = fast_ops.take_rows(
                 self.position_embeddings, position_ids
             )
             x = ops.add(x, ops.cast(positions, dtype))

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from tfbert import kernels
+from tfbert import fast_ops
 from tfbert.config import BertConfig
 from tfbert.layers.activations import ACTIVATIONS
 from tfbert.layers.bert_layer import BertLayer
@@ -63,7 +63,7 @@ class MaskedLMHead(BertLayer):
         # Not ops.add: on TensorFlow Keras 3.15 takes a column [B, 1] for a
         # bias, and adds it along the wrong axis, whenever B equals P.
         indices = ops.cast(positions, "int32") + starts[:, None]
-        x = kernels.take_rows(rows, indices)  # [B, P, H]
+        x = fast_ops.take_rows(rows, indices)  # [B, P, H]
         return self.layer_norm(self.activation(self.transform(x)))
 
     def logits(
@@ -75,7 +75,7 @@ class MaskedLMHead(BertLayer):
         x = ops.reshape(hidden, (-1, width))
         kernel = ops.cast(token_embeddings, dtype)  # [V, H]
         x = ops.matmul(x, ops.transpose(kernel))
-        x = kernels.add_bias(x, ops.cast(self.output_bias, dtype))
+        x = fast_ops.add_bias(x, ops.cast(self.output_bias, dtype))
         return ops.reshape(x, (batch, predictions, self.config.vocab_size))
 
     def losses(
@@ -91,7 +91,7 @@ class MaskedLMHead(BertLayer):
           token_embeddings: float32 [V, H].
           labels: integers [B, P].
         """
-        return kernels.vocabulary_losses(
+        return fast_ops.vocabulary_losses(
             hidden, token_embeddings, self.output_bias, labels
         )
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfbert import kernels
+from tfbert import fast_ops
 from tfbert.optimizers.moments import MomentOptimizer
 
 
@@ -76,11 +76,11 @@ class AdamW(MomentOptimizer):
         first, second = self._first[index], self._second[index]
         dtype = variable.dtype
         rate = ops.cast(learning_rate, dtype)
-        gradient = ops.cast(kernels.dense(gradient), dtype)
+        gradient = ops.cast(fast_ops.dense(gradient), dtype)
 
         if self.decay and self._decays[index]:
             self.assign_sub(variable, variable * (rate * self.decay))
-        kernels.adam_step(
+        fast_ops.adam_step(
             variable,
             first,
             second,

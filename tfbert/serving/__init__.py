@@ -2,5 +2,6 @@
 
 Separation of concerns: `servable` has what all share (strings to token ids,
 signatures, saving); each kind's file puts an encoder, a head and an answer
-into signatures; `tfbert.export` writes versions, cards and how to ask.
+into signatures; `tfbert.serving.package` writes versions, cards and how to
+ask.
 """

@@ -10,15 +10,15 @@ import tensorflow as tf
 
 from tfbert.converters import sources
 from tfbert.errors import UserError
-from tfbert.tokenization import Tokenizer
-from tfbert.vocabulary import vocabulary_hash
-from tfrecords.finetuning import batches
-from tfrecords.finetuning.batch_order import batch_order
-from tfrecords.finetuning.overlap import Overlap, overlap
-from trainers.distribution import Distribution
-from trainers.finetuning.kind import Encoded, Examples, Kind
-from trainers.finetuning.kinds import find_kind
-from trainers.opening import evaluation_batch_size
+from tfbert.text.tokenizer import Tokenizer
+from tfbert.vocabulary.files import vocabulary_hash
+from tfrecords.labelled import batches
+from tfrecords.labelled.epochs import batch_order
+from tfrecords.labelled.overlap import Overlap, overlap
+from trainers.distributed.strategies import Distribution
+from trainers.finetuning.kinds.by_name import find_kind
+from trainers.finetuning.kinds.kind import Encoded, Examples, Kind
+from trainers.run.run_setup import evaluation_batch_size
 
 # A batch that has each row so many times, and is large, is a slip.
 _MOST_TIMES, _LARGE_BATCH = 4, 256

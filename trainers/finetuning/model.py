@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from trainers.fit import SUM, TrainingModel
+from trainers.step.training_model import SUM, TrainingModel
 
 # Before the name of an output among what a step logs.
 _OUTPUT = "output:"

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Literal
 
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
-from trainers.config import (
+from trainers.finetuning.kinds.by_name import KINDS
+from trainers.finetuning.kinds.kind import Kind
+from trainers.settings.ranges import check_ranges
+from trainers.settings.sections import (
     ModelSettings,
     OptimizationSettings,
     RuntimeSettings,
     dry_run_setting,
 )
-from trainers.finetuning.kind import Kind
-from trainers.finetuning.kinds import KINDS
-from trainers.setting_ranges import check_ranges
 
 if TYPE_CHECKING:
-    from trainers.distribution import Distribution
+    from trainers.distributed.strategies import Distribution
 
 
 @dataclasses.dataclass
@@ -57,7 +57,8 @@ class FinetuningModel(ModelSettings):
         if self.init_from is None:
             return self.bert_config(vocab_size)
         # Imported here: a parser needs no converters.
-        from tfbert.converters import resizing, sources
+        from tfbert.converters import sources
+        from tfbert.weights import resizing
 
         config = resizing.changed_config(
             sources.read_config(self.init_from), self.changes(), self.init_from

@@ -8,7 +8,7 @@ import pytest
 from tfbert.config import BertConfig
 from tfbert.converters.model import PortableModel, Vocabulary
 from tfbert.tasks import PretrainingTask
-from tfbert.weights import arrays_of, named_variables
+from tfbert.weights.variables import arrays_of, named_variables
 
 CONFIG = BertConfig(
     vocab_size=91,

@@ -10,15 +10,12 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from tfbert.converters import (
-    checkpoint_files,
-    sources,
-    tensor_files,
-)
+from tfbert.converters import sources
 from tfbert.converters.model import Vocabulary, check
 from tfbert.errors import UserError
 from tfbert.json_files import read_json
-from tfbert.vocabulary_case import is_lowercase
+from tfbert.vocabulary.case import is_lowercase
+from tfbert.weights import checkpoint_files, safetensors_files
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +148,7 @@ def test_pickles_are_refused_with_the_way_out(folder, tmp_path):
 def shard(folder, **weight_map):
     """Moves the weights into a shard with an index."""
     path = folder / "model.safetensors"
-    names = tensor_files.read_file(path)
+    names = safetensors_files.read_file(path)
     path.rename(folder / "one.safetensors")
     index = {name: "one.safetensors" for name in names} | weight_map
     index = {name: file for name, file in index.items() if file is not None}
@@ -188,7 +185,7 @@ def test_a_broken_index(folder):
     index.write_text("{}")
     refused(folder, "wanted a JSON object with a weight_map")
     with pytest.raises(UserError, match="cannot read"):
-        tensor_files.read_sharded(folder / "none.index.json")
+        safetensors_files.read_sharded(folder / "none.index.json")
 
 
 def test_a_shard_in_hugging_faces_cache_may_be_a_link(folder, tmp_path):

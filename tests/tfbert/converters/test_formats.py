@@ -14,17 +14,11 @@ import safetensors.numpy
 import tensorflow as tf
 
 import tfbert
-from tfbert.converters import (
-    checkpoint_files,
-    hdf5_files,
-    huggingface,
-    own,
-    sources,
-    tensor_files,
-)
+from tfbert.converters import huggingface, own, sources
 from tfbert.converters.model import Pooling
 from tfbert.errors import UserError
-from trainers.finetuning.run import FinetunedRun
+from tfbert.weights import checkpoint_files, hdf5_files, safetensors_files
+from trainers.finetuning.saved_run import FinetunedRun
 
 erf = np.vectorize(math.erf)
 
@@ -355,7 +349,7 @@ def test_config_and_tokenizer_need_no_weights(
     def never(*args):
         raise AssertionError("weights were read")
 
-    for module in (tensor_files, hdf5_files):
+    for module in (safetensors_files, hdf5_files):
         name = "read" if module is hdf5_files else "read_file"
         monkeypatch.setattr(module, name, never)
     monkeypatch.setattr(checkpoint_files, "read", never)

@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tfbert.converters import checkpoint_files, model_garden, sources
+from tfbert.converters import model_garden, sources
 from tfbert.converters.names import pack
 from tfbert.errors import UserError
+from tfbert.weights import checkpoint_files
 
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 TABLE = "encoder/embeddings/token_embeddings"

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfbert.converters import building, resizing, sources
+from tfbert.converters import building, sources
 from tfbert.converters.model import check
 from tfbert.errors import UserError
-from tfbert.serving.fill_mask import fill_mask_function, mask_tokenizer
-from tfbert.tokenization import Tokenizer
+from tfbert.serving.graphs.fill_mask import fill_mask_function, mask_tokenizer
+from tfbert.text.tokenizer import Tokenizer
+from tfbert.weights import resizing
 
 TABLE = "encoder/embeddings/token_embeddings"
 BIAS = "masked_lm/output_bias"

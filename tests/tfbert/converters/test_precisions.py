@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import tfbert
-from tfbert.converters import checkpoint_files, hdf5_files, sources
-from tfbert.weights import load_weights, save_weights
+from tfbert.converters import sources
+from tfbert.weights import checkpoint_files, hdf5_files
+from tfbert.weights.variables import load_weights, save_weights
 
 
 def test_a_checkpoint_in_bfloat16(portable, tmp_path):

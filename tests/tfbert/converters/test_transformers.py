@@ -17,7 +17,7 @@ import tfbert
 from tfbert.converters import building, huggingface, peers, sources
 from tfbert.converters.model import Vocabulary
 from tfbert.optimizers import AdamW
-from tfbert.weights import named_variables
+from tfbert.weights.variables import named_variables
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 transformers = pytest.importorskip(

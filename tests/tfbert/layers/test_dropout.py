@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfbert import kernels
-from tfbert.kernels import plain
+from tfbert import fast_ops
+from tfbert.fast_ops import plain
 from tfbert.layers.dropout import Dropout
 
 SEED = np.array([11, 12], np.int32)
@@ -28,7 +28,7 @@ def test_other_layers_steps_and_replicas_draw_independent_masks(other):
     assert abs(np.mean(first == second) - 0.82) < 0.005
 
 
-@pytest.mark.parametrize("kernel", [kernels.dropout, plain.dropout])
+@pytest.mark.parametrize("kernel", [fast_ops.dropout, plain.dropout])
 @pytest.mark.parametrize("rate", [0.1, 0.25, 0.5, 0.9])
 def test_rate_and_expectation(kernel, rate):
     values = np.asarray(kernel(tf.constant(ONES), rate, tf.constant(SEED)))
@@ -45,7 +45,7 @@ def test_rate_and_expectation(kernel, rate):
     assert abs(pairs) < 5 / np.sqrt(ONES.size)
 
 
-@pytest.mark.parametrize("kernel", [kernels.dropout, plain.dropout])
+@pytest.mark.parametrize("kernel", [fast_ops.dropout, plain.dropout])
 def test_gradient_has_the_mask_of_the_value(kernel):
     x = tf.constant(ONES)
     with tf.GradientTape() as tape:
@@ -84,7 +84,7 @@ def test_the_smallest_and_oddest_shapes():
         assert draw(x=np.ones(shape, np.float32)).shape == shape
 
 
-@pytest.mark.parametrize("kernel", [kernels.dropout, plain.dropout])
+@pytest.mark.parametrize("kernel", [fast_ops.dropout, plain.dropout])
 @pytest.mark.parametrize("rate", [0.001, 0.1, 0.3, 0.5, 0.9])
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
 def test_the_expectation_is_exact_in_every_type(kernel, rate, dtype):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfbert.serving.signatures import read_model
+from tfbert.serving.package.signatures import read_model
 
 CLIENT = Path(__file__).parent / "c_api_client.py"
 

@@ -3,7 +3,7 @@
 import pytest
 from every_kind import servables
 
-from tfbert.serving import signatures
+from tfbert.serving.package import signatures
 
 
 @pytest.fixture(scope="session")

@@ -4,22 +4,22 @@ import numpy as np
 import tensorflow as tf
 
 from tfbert.config import BertConfig
-from tfbert.serving import fill_mask
-from tfbert.serving.classification import classifier
-from tfbert.serving.embedding import embedder
-from tfbert.serving.multi_label import multi_labeller
-from tfbert.serving.multiple_choice import chooser
-from tfbert.serving.question_answering import answerer
-from tfbert.serving.regression import regressor
-from tfbert.serving.role_labelling import role_labeller
-from tfbert.serving.servable import Servable
-from tfbert.serving.token_labelling import token_labeller
+from tfbert.serving.graphs import fill_mask
+from tfbert.serving.graphs.classification import classifier
+from tfbert.serving.graphs.embedding import embedder
+from tfbert.serving.graphs.multi_label import multi_labeller
+from tfbert.serving.graphs.multiple_choice import chooser
+from tfbert.serving.graphs.question_answering import answerer
+from tfbert.serving.graphs.regression import regressor
+from tfbert.serving.graphs.role_labelling import role_labeller
+from tfbert.serving.graphs.servable import Servable
+from tfbert.serving.graphs.token_labelling import token_labeller
 from tfbert.tasks import MultiLabelTask, MultipleChoiceTask, RegressionTask
 from tfbert.tasks.classification import ClassificationTask
 from tfbert.tasks.pretraining import PretrainingTask
 from tfbert.tasks.question_answering import QuestionAnsweringTask
 from tfbert.tasks.token_labelling import TokenLabellingTask
-from tfbert.tokenization import Tokenizer
+from tfbert.text.tokenizer import Tokenizer
 
 MAX_LENGTH = 24
 TEXTS = [b"a good film", b"it was not fun", b"bad", b"the very [MASK] film x"]

@@ -12,7 +12,7 @@ import rest_rules
 import tensorflow as tf
 from every_kind import servables
 
-from tfbert.serving import signatures
+from tfbert.serving.package import signatures
 
 SCRIPT = Path(__file__).parents[3] / "docs" / "examples" / "ask_server.py"
 

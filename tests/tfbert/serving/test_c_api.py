@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from every_kind import TEXTS, batch_of, call, example, on_strings, same
 
-from tfbert.serving import signatures
+from tfbert.serving.package import signatures
 
 
 def right_requests(inputs) -> dict:

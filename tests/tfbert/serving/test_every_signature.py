@@ -17,7 +17,7 @@ from every_kind import (
     servables,
 )
 
-from tfbert.serving import operations, signatures
+from tfbert.serving.package import operations, signatures
 
 ODD = [
     b"a\xffb film",

@@ -6,13 +6,13 @@ import tensorflow as tf
 
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
-from tfbert.sentence_windows import SentenceTokenizer
-from tfbert.serving.limits import Limits
-from tfbert.serving.role_labelling import role_labeller
-from tfbert.serving.token_labelling import token_labeller
+from tfbert.serving.graphs.request_bounds import Limits
+from tfbert.serving.graphs.role_labelling import role_labeller
+from tfbert.serving.graphs.token_labelling import token_labeller
 from tfbert.tag_scheme import bio_tags
 from tfbert.tasks import TokenLabellingTask
-from tfbert.tokenization import Tokenizer
+from tfbert.text.tokenizer import Tokenizer
+from tfbert.text.windows.sentences import SentenceTokenizer
 
 WORDS = "a an and bad film fun good it the was ##ny ##s . , !".split()
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]

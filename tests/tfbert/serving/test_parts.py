@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfbert.serving import servable
-from tfbert.serving.servable import run_in_parts
+from tfbert.serving.graphs import servable
+from tfbert.serving.graphs.servable import run_in_parts
 
 PADDING = servable._PADDING_OF_A_PART
 TOKENS = servable._TOKENS_AT_ONCE

@@ -6,19 +6,19 @@ import tensorflow as tf
 
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
-from tfbert.serving.classification import classifier
-from tfbert.serving.multi_label import multi_labeller
-from tfbert.serving.multiple_choice import chooser
-from tfbert.serving.question_answering import answerer
-from tfbert.serving.regression import regressor
-from tfbert.serving.role_labelling import role_labeller
+from tfbert.serving.graphs.classification import classifier
+from tfbert.serving.graphs.multi_label import multi_labeller
+from tfbert.serving.graphs.multiple_choice import chooser
+from tfbert.serving.graphs.question_answering import answerer
+from tfbert.serving.graphs.regression import regressor
+from tfbert.serving.graphs.role_labelling import role_labeller
 from tfbert.tasks import (
     MultiLabelTask,
     MultipleChoiceTask,
     RegressionTask,
     TokenLabellingTask,
 )
-from tfbert.tokenization import Tokenizer
+from tfbert.text.tokenizer import Tokenizer
 
 LABELS = ["bad", "good", "très bien"]
 VOCABULARY = """[PAD] [UNK] [CLS] [SEP] [MASK] a bad film fun good is it not

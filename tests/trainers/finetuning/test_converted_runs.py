@@ -9,12 +9,12 @@ import pytest
 from tfbert.config import BertConfig
 from tfbert.converters import peers, sources
 from tfbert.errors import UserError
-from tfbert.tokenization import Tokenizer
-from tfbert.weights import save_weights
+from tfbert.text.tokenizer import Tokenizer
+from tfbert.weights.variables import save_weights
 from trainers import convert
-from trainers.best import BEST_FILE, write_best
-from trainers.finetuning.kinds import find_kind
-from trainers.finetuning.run import FinetunedRun
+from trainers.checkpoints.best import BEST_FILE, write_best
+from trainers.finetuning.kinds.by_name import find_kind
+from trainers.finetuning.saved_run import FinetunedRun
 
 SENTENCE = {"text_columns": ["text"], "label_column": "label"}
 ABOUTS = {

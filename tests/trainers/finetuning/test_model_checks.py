@@ -6,8 +6,8 @@ import pytest
 
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
-from tfrecords.finetuning import sentences
-from trainers.finetuning.kinds import find_kind
+from tfrecords.labelled import sentences
+from trainers.finetuning.kinds.by_name import find_kind
 
 ONE_SEGMENT = BertConfig.preset(
     "tiny", vocab_size=50, num_hidden_layers=1, type_vocab_size=1

@@ -11,14 +11,14 @@ import yaml
 from sklearn.utils.class_weight import compute_class_weight
 
 from tfbert.errors import UserError
-from tfbert.tokenization import Tokenizer
-from tfbert.weights import read_tensors
+from tfbert.text.tokenizer import Tokenizer
+from tfbert.weights.variables import read_tensors
 from trainers import finetune
-from trainers.finetuning import repeats
-from trainers.finetuning.class_weights import weights_of
-from trainers.finetuning.repeats import STATUS_DIVERGED
+from trainers.finetuning import search
+from trainers.finetuning.kinds.class_weights import weights_of
+from trainers.finetuning.search import STATUS_DIVERGED
 from trainers.finetuning.settings import FinetuningOptimization, check_shapes
-from trainers.guard import Diverged
+from trainers.run.skipped_steps import Diverged
 
 CAUSES = {"good": ["good", "warm", "fun"], "bad": ["bad", "dull", "bored"]}
 
@@ -199,15 +199,14 @@ def test_a_sweep_over_seeds_chooses_by_the_mean(tmp_path, capsys):
         spread = {"mean": mean, "standard_deviation": 0.01}
         return {"validation_f1": spread, "step": spread}
 
-    found = repeats.sweep(
+    found = search.sweep(
         {"a.b": list("123")}, tmp_path, ["accuracy", "f1"], run_one
     )
     assert found["best"] == 1
     assert found["runs"][2]["run_dir"] == str(tmp_path / "b=3")
     assert "0.7000 +- 0.0100" in capsys.readouterr().out
     assert (
-        repeats.sweep({"a": ["1"]}, tmp_path, ["f1"], lambda *_: {}, False)
-        == {}
+        search.sweep({"a": ["1"]}, tmp_path, ["f1"], lambda *_: {}, False) == {}
     )
 
 
@@ -221,7 +220,7 @@ def test_a_sweep_goes_on_behind_a_run_that_diverges(tmp_path, capsys):
 
     def sweep(*rates, is_chief=True):
         grid = {"rate": rates}
-        return repeats.sweep(grid, tmp_path, ["f1"], run_one, is_chief)
+        return search.sweep(grid, tmp_path, ["f1"], run_one, is_chief)
 
     assert STATUS_DIVERGED == Diverged.status
     failing = {"0.1", "9"}
@@ -288,7 +287,7 @@ def test_a_sweep_needs_validation(train):
 
 
 def test_numbers_of_a_grid_stay_as_they_are_written():
-    assert repeats.read_grid("a=[1e-5, 3]; b=[true, x, null]") == {
+    assert search.read_grid("a=[1e-5, 3]; b=[true, x, null]") == {
         "a": ["1e-5", "3"],
         "b": ["true", "x", "null"],
     }

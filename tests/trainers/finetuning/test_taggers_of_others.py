@@ -12,8 +12,8 @@ from tfbert.config import BertConfig
 from tfbert.converters import own
 from tfbert.converters.model import PortableModel
 from tfbert.errors import UserError
-from tfbert.tokenization import Tokenizer
-from trainers.finetuning.token_labelling import TokenLabelling
+from tfbert.text.tokenizer import Tokenizer
+from trainers.finetuning.kinds.token_labelling import TokenLabelling
 
 WORDS = "the is film story warm fun bad xyz".split()
 # As models of others have them, in any order.

@@ -1,0 +1,150 @@
+import gzip
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfbert.errors import UserError
+from tfrecords.labelled.files import tables
+
+
+def write(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def test_tsv_quotes_are_text(tmp_path):
+    path = write(
+        tmp_path,
+        "a.tsv",
+        'id\tsentence\tlabel\n1\tsay "yes\tpos\n2\ta\u2028b "" c\tneg\n',
+    )
+    table = tables.read_table(path, ["sentence", "label"])
+    assert table.columns["sentence"] == ['say "yes', 'a\u2028b "" c']
+    assert table.columns["label"] == ["pos", "neg"]
+    assert table.lines == [2, 3]
+    assert table.where(1) == f"{path}:3"
+    assert len(table) == 2
+
+
+def test_csv_quoting_and_line_numbers(tmp_path):
+    path = write(
+        tmp_path,
+        "a.csv",
+        'sentence,label\r\n"one, ""two""\r\nthree",x\r\n\r\nfour,y\r\n',
+    )
+    table = tables.read_table(path, ["sentence", "label"])
+    assert table.columns["sentence"] == ['one, "two"\r\nthree', "four"]
+    assert table.lines == [3, 5]
+
+
+def test_csv_cell_longer_than_the_modules_limit(tmp_path):
+    path = write(tmp_path, "a.csv", "text,label\n" + "x" * 200_000 + ",y\n")
+    [text] = tables.read_table(path, ["text"]).columns["text"]
+    assert len(text) == 200_000
+
+
+def test_jsonl_numbers_become_text(tmp_path):
+    path = write(
+        tmp_path,
+        "a.jsonl",
+        '\ufeff{"text": "a\\tb", "label": 1}\n\n{"text": "c", "label": true}\n',
+    )
+    table = tables.read_table(path, ["text", "label"])
+    assert table.columns == {"text": ["a\tb", "c"], "label": ["1", "true"]}
+    assert table.lines == [1, 3]
+
+
+cells = st.text(
+    st.characters(exclude_characters="\t\r\n", exclude_categories=["Cs"])
+).filter(str.strip)
+
+
+@given(st.lists(st.tuples(cells, cells), min_size=1))
+def test_the_three_formats_agree(tmp_path_factory, rows):
+    import csv
+
+    folder = tmp_path_factory.mktemp("tables")
+    tsv = "a\tb\n" + "".join(f"{a}\t{b}\n" for a, b in rows)
+    write(folder, "x.tsv", tsv)
+    with open(folder / "x.csv", "w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([("a", "b"), *rows])
+    lines = [json.dumps({"a": a, "b": b}) for a, b in rows]
+    write(folder, "x.jsonl", "\n".join(lines))
+    read = [
+        tables.read_table(folder / f"x{suffix}", ["b", "a"]).columns
+        for suffix in tables.FORMATS
+    ]
+    assert read[0] == read[1] == read[2]
+    assert read[0]["a"] == [a for a, _ in rows]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.txt", "x", r"\.tsv, \.csv, \.jsonl, not '\.txt'"),
+        ("a.tsv", "", "the file is empty"),
+        ("a.csv", "", "the file is empty"),
+        ("a.jsonl", "", "no rows"),
+        ("a.tsv", "text\tlabel\n", "no rows"),
+        ("a.tsv", "text\tlabel\na\tb\nc\n", r"a\.tsv:3: 1 cells.*2 columns"),
+        ("a.csv", "text,label\na,b,c\n", r"a\.csv:2: 3 cells"),
+        ("a.tsv", "text\tlabel\na\t \n", r"a\.tsv:2: .*'label' is empty"),
+        ("a.tsv", "text\tlabel\n\tb\n", r"a\.tsv:2: .*'text' is empty"),
+        ("a.csv", 'text,label\n"a"b,c\n', r"a\.csv:2: not valid CSV"),
+        ("a.csv", 'text,label\n"a,c\n', r"a\.csv:2: not valid CSV"),
+        ("a.tsv", b"text\tlabel\nok\tb\n\xe9\tb\n", r"a\.tsv:3: not UTF-8"),
+        ("a.tsv", "text\tlabel\ttext\na\tb\tc\n", r"two columns .* 'text'"),
+        ("a.jsonl", "[1]\n", r"a\.jsonl:1: a JSON object with the keys"),
+        ("a.jsonl", "{\n", r"a\.jsonl:1: not a JSON object"),
+        ("a.jsonl", "[" * 100_000, r"a\.jsonl:1: not a JSON object"),
+        ("a.jsonl", "1" * 5000, r"a\.jsonl:1: not a JSON object: Exceeds"),
+        ("a.json", "[]", "a file with an object a line .jsonl.*jq"),
+        ("a.parquet", "x", "to_json"),
+        ("a.xlsx", "x", "export the sheet"),
+        ("a.csv", b"\xff\xfet\0", "UTF-16.*iconv -f utf-16"),
+        ("a.csv", b"PAR1", "a Parquet file"),
+        ("a.csv.gz", b"text", "not a sound gzip file"),
+        ("a.csv", "text;label\na;b\n", "apart by semicolons"),
+        ("a.csv", "text\tlabel\na\tb\n", "apart by tabs: name the file .tsv"),
+        ("a.tsv", "text,label\na,b\n", "apart by commas"),
+        ("a.jsonl", '{"text": null, "label": "b"}', "string or a number"),
+        ("a.jsonl", '{"text": "\\ud800", "label": "b"}', "surrogate"),
+        ("a.jsonl", '{"text": "a"}\n', r"a\.jsonl:1: .*no column 'label'"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, name, text, message):
+    with pytest.raises(UserError, match=message):
+        tables.read_table(write(tmp_path, name, text), ["text", "label"])
+
+
+def test_no_such_file_and_no_file_at_all(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        tables.read_table(tmp_path / "a.tsv", ["text"])
+    (tmp_path / "b.tsv").mkdir()
+    with pytest.raises(UserError, match="cannot be read"):
+        tables.read_table(tmp_path / "b.tsv", ["text"])
+
+
+def test_missing_column_lists_the_nearest_first(tmp_path):
+    path = write(tmp_path, "a.tsv", "id\tlabel\tSentence\n1\tx\ty\n")
+    with pytest.raises(UserError, match="no column 'sentense'.*: Sentence, "):
+        tables.read_table(path, ["sentense"])
+
+
+def test_packed_files_and_capitals(tmp_path):
+    packed = gzip.compress(b"text\tlabel\na\tb\n")
+    path = write(tmp_path, "a.TSV.GZ", packed)
+    assert tables.read_table(path, ["label"]).columns == {"label": ["b"]}
+    path = write(tmp_path, "a.JSONL", '{"text": "a"}')
+    assert tables.read_table(path, ["text"]).columns == {"text": ["a"]}
+
+
+def test_spaces_behind_commas(tmp_path):
+    path = write(tmp_path, "a.csv", 'text, label\na, "b, c"\n')
+    assert tables.read_table(path, ["label"]).columns == {"label": ["b, c"]}
+    # They are of the cells where the header has none.
+    path = write(tmp_path, "b.csv", "text,label\na, b\n")
+    assert tables.read_table(path, ["label"]).columns == {"label": [" b"]}

@@ -1,0 +1,1 @@
+"""Raw strings in, answers out: the graph of each kind of task."""

@@ -1,0 +1,1 @@
+"""Graphs in, a folder that TF Serving loads out."""

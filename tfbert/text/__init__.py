@@ -1,0 +1,1 @@
+"""Text in, token ids out: the tokenizer, its settings, its rows."""

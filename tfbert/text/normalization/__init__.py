@@ -1,0 +1,1 @@
+"""Text in, text as BERT normalises it out: tables of Unicode for TensorFlow."""

@@ -1,0 +1,1 @@
+"""Texts longer than a row in, windows of them out."""

@@ -1,0 +1,1 @@
+"""Counted words in, a WordPiece vocabulary out, and its file."""

@@ -1,0 +1,1 @@
+"""Records in, batches out: which row stands where is arithmetic."""

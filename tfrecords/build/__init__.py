@@ -1,0 +1,1 @@
+"""Documents in, rows of token ids in shards out."""

@@ -1,0 +1,1 @@
+"""Labelled files in, their rows as text out."""

@@ -1,0 +1,1 @@
+"""Rows in, rows with hidden tokens out, by (seed, epoch, row) alone."""

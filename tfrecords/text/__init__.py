@@ -1,0 +1,1 @@
+"""Files of any kind in, documents of text out."""

@@ -1,0 +1,1 @@
+"""A run's folder: its names, its lock, its events."""

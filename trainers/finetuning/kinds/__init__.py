@@ -1,0 +1,1 @@
+"""A file for each kind of task: how it reads, learns, judges, is served."""

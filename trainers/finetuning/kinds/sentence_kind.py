@@ -1,0 +1,71 @@
+"""What the kinds share that learn a label column of one or two texts."""
+
+import dataclasses
+import os
+from typing import TYPE_CHECKING, Any
+
+from tfrecords.labelled import sentences
+from trainers.finetuning.kinds.kind import Kind
+
+if TYPE_CHECKING:
+    from tfbert.config import BertConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class SentenceKind(Kind):
+    """A label for a sentence or a pair of sentences.
+
+    Attributes:
+      text_columns: one column name (sentences) or two (pairs).
+      label_column: name of the label's column.
+      max_length: longest sequence in tokens.
+    """
+
+    text_columns: list[str]
+    label_column: str
+    max_length: int
+
+    @classmethod
+    def read(cls, path: str | os.PathLike, data: Any) -> sentences.Examples:
+        return sentences.read_examples(
+            path, data.text_columns, data.label_column
+        )
+
+    @classmethod
+    def settings_of(cls, data: Any) -> dict:
+        """The fields above, from FinetuningData."""
+        return {
+            "text_columns": list(data.text_columns),
+            "label_column": data.label_column,
+            "max_length": data.max_length,
+        }
+
+    def check_model(self, config: "BertConfig") -> None:
+        """Raises UserError where a model cannot tell a pair's texts apart."""
+        from tfbert.tasks.task import check_segments
+
+        if self.pairs:
+            check_segments(config, f"{self.name} of pairs")
+
+    @property
+    def pairs(self) -> bool:
+        """Whether the input is two sentences."""
+        return len(self.text_columns) == 2
+
+    def least_length(self) -> int:
+        # [CLS] and a [SEP] for each text, and at least one token of each.
+        return 1 + 2 * len(self.text_columns)
+
+    def card(self) -> dict:
+        """The facts that the cards of these kinds share."""
+        return {
+            "kind": self.name,
+            "inputs": ["text_a", "text_b"] if self.pairs else ["text"],
+            "text_columns": self.text_columns,
+            "max_length": self.max_length,
+        }
+
+
+def rounded(values) -> list[float]:
+    """Numbers as a predictions file has them: eight digits."""
+    return [float(f"{value:.8g}") for value in values]

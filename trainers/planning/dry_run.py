@@ -1,0 +1,291 @@
+"""What a run would need, found out without beginning it: `--dry_run`.
+
+Variables, memory and disk by arithmetic, the time from five steps on real
+batches. Nothing is written.
+"""
+
+import dataclasses
+import math
+import shutil
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import rich.box
+import rich.table
+import tensorflow as tf
+
+from tfbert.optimizers.decay import decays
+from tfbert.optimizers.layer_decay import layer_group, layer_rate
+from tfbert.optimizers.moments import MomentOptimizer
+from tfrecords.storage import layout
+from trainers.command import console
+from trainers.distributed.strategies import Distribution
+from trainers.planning.memory_estimate import MemoryEstimate, activation_bytes
+from trainers.reports.figures import duration
+from trainers.reports.tables import size
+from trainers.run.run_setup import full_batches
+from trainers.step.training_model import TrainingModel
+from trainers.watching.system_metrics import (
+    ModelWork,
+    cluster_rate,
+    host_memory,
+    row_length,
+)
+
+TIMED_STEPS = 5
+# A forward pass alone, of forward and backward (watching/model_flops.py).
+EVALUATION_SHARE = 1 / 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """Steps on real batches.
+
+    Attributes:
+      first: seconds of the first step, which compiles.
+      step: median seconds of the others.
+      tokens: real tokens of a step, on all replicas.
+      predictions: sum of the loss' weights of a step.
+    """
+
+    first: float
+    step: float
+    tokens: float
+    predictions: float
+
+
+def show(
+    model: TrainingModel,
+    settings,
+    distribution: Distribution,
+    make_batches: Callable[[int], tf.data.Dataset],
+    validation: tuple[tf.data.Dataset, int] | None,
+) -> dict[str, float]:
+    """Prints what a run needs; trains the model for a few steps in memory.
+
+    Args:
+      model: from training.make_model.
+      settings: with sections optimization and runtime.
+      distribution: where it runs; all workers call this.
+      make_batches: first batch -> distributed training batches.
+      validation: held-out batches and their number.
+
+    Returns:
+      dict with "parameters", "memory_bytes", "disk_bytes", "step_seconds" and
+      "seconds".
+    """
+    batches = make_batches(0)
+    memory = estimate_memory(model, settings, distribution, batches)
+    disk = disk_bytes(memory, settings.runtime)
+    timing = time_steps(model, batches)
+    seconds = predicted_seconds(
+        timing, settings, full_batches(validation, settings, distribution)
+    )
+    parameters = sum(math.prod(v.shape) for v in model.trainable_variables)
+    if distribution.is_chief:
+        console.print("\n".join(variables_table(model)), markup=False)
+        console.print(f"{parameters:,} parameters")
+        console.print(_memory_table(memory))
+        _print_disk(disk, settings.runtime)
+        _print_time(model, batches, distribution, timing, seconds, settings)
+        console.print("Dry run: nothing was written.")
+    return {
+        "parameters": parameters,
+        "memory_bytes": memory.total,
+        "disk_bytes": disk,
+        "step_seconds": timing.step,
+        "seconds": seconds,
+    }
+
+
+def variables_table(model: TrainingModel) -> list[str]:
+    """A line for each trainable variable, in the model's order, and a head."""
+    layers = model.task.config.num_hidden_layers
+    rows = [("variable", "shape", "numbers", "decay", "group", "learning rate")]
+    learnt = {id(variable) for variable in model.learnt_variables}
+    for variable in model.trainable_variables:
+        rate = layer_rate(variable.path, layers, model.layer_decay)
+        rows.append(
+            (
+                variable.path.removeprefix(f"{model.task.path}/"),
+                " x ".join(map(str, variable.shape)),
+                f"{math.prod(variable.shape):,}",
+                f"{decay_of(model.optimizer, variable):g}",
+                layer_group(variable.path),
+                f"x {rate:.3g}" if id(variable) in learnt else "not learnt",
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            text.rjust(width) if column == 2 else text.ljust(width)
+            for column, (text, width) in enumerate(
+                zip(row, widths, strict=True)
+            )
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def decay_of(optimizer: keras.optimizers.Optimizer, variable) -> float:
+    """The weight decay that an optimizer applies to a variable.
+
+    Ours decay in their own step; Keras' have an attribute and exclusions.
+    """
+    if isinstance(optimizer, MomentOptimizer):
+        return optimizer.decay if decays(variable.path) else 0.0
+    decay = getattr(optimizer, "weight_decay", None) or 0.0
+    return decay if optimizer._use_weight_decay(variable) else 0.0
+
+
+def estimate_memory(
+    model: TrainingModel, settings, distribution: Distribution, batches
+) -> MemoryEstimate:
+    """Bytes that training takes on one device.
+
+    Args:
+      batches: a dataset of batch dicts; only its shapes are looked at.
+    """
+    optimization = settings.optimization
+    replicas = distribution.num_replicas * optimization.accumulation_steps
+    positions = batches.element_spec.get(layout.MASKED_LM_POSITIONS)
+    predictions = 0
+    if positions is not None:
+        flat = tf.nest.flatten(positions, expand_composites=True)
+        predictions = flat[0].shape[-1]
+    dtype = tf.as_dtype(model.task.compute_dtype)
+    weights = _bytes(model.task.variables)
+    average = getattr(model, "average", None)
+    return MemoryEstimate(
+        weights=weights,
+        optimizer=_bytes(model.optimizer.variables),
+        gradients=_bytes(model.learnt_variables),
+        average=_bytes(average.averages) if average else 0,
+        activations=activation_bytes(
+            model.task.config,
+            optimization.batch_size // replicas,
+            row_length(batches) or 0,
+            predictions,
+            dtype.size,
+            getattr(settings.runtime, "recompute", False),
+        ),
+    )
+
+
+def disk_bytes(memory: MemoryEstimate, runtime) -> int:
+    """What the checkpoints take, the one that is being written included."""
+    one = memory.weights + memory.optimizer + memory.average
+    kept = runtime.keep_checkpoints + getattr(runtime, "keep_best", 0)
+    return one * (kept + 1)
+
+
+def time_steps(model: TrainingModel, batches, count: int = TIMED_STEPS):
+    """Runs and times steps; the weights change.
+
+    Args:
+      model: compiled.
+      batches: distributed training batches.
+      count: calls after the first one.
+
+    Returns:
+      a Timing.
+    """
+    step, iterator = model.make_train_function(), iter(batches)
+    seconds = []
+    for _ in range(1 + count):
+        before = time.perf_counter()
+        logs = step(iterator)
+        # A value on the host: the step is over.
+        tokens, predictions = (
+            float(np.asarray(logs[name])) for name in ("tokens", "loss_weight")
+        )
+        seconds.append(time.perf_counter() - before)
+    per_call = model.steps_per_execution
+    return Timing(
+        first=seconds[0],
+        step=statistics.median(seconds[1:]) / per_call,
+        tokens=tokens,
+        predictions=predictions,
+    )
+
+
+def predicted_seconds(
+    timing: Timing, settings, validation_steps: float = 0
+) -> float:
+    """Seconds from the start to the last step, evaluations included.
+
+    Args:
+      validation_steps: of one evaluation, in batches of training; 0: there
+        is none.
+    """
+    steps = settings.optimization.steps
+    evaluations = 1 + math.ceil(steps / settings.runtime.evaluate_every)
+    forward = timing.step * EVALUATION_SHARE
+    return (
+        timing.first
+        + steps * timing.step
+        + evaluations * validation_steps * forward
+    )
+
+
+def _bytes(variables) -> int:
+    return sum(
+        math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in variables
+    )
+
+
+def _memory_table(memory: MemoryEstimate) -> rich.table.Table:
+    table = rich.table.Table(
+        title="Memory of one device (estimate, a lower bound)",
+        title_justify="left",
+        show_header=False,
+        box=rich.box.SIMPLE,
+    )
+    for field in dataclasses.fields(memory):
+        value = getattr(memory, field.name)
+        if value:
+            table.add_row(field.name, str(size(value)))
+    table.add_row("together", str(size(memory.total)))
+    return table
+
+
+def _print_disk(needed: int, runtime) -> None:
+    folder = Path(runtime.run_dir).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    best = getattr(runtime, "keep_best", 0)
+    console.print(
+        f"Disk: {size(needed)} for {runtime.keep_checkpoints} + {best} "
+        f"checkpoints and the one being written; {size(free)} free at {folder}"
+        + ("" if needed < free else ": TOO LITTLE")
+    )
+
+
+def _print_time(
+    model, batches, distribution, timing: Timing, seconds: float, settings
+) -> None:
+    work = ModelWork(
+        model.task.config,
+        row_length(batches) or 0,
+        hasattr(model.task, "masked_lm"),
+        cluster_rate(distribution, model.task.compute_dtype),
+    )
+    speed = timing.tokens / timing.step
+    row = {
+        "tokens": timing.tokens,
+        "loss_weight": timing.predictions,
+        "tokens_per_second": speed,
+    }
+    used = work.utilisation(row)
+    console.print(
+        f"Time: {timing.step * 1000:.1f} ms a step (median of {TIMED_STEPS}; "
+        f"the first took {timing.first:.1f} s), {speed:,.0f} tokens/s"
+        + (f", MFU {used:.0%}" if used else "")
+        + f"; {settings.optimization.steps:,} steps with evaluations: about "
+        f"{duration(seconds)}. Host memory now: {size(host_memory())}"
+    )

@@ -1,0 +1,1 @@
+"""Records in, a pretrained encoder out."""

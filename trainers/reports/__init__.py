@@ -1,0 +1,1 @@
+"""Files of runs in, pages for people out."""

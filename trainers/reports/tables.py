@@ -1,0 +1,311 @@
+"""The tables of a report: data account, settings, environment, evaluations."""
+
+import datetime
+import math
+from collections.abc import Mapping
+
+from trainers.files.run_folder import MANIFEST_FILE, RunFolder, read_json
+from trainers.reports import page as html
+from trainers.reports.figures import amount, title_of
+
+# Sources and per-label rows shown; the files have all of them.
+MOST_ROWS = 30
+HELD_OUT = "held_out"
+# What run.json counts of labelled data.
+COUNTS = (
+    "train_examples",
+    "validation_examples",
+    "validation_in_train",
+    "repeated_in_train",
+    "conflicting_in_train",
+    "truncated_or_full",
+)
+STARTS = ("started (UTC)", "host", "command")
+
+
+def data_account(run: RunFolder) -> str:
+    """What the run was trained on, from the manifest of its records."""
+    if run.records is None:
+        return _data_of_finetuning(run)
+    manifest = run.manifest
+    if not manifest:
+        return html.facts(
+            {
+                "records": html.code(run.records),
+                "account": "none: the records are not there any more",
+            }
+        )
+    held_out = read_json(run.records / HELD_OUT / MANIFEST_FILE)
+    seen = sum(row.get("tokens") or 0 for row in run.rows("train"))
+    parts = [html.facts(_account(manifest, run.records, seen), "Training")]
+    if held_out:
+        folder = run.records / HELD_OUT
+        parts.append(html.facts(_account(held_out, folder), "Held out"))
+    parts.append(_document_lengths(manifest))
+    parts.append(_rejected(manifest))
+    columns = f'<div class="columns">{"".join(parts)}</div>'
+    return columns + _sources(manifest)
+
+
+def settings(run: RunFolder) -> str:
+    """All resolved settings, a card for each section."""
+    sections = {"general": {}}
+    for name, value in run.settings.items():
+        if isinstance(value, Mapping):
+            sections[name] = _flat(value)
+        else:
+            sections["general"][name] = value
+    if run.config:
+        sections["config.json (the encoder)"] = run.config
+    shown = {
+        title: {
+            name: value
+            for name, value in section.items()
+            # Not set: the preset or another setting decides.
+            if value is not None
+        }
+        for title, section in sections.items()
+    }
+    return (
+        '<div class="columns">'
+        + "".join(
+            html.facts({n: _setting(v) for n, v in rows.items()}, title)
+            for title, rows in shown.items()
+            if rows
+        )
+        + "</div>"
+    )
+
+
+def environment(run: RunFolder) -> str:
+    """Machine, versions, command, and each start of the run."""
+    found = run.environment
+    if not found:
+        return ""
+    cpu = found.get("cpu") or {}
+    git = found.get("git") or {}
+    devices = [
+        device.get("model") or device.get("name", "").split("device:")[-1]
+        for device in found.get("devices") or []
+    ]
+    machine = {
+        "host": found.get("host"),
+        "system": found.get("system"),
+        "processor": cpu.get("model"),
+        "cores": cpu.get("usable_cores"),
+        "memory": size(found.get("memory_bytes")),
+        "devices": ", ".join(devices) or None,
+        **(found.get("variables") or {}),
+    }
+    if found.get("strategy"):
+        machine["strategy"] = found["strategy"]
+    versions = {"python": found.get("python"), **(found.get("versions") or {})}
+    if git:
+        changed = " (with changes)" if git.get("changed") else ""
+        versions["git commit"] = f"{git.get('commit', '')[:12]}{changed}"
+    starts = [
+        (
+            # 2026-01-31T12:00:00+00:00, without seconds and zone.
+            str(start.get("time"))[:16].replace("T", "\u00a0"),
+            start.get("host"),
+            html.code(start.get("command")),
+        )
+        for start in found.get("starts") or []
+        if isinstance(start, dict)
+    ]
+    return (
+        f'<div class="grid">{html.facts(machine, "Machine")}'
+        f"{html.facts(versions, 'Versions')}"
+        f'<div class="wide">{html.table(STARTS, starts)}</div></div>'
+    )
+
+
+def checkpoints(run: RunFolder) -> str:
+    """The checkpoints that are kept."""
+    if not run.checkpoints:
+        return ""
+    rows = [
+        (
+            checkpoint.step,
+            size(checkpoint.num_bytes),
+            moment(checkpoint.saved_at),
+            html.code(checkpoint.path.relative_to(run.path)),
+        )
+        for checkpoint in run.checkpoints
+    ]
+    return html.table(("step", "size", "saved", "folder"), rows)
+
+
+def evaluations(run: RunFolder) -> str:
+    """Each evaluation's figures, per-label table and confusion matrix."""
+    parts = []
+    for name, content in run.evaluations.items():
+        per_class = content.get("per_class")
+        shown = {
+            title_of(key): _setting(value)
+            for key, value in content.items()
+            if isinstance(value, str | int | float)
+            and not key.endswith("sha256")
+        }
+        parts.append(html.facts(shown, name))
+        if isinstance(per_class, Mapping):
+            parts.append(_per_class(per_class))
+        labels = content.get("labels") or run.about.get("labels")
+        if _is_square(content.get("confusion"), labels):
+            matrix = html.confusion(labels, content["confusion"])
+            parts.append(f'<div class="wide">{matrix}</div>')
+    return '<div class="grid">' + "".join(parts) + "</div>" if parts else ""
+
+
+def _per_class(per_class: Mapping) -> str:
+    """Precision, recall and F1; of many classes those with the lowest F1."""
+    shown = [(k, v) for k, v in per_class.items() if isinstance(v, Mapping)]
+    caption = ""
+    if len(shown) > MOST_ROWS:
+        shown.sort(key=lambda item: item[1].get("f1") or 0)
+        caption = f"the {MOST_ROWS} lowest of {len(shown)} classes"
+        shown = shown[:MOST_ROWS]
+    rows = [
+        (
+            label,
+            *(
+                html.Number(f"{row.get(name) or 0:.3f}")
+                for name in ("precision", "recall", "f1")
+            ),
+            row.get("support"),
+        )
+        for label, row in shown
+    ]
+    head = ("class", "precision", "recall", "F1", "examples")
+    return html.table(head, rows, caption)
+
+
+def size(num_bytes: float | None) -> html.Number | None:
+    """1.5 MB; decimal units, as disks are sold."""
+    if num_bytes is None:
+        return None
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if num_bytes >= scale:
+            return html.Number(f"{num_bytes / scale:.3g} {unit}")
+    return html.Number(f"{num_bytes:,.0f} bytes")
+
+
+def moment(seconds: float) -> str:
+    """A time stamp as a person writes it, in UTC."""
+    at = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def _account(manifest: Mapping, folder, seen: float = 0) -> dict:
+    """The counts of one folder of records, those that it has."""
+    tokens, rows = manifest.get("tokens"), manifest.get("rows")
+    words = (tokens or 0) - (manifest.get("special_tokens") or 0)
+    length = manifest.get("sequence_length")
+    unknown = manifest.get("unknown_tokens")
+    text_bytes = manifest.get("text_bytes")
+    vocabulary = manifest.get("vocabulary") or {}
+    account = {
+        "records": html.code(folder),
+        "documents": manifest.get("documents"),
+        "text": size(text_bytes),
+        "tokens": tokens,
+        "rows": rows,
+        "sequence length": length,
+        "packed": manifest.get("packed"),
+    }
+    if rows and length and tokens is not None:
+        account["places filled"] = f"{tokens / (rows * length):.2%}"
+    if words and unknown is not None:
+        account["[UNK]"] = f"{unknown:,} ({unknown / words:.3%} of tokens)"
+    if words and text_bytes:
+        account["bytes per token"] = f"{text_bytes / words:.2f}"
+    if seen and tokens:
+        account["times seen (epochs)"] = f"{seen / tokens:.2f}"
+    if vocabulary.get("size"):
+        account["vocabulary"] = f"{vocabulary['size']:,} tokens"
+    return {k: v for k, v in account.items() if v is not None}
+
+
+def _document_lengths(manifest: Mapping) -> str:
+    counts = manifest.get("document_lengths") or {}
+    bins = sorted((int(i), n) for i, n in counts.items() if str(i).isdigit())
+    if not bins:
+        return ""
+    rows = [(f"{2**i:,} to {2 ** (i + 1) - 1:,}", n) for i, n in bins]
+    caption = "How long the documents are"
+    return html.bars(rows, ("tokens", "documents"), caption)
+
+
+def _rejected(manifest: Mapping) -> str:
+    rejected = manifest.get("rejected")
+    if not rejected:
+        return html.facts({"left out": "nothing"}, "Rejected")
+    rows = {reason: count for reason, count in rejected.items()}
+    return html.facts(rows, "Rejected lines and documents")
+
+
+def _sources(manifest: Mapping) -> str:
+    sources = manifest.get("sources") or []
+    rows = [
+        (
+            html.code(source.get("file")),
+            source.get("documents"),
+            source.get("lines"),
+            size(source.get("bytes")),
+        )
+        for source in sources[:MOST_ROWS]
+    ]
+    if not rows:
+        return ""
+    plural = "" if len(sources) == 1 else "s"
+    caption = f"{len(sources):,} source file{plural} of the whole build"
+    if len(sources) > MOST_ROWS:
+        caption += f"; the first {MOST_ROWS} are shown"
+    head = ("source", "documents", "lines", "size")
+    return html.table(head, rows, caption)
+
+
+def _data_of_finetuning(run: RunFolder) -> str:
+    """Which tables and columns a fine-tuning run read."""
+    data = run.settings.get("data")
+    rows = _flat(data) if isinstance(data, Mapping) else {}
+    labels = run.about.get("labels")
+    if labels:
+        rows["labels"] = labels
+    for name in COUNTS:
+        if name in run.about:
+            rows[name.replace("_", " ")] = run.about[name]
+    shown = {n: _setting(v) for n, v in rows.items() if v is not None}
+    return html.facts(shown) if shown else ""
+
+
+def _is_square(matrix, labels) -> bool:
+    return (
+        isinstance(matrix, list)
+        and isinstance(labels, list)
+        and len(matrix) == len(labels)
+        and all(isinstance(r, list) and len(r) == len(labels) for r in matrix)
+    )
+
+
+def _setting(value) -> str | int | bool | None:
+    """A setting as it is written in a file, lists in one line."""
+    if isinstance(value, list | tuple):
+        return ", ".join(str(item) for item in value) or "none"
+    if isinstance(value, float):
+        if math.isfinite(value) and value.is_integer() and abs(value) > 1e6:
+            return amount(value)
+        return f"{value:.6g}"
+    if isinstance(value, str) and "/" in value:
+        return html.code(value)
+    return value
+
+
+def _flat(tree: Mapping, prefix: str = "") -> dict:
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

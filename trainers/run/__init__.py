@@ -1,0 +1,1 @@
+"""A model and batches in, a trained run out, first step to last."""

@@ -1,0 +1,177 @@
+"""What pretraining and fine-tuning share: run folder, model, training."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from tfbert.converters import building, sources
+from tfbert.optimizers import OPTIMIZERS, SCHEDULES
+from tfbert.tasks.task import Task
+from tfbert.weights import resizing
+from trainers.command import console
+from trainers.distributed.strategies import Distribution
+from trainers.files.run_folder import read_json
+from trainers.run import resource_errors
+from trainers.run.run_setup import RUN_FILE, check_settings, open_run, run_facts
+from trainers.run.training_run import TrainingRun, Validation
+from trainers.step.training_model import TrainingModel
+from trainers.watching.metrics_log import (
+    MetricsLog,
+    ProgressBar,
+    TensorBoardLog,
+)
+from trainers.watching.system_metrics import Vitals
+
+__all__ = ["check_settings", "initialise", "make_model", "open_run", "train"]
+
+
+def make_model(
+    make_task: Callable[[], Task],
+    settings,
+    distribution: Distribution,
+    model_class: type[TrainingModel] = TrainingModel,
+) -> TrainingModel:
+    """Builds a task and its optimizer under the strategy.
+
+    Args:
+      make_task: called in the strategy's scope.
+      settings: has sections optimization and runtime, and a seed.
+      distribution: where it runs.
+      model_class: what trains it.
+    """
+    optimization, runtime = settings.optimization, settings.runtime
+    with distribution.strategy.scope():
+        task = make_task()
+        task.encoder.recompute = runtime.recompute
+        model = model_class(
+            task,
+            seed=settings.seed,
+            accumulation_steps=optimization.accumulation_steps,
+            clip_norm=optimization.clip_norm,
+            layer_decay=optimization.layer_decay,
+            xla=runtime.xla,
+            average_decay=optimization.average_decay,
+            all_reduce_dtype=runtime.all_reduce_dtype,
+            log_gradient_norms=runtime.log_gradient_norms,
+        )
+        model.time_data = not runtime.deterministic
+        model.compile(
+            _make_optimizer(optimization),
+            steps_per_execution=runtime.steps_per_loop,
+        )
+    distribution.watch(model)
+    return model
+
+
+def _make_optimizer(optimization) -> keras.optimizers.Optimizer:
+    schedule = SCHEDULES[optimization.schedule](
+        optimization.learning_rate,
+        optimization.warmup_steps,
+        optimization.steps,
+    )
+    return OPTIMIZERS[optimization.optimizer](
+        schedule,
+        weight_decay=optimization.weight_decay,
+        beta_1=optimization.beta_1,
+        beta_2=optimization.beta_2,
+        epsilon=optimization.epsilon,
+    )
+
+
+def initialise(
+    model: TrainingModel, init_from: str | None, vocabulary: list[str]
+) -> None:
+    """Sets weights from another run or a foreign source, if one is named.
+
+    Args:
+      model: its task's encoder is set, and those pretraining heads that both
+        have.
+      init_from: any source of `tfbert.load_encoder`; None leaves the weights
+        as they are.
+      vocabulary: the tokens that ids stand for from now on. It may be longer
+        than that of the weights: new rows are made for the tokens behind it.
+
+    Raises:
+      UserError: there are no weights, they are of another shape, or their
+        ids stand for other tokens.
+    """
+    if init_from is None:
+        return
+    source = sources.read(init_from)
+    fitted = resizing.fit(source, model.task.config, vocabulary)
+    done = building.set_task(model.task, fitted)
+    console.print(
+        f"Weights from {init_from} ({sources.DESCRIPTIONS[source.kind]}): "
+        + ", ".join(name.replace("_", " ") for name in done),
+        markup=False,
+    )
+    for note in fitted.notes:
+        console.print(f"  {note}", markup=False)
+
+
+def train(
+    model: TrainingModel,
+    settings,
+    distribution: Distribution,
+    make_batches: Callable[[int], tf.data.Dataset],
+    validation: Validation | None,
+    title: str,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    row_ids: Callable[[int], Sequence[int]] | None = None,
+) -> dict[str, float]:
+    """Restores, fits, evaluates and saves; the same call again resumes.
+
+    Args:
+      model: from make_model.
+      settings: with sections optimization and runtime, and a seed.
+      distribution: where it runs.
+      make_batches: first batch -> distributed training batches from there.
+      validation: held-out batches; evaluated before the first step, every
+        runtime.evaluate_every steps, and at the end.
+      title: what the progress bar is called.
+      callbacks: more of them, run after those of every run.
+      row_ids: batch -> ids of its rows, which events of it name.
+
+    Returns:
+      the last validation's values, with "step".
+
+    Raises:
+      SystemExit: a signal ended the run early, after a checkpoint; the
+        status is 130 (SIGINT) or 143 (SIGTERM).
+      Diverged: runtime.on_nan, max_skipped or spike ended the run.
+      SaveError: a checkpoint could not be written.
+      UserError: checkpoints are damaged or of another run.
+    """
+    runtime = settings.runtime
+    run_dir = Path(runtime.run_dir)
+    about = read_json(run_dir / RUN_FILE)
+    total = settings.optimization.steps
+    vitals = Vitals(run_dir)
+    if distribution.is_chief:
+        make_batches = vitals.watching(model, distribution, make_batches)
+    run = TrainingRun(
+        model,
+        settings,
+        distribution,
+        make_batches,
+        validation,
+        _watchers(run_dir, runtime, total, title, distribution, vitals),
+        callbacks,
+        run_facts(settings, about),
+        row_ids,
+    )
+    with resource_errors.explained():
+        return run.run()
+
+
+def _watchers(run_dir, runtime, total, title, distribution, vitals) -> list:
+    if not distribution.is_chief:
+        return []
+    every = {"every": runtime.log_every, "total_steps": total, "vitals": vitals}
+    return [
+        MetricsLog(run_dir, **every),
+        TensorBoardLog(run_dir, **every),
+        ProgressBar(total, title, vitals=vitals),
+    ]

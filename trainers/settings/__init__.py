@@ -1,0 +1,1 @@
+"""Command lines and YAML files in, checked settings out."""

@@ -1,0 +1,82 @@
+"""The options that all verbs which read text have in common."""
+
+import argparse
+
+from tfbert.errors import UserError
+from tfrecords.text.corpus import Reading
+from trainers import command
+
+INPUT_HELP = (
+    "text files, folders or quoted patterns: .txt, .jsonl, .json, .parquet, "
+    ".arrow, also with .gz, .zst, .bz2 or .xz; - is the standard input"
+)
+
+
+def add_reading(parser: command.Parser) -> None:
+    """Adds how text files are read: documents, JSON field, bad text."""
+    add = parser.add_argument
+    add(
+        "--documents",
+        type=str,
+        default="blank_line",
+        help="what separates documents in .txt: blank_line or line",
+    )
+    add(
+        "--text_field",
+        type=str,
+        default="text",
+        help="the field of JSON lines, or the column of a table, with the text",
+    )
+    add(
+        "--format",
+        type=str,
+        default="auto",
+        help="how files are read: auto (by what they hold), text or jsonl",
+    )
+    add(
+        "--max_line",
+        type=int,
+        default=16,
+        help="MiB of a line of JSON, at most: it is read as a whole",
+    )
+    add(
+        "--on_bad_text",
+        type=str,
+        default="error",
+        help="a line that is not UTF-8 or not JSON: error, skip or replace",
+    )
+
+
+def add_case(parser: command.Parser) -> None:
+    """Adds whether capitals and accents are kept, in two spellings."""
+    add = parser.add_argument
+    add(
+        "--lowercase",
+        type=bool | None,
+        default=None,
+        help="true: lower case, no accents; false keeps both (a cased model); "
+        "left out: as a given vocabulary says, else true",
+    )
+    add("--cased", action="store_true", help="the same as --lowercase false")
+
+
+def asked_case(values) -> bool | None:
+    """What --lowercase and --cased say together; None: nothing.
+
+    Raises:
+      UserError: they contradict each other.
+    """
+    if values.cased and values.lowercase:
+        raise UserError("--cased and --lowercase true contradict each other")
+    return False if values.cased else values.lowercase
+
+
+def reading(values: argparse.Namespace) -> Reading:
+    """How files are read, by the values of `add_reading`'s options."""
+    return Reading(
+        documents=values.documents,
+        text_field=values.text_field,
+        on_bad_text=values.on_bad_text,
+        format=values.format,
+        max_line=values.max_line,
+    )

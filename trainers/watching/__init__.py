@@ -1,0 +1,1 @@
+"""Steps in, figures out: logs, progress and what the machine does."""
