@@ -19,13 +19,8 @@ import numpy as np
 from benchmarks.cold_files import forget, resident_bytes
 from tfrecords.batches.batch import make_batch
 from tfrecords.batches.mixture import Mixture
+from tfrecords.layout import MANIFEST_FILE, MASKED_LM, SHARD_GLOB, Layout
 from tfrecords.masking.masking import Masking
-from tfrecords.storage.layout import (
-    MANIFEST_FILE,
-    MASKED_LM,
-    SHARD_GLOB,
-    Layout,
-)
 from tfrecords.storage.manifest import Manifest
 from tfrecords.storage.reader import Records
 from tfrecords.storage.writer import ShardWriter
@@ -70,7 +65,7 @@ def write_records(folder: Path, rows: int) -> Path:
         made[:, 0], made[:, -1] = 2, 3
         writer.write(made)
     shards = tuple(writer.close())
-    from tfbert.vocabulary.files import vocabulary_hash
+    from tfbert.text.vocabulary_files import vocabulary_hash
 
     values = {name: 0 for name in Manifest.__dataclass_fields__}
     values |= dict(

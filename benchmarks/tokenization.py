@@ -26,7 +26,7 @@ import tokenizers
 
 from tfbert.text.normalization.characters import read_characters
 from tfbert.text.tokenizer import Tokenizer
-from tfbert.vocabulary.files import read_vocabulary
+from tfbert.text.vocabulary_files import read_vocabulary
 from tfrecords.text.files import find_files
 
 BATCH_LINES = 1024

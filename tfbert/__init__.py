@@ -19,7 +19,7 @@ _HOMES = {
     "BertConfig": "tfbert.config",
     "BertEncoder": "tfbert.encoder",
     "Tokenizer": "tfbert.text.tokenizer",
-    "load_encoder": "tfbert.weights.variables",
+    "load_encoder": "tfbert.converters.loading",
 }
 
 __all__ = ["BertConfig", "BertEncoder", "Tokenizer", "load_encoder"]

@@ -2,21 +2,16 @@
 
 import atexit
 import errno
-import itertools
-import json
 import os
 import sys
 import threading
-import typing
-from collections.abc import Callable, Iterator, Sequence
-
-import jsonargparse
+from collections.abc import Callable, Sequence
 
 from tfbert.errors import UserError
-from tfbert.local_paths import has_scheme, local_path
 from tfbert.startup_notices import hide_startup_notices
-from trainers.settings import parser_errors
-from trainers.settings.console import Console, Stream, safe_output
+from trainers.files import exit_status
+from trainers.files.console import Stream, safe_output
+from trainers.settings.parser import Parser
 
 # TensorFlow logs its start-up, a missing GPU included, as notices and errors;
 # real errors are raised besides. This has to come before the import.
@@ -25,111 +20,8 @@ hide_startup_notices()
 # beside a training has none. Read when TensorFlow first uses a GPU.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
-console = Console()
-
-# Exit statuses; documented in docs/architecture.md.
-STATUS_USER_ERROR = UserError.status
-STATUS_INTERRUPTED = 130
 # Seconds that a failed process may take to end.
 LONGEST_END = 120.0
-
-
-class Parser(jsonargparse.ArgumentParser):
-    """A parser that takes lists as people write them, and helps with names.
-
-    A setting that is a list of texts may be given as `review` or `a,b`
-    instead of `[a, b]`; an error names the nearest setting that exists.
-
-    Attributes:
-      may_be_addresses: names of what may be an address such as gs://bucket/x:
-        what is read where it lies, and text that is no path. In all else an
-        address is a mistake.
-    """
-
-    may_be_addresses: Sequence[str] = ()
-    _config: str | None = None
-
-    def parse_args(self, args=None, *others, **named) -> jsonargparse.Namespace:
-        """Parses `args` (default: the command line); see jsonargparse.
-
-        Raises:
-          UserError: it is not understood, or an address stands for a path.
-        """
-        args = sys.argv[1:] if args is None else list(args)
-        self._config = _value_of("--config", args)
-        args = self._with_lists(args)
-        namespace = super().parse_args(args, *others, **named)
-        for name, value in namespace.items():
-            if name not in self.may_be_addresses:
-                for text in _addresses(value):
-                    local_path(text, name)
-        return namespace
-
-    def _with_lists(self, args: list[str]) -> list[str]:
-        """The arguments, with lists of texts in brackets."""
-        lists = {
-            option
-            for action in self._actions
-            if _is_list_of_texts(getattr(action, "_typehint", None))
-            for option in action.option_strings
-        }
-        changed, expected = [], False
-        for argument in args:
-            option, equals, value = argument.partition("=")
-            if expected:
-                argument = _in_brackets(argument)
-            elif equals and option in lists:
-                argument = f"{option}={_in_brackets(value)}"
-            expected = argument in lists
-            changed.append(argument)
-        return changed
-
-    def error(self, message: str, ex: Exception | None = None):
-        """Raises UserError with `message` in words that are a user's."""
-        known = {
-            action.dest: getattr(action, "_typehint", action.type)
-            for action in self._actions
-            if action.dest != "help"
-        }
-        text = parser_errors.explain(message, known, self._config)
-        raise UserError(
-            f"{text}\n`{self.prog} --help` lists the settings."
-        ) from ex
-
-
-def _value_of(option: str, args: list[str]) -> str | None:
-    """The last value that is given to an option."""
-    found = None
-    for argument, following in itertools.zip_longest(args, args[1:]):
-        name, equals, value = argument.partition("=")
-        if name == option:
-            found = value if equals else following
-    return found
-
-
-def _addresses(value: object) -> Iterator[str]:
-    """The addresses in a value of the settings."""
-    if isinstance(value, str) and has_scheme(value):
-        yield value
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _addresses(part)
-    elif isinstance(value, dict):
-        yield from _addresses(list(value.values()))
-    elif isinstance(value, jsonargparse.Namespace):
-        yield from _addresses(list(vars(value).values()))
-
-
-def _is_list_of_texts(hint) -> bool:
-    """Whether a type is list[str], or that or None."""
-    return hint == list[str] or list[str] in typing.get_args(hint)
-
-
-def _in_brackets(text: str) -> str:
-    """A list as YAML: `a,b` as ["a", "b"]; what is in brackets stays."""
-    if text.strip().startswith("[") or text.strip() in ("null", ""):
-        return text
-    return json.dumps([part.strip() for part in text.split(",")])
 
 
 def make_parser(
@@ -149,11 +41,6 @@ def make_parser(
     )
     parser.may_be_addresses = may_be_addresses
     return parser
-
-
-def warn(text: str) -> None:
-    """Prints a line to standard error; raises nothing if nobody reads it."""
-    Stream(sys.stderr).write(text + "\n")
 
 
 def run(main: Callable[..., None], argv: list[str] | None = None) -> int:
@@ -216,11 +103,11 @@ def _run(main: Callable[..., None], argv: list[str] | None) -> int:
                 "`ulimit -n 4096` before the command",
                 file=sys.stderr,
             )
-            return STATUS_USER_ERROR
+            return exit_status.USER_ERROR
         # The reader of our output (`| head`) has gone; nothing is wrong.
         if not isinstance(error, BrokenPipeError):
             raise
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return STATUS_INTERRUPTED
+        return exit_status.INTERRUPTED
     return 0

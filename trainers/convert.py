@@ -10,6 +10,7 @@ import numpy as np
 from tfbert import files
 from tfbert.errors import UserError
 from trainers import command
+from trainers.files.console import console
 
 EXAMPLE = "tfbert convert runs/mini --output hf/mini --to huggingface"
 REPORT_FILE = "convert.json"
@@ -81,7 +82,6 @@ def main(argv: list[str] | None = None) -> None:
     report = convert(
         args.source, args.output, args.to, args.encoder_only, args.case
     )
-    console = command.console
     for line in _map(report):
         console.print(line, markup=False)
     for note in report["notes"]:
@@ -121,7 +121,7 @@ def convert(
     if Path(output).exists() and files.is_whole(output):
         raise UserError(f"{output} exists already; give a new folder")
     model = sources.read(source)
-    command.console.print(
+    console.print(
         f"{source}: {sources.DESCRIPTIONS[model.kind]}, {model.task}",
         markup=False,
     )

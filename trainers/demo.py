@@ -23,6 +23,8 @@ import rich.text
 from tfbert import files
 from tfbert.errors import UserError
 from trainers import command
+from trainers.files import exit_status
+from trainers.files.console import console
 from trainers.reports import demo_summary
 
 EXAMPLE = "tfbert demo"
@@ -156,9 +158,9 @@ def main(argv: list[str] | None = None) -> None:
     figures["seconds"] = round(seconds, 1)
     text = json.dumps(figures, indent=2, ensure_ascii=False) + "\n"
     files.write_file(demo.summary, text)
-    command.console.print()
-    command.console.print(demo_summary.table(figures))
-    command.console.print(f"The same figures: {demo.summary}")
+    console.print()
+    console.print(demo_summary.table(figures))
+    console.print(f"The same figures: {demo.summary}")
 
 
 def settings(demo: Demo) -> str:
@@ -191,9 +193,9 @@ def prepare(demo: Demo) -> None:
         elif marker.read_text(encoding="utf-8") != settings(demo):
             why = "holds a demo with other settings"
         else:
-            command.console.print(f"Going on with the demo in {demo.output}.")
+            console.print(f"Going on with the demo in {demo.output}.")
             return
-        command.console.print(f"{demo.output} {why}; starting anew.")
+        console.print(f"{demo.output} {why}; starting anew.")
         # The marker goes last: interrupted here, the rest is still ours.
         for path in demo.output.iterdir():
             if path == marker:
@@ -274,7 +276,7 @@ def run_step(place: str, step: Step) -> None:
     """
     _announce(place, step)
     if step.result is not None and step.result.exists():
-        command.console.print(f"{step.result} is there already.")
+        console.print(f"{step.result} is there already.")
         return
     status = subprocess.run(_process(step.argv)).returncode
     _check(status, step)
@@ -296,12 +298,12 @@ def ask(place: str, demo: Demo, sentences: list[dict]) -> list[dict]:
 
 
 def _announce(place: str, step: Step) -> None:
-    command.console.print()
-    command.console.print(rich.rule.Rule(f"{place}  {step.title}"))
+    console.print()
+    console.print(rich.rule.Rule(f"{place}  {step.title}"))
     shown = shlex.join(["tfbert", *step.argv])
     if len(shown) > 400:
         shown = shown[:400] + " ..."
-    command.console.print(rich.text.Text(f"$ {shown}"))
+    console.print(rich.text.Text(f"$ {shown}"))
 
 
 def _process(argv: list[str]) -> list[str]:
@@ -309,7 +311,7 @@ def _process(argv: list[str]) -> list[str]:
 
 
 def _check(status: int, step: Step) -> None:
-    if status == command.STATUS_INTERRUPTED:
+    if status == exit_status.INTERRUPTED:
         raise KeyboardInterrupt
     if status:
         raise UserError(

@@ -5,14 +5,15 @@ from pathlib import Path
 
 from tfbert.errors import UserError
 from trainers import command
+from trainers.files import exit_status
+from trainers.files.console import console
+from trainers.files.yaml_files import read_yaml
 from trainers.planning.checks.findings import Finding, Findings
 from trainers.settings.sections import parse_settings
-from trainers.yaml_files import read_yaml
 
 # Whose settings can be looked at.
 VERBS = ("pretrain", "finetune")
 # Documented in docs/architecture.md: a mistake in settings or files.
-STATUS_MISTAKES = 2
 # A config with any of these is one of fine-tuning.
 FINETUNING_DATA = ("train", "validation", "test", "label_column", "tokenizer")
 
@@ -61,9 +62,9 @@ def main(argv: list[str] | None = None) -> None:
     count = len(findings.mistakes)
     if count:
         plural = "" if count == 1 else "s"
-        command.console.print(f"{count} mistake{plural} found.")
-        raise SystemExit(STATUS_MISTAKES)
-    command.console.print("No mistakes found.")
+        console.print(f"{count} mistake{plural} found.")
+        raise SystemExit(exit_status.USER_ERROR)
+    console.print("No mistakes found.")
 
 
 def examine(
@@ -178,7 +179,7 @@ def _is_finetuning(config: str | None) -> bool:
 
 
 def _show(finding: Finding) -> None:
-    command.console.print(str(finding), markup=False)
+    console.print(str(finding), markup=False)
 
 
 if __name__ == "__main__":

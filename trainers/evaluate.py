@@ -13,6 +13,7 @@ from tfbert.errors import UserError
 from tfrecords.batches import mistakes
 from tfrecords.storage.writer import file_sha256
 from trainers import command
+from trainers.files.console import console
 from trainers.finetuning.kinds.kind import Evaluation
 
 EXAMPLE = "tfbert evaluate runs/reviews --data reviews/test.tsv"
@@ -66,8 +67,8 @@ def main(argv: list[str] | None = None) -> None:
             args.checkpoint,
             args.batch_size,
         )
-    command.console.show(result.table(args.data))
-    command.console.show(
+    console.show(result.table(args.data))
+    console.show(
         f"step {result.step} on {result.to_dict()['examples']:,} examples: "
         f"{result.summary()}\nwritten: {evaluation_path(args.run_dir, name)} "
         f"and {predictions_path(args.run_dir, name)}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from tfbert.errors import UserError
 from tfbert.serving.graphs import request_bounds
 from trainers import command
+from trainers.files.console import console
 from trainers.finetuning.kinds.by_name import KINDS
 
 EXAMPLE = "tfbert export runs/reviews --output exports/reviews"
@@ -93,7 +94,7 @@ def main(argv: list[str] | None = None) -> None:
         ),
     )
     size = sum(p.stat().st_size for p in target.rglob("*") if p.is_file())
-    command.console.print(
+    console.print(
         f"written: {target} ({size / 1e6:.1f} MB)\n"
         f"how to serve and ask it: {target / 'README.md'}"
     )
@@ -149,7 +150,7 @@ def _store(servable, layer, run, dtype: str) -> dict[str, object]:
 
     facts = stored_weights.store(servable, layer, dtype, run)
     for name, value in facts.items():
-        command.console.print(f"{name}: {value}")
+        console.print(f"{name}: {value}")
     return facts
 
 
@@ -172,10 +173,10 @@ def _pretrained(
     run, dtype: str, pooling: str | None, most: request_bounds.Limits
 ):
     from tfbert.converters import building, sources
-    from tfbert.converters.model import Pooling
     from tfbert.serving.graphs import fill_mask
     from tfbert.serving.graphs.embedding import POOLINGS, embedder
     from tfbert.text.tokenizer import Tokenizer
+    from tfbert.weights.portable_model import Pooling
 
     model = sources.read(run.path)
     tokenizer = Tokenizer.from_folder(run.path)

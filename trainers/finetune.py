@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfbert.errors import UserError
+from tfbert.file_names import BEST_FILE, CONFIG_FILE
 from tfrecords.batches import mistakes
 from trainers import command
+from trainers.files.console import console
 from trainers.finetuning import search
 from trainers.finetuning.kinds.by_name import find_kind
 from trainers.finetuning.settings import (
@@ -187,7 +189,7 @@ def _open_run(settings, config, data, distribution: "Distribution") -> None:
 
     run_dir = api.open_run(settings, data.about(), distribution)
     if distribution.is_chief:
-        config.to_json(run_dir / "config.json")
+        config.to_json(run_dir / CONFIG_FILE)
         data.tokenizer.save(run_dir)
 
 
@@ -220,7 +222,7 @@ def _describe(settings, config, data, distribution) -> None:
     parts = [f"{data.num_examples:,} examples of {settings.data.train}"]
     if data.validation is not None:
         parts.append(f"{len(data.validation_examples):,} for validation")
-    command.console.print(
+    console.print(
         f"Fine-tuning {config.num_hidden_layers} layers of "
         f"{config.hidden_size} from {start}: {data.kind.describe()}, "
         f"{', '.join(parts)}, {data.train.sequence_length} tokens a row\n"
@@ -235,13 +237,13 @@ def _describe(settings, config, data, distribution) -> None:
     )
     about_batch = data.check_batch(optimization.batch_size)
     for line in [*about_batch, *data.account()]:
-        command.console.print(line)
+        console.print(line)
 
 
 def _report(settings, run_dir: Path, last_step: int) -> dict[str, float]:
     """Prints and returns what the best weights of a finished run reach."""
     from trainers import evaluate
-    from trainers.checkpoints.best import BEST_FILE, read_best
+    from trainers.checkpoints.best import read_best
 
     reached = {"step": last_step}
     if (run_dir / BEST_FILE).exists():
@@ -249,17 +251,15 @@ def _report(settings, run_dir: Path, last_step: int) -> dict[str, float]:
         reached = {"step": int(values.pop("step"))}
         reached |= {f"validation_{name}": v for name, v in values.items()}
         shown = ", ".join(f"{name} {v:.4f}" for name, v in values.items())
-        command.console.print(
-            f"Best at step {reached['step']}: validation {shown}"
-        )
+        console.print(f"Best at step {reached['step']}: validation {shown}")
     if settings.data.test:
         result = evaluate.evaluate(run_dir, settings.data.test)
         reached |= {f"test_{name}": v for name, v in result.figures.items()}
-        command.console.print(
+        console.print(
             f"Test: {result.summary()}; `tfbert evaluate {run_dir} --data "
             f"{settings.data.test}` shows more"
         )
-    command.console.print(f"Run folder: {run_dir}")
+    console.print(f"Run folder: {run_dir}")
     return reached
 
 

@@ -19,6 +19,7 @@ from tfrecords.labelled import multiple_choice
 from tfrecords.labelled.files import tables
 from tfrecords.labelled.files.text import read_text
 from trainers import command
+from trainers.files.console import console
 from trainers.finetuning import prediction
 
 EXAMPLE = "tfbert predict exports/reviews 'a warm and funny film'"
@@ -101,9 +102,9 @@ def main(argv: list[str] | None = None) -> None:
     if args.json:
         for texts, answer in zip(inputs, found, strict=True):
             row = dict(zip(model.inputs, texts, strict=True)) | answer
-            command.console.show_line(json.dumps(row, ensure_ascii=False))
+            console.show_line(json.dumps(row, ensure_ascii=False))
     else:
-        command.console.show(_table(model, inputs, list(found)))
+        console.show(_table(model, inputs, list(found)))
 
 
 class Model:

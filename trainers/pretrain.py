@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfbert.errors import UserError
+from tfbert.file_names import CONFIG_FILE
 from tfrecords.batches import mistakes
 from tfrecords.batches.batch import AnyRecords
 from trainers import command
+from trainers.files.console import console
 from trainers.pretraining import data as pretraining_data
 from trainers.pretraining.data import PretrainingData
 from trainers.settings.pretraining_optimization import PretrainingOptimization
@@ -229,7 +231,7 @@ def _open_run(settings, records, config, distribution, task_class) -> None:
     about = about_run(records, task_class)
     run_dir = api.open_run(settings, about, distribution)
     if distribution.is_chief:
-        config.to_json(run_dir / "config.json")
+        config.to_json(run_dir / CONFIG_FILE)
         pretraining_data.save_tokenizer(records, run_dir)
 
 
@@ -273,7 +275,7 @@ def _describe(settings, config, records, held_out, distribution) -> None:
     optimization, runtime = settings.optimization, settings.runtime
     rows = optimization.batch_plan.first_row(optimization.steps)
     epochs = rows / records.num_rows
-    command.console.print(
+    console.print(
         f"Pretraining {config.num_hidden_layers} layers of "
         f"{config.hidden_size} (vocabulary {config.vocab_size}, "
         f"{runtime.precision}) on "
@@ -298,8 +300,8 @@ def _tell_end(run_dir: Path, *opened: AnyRecords | None) -> None:
     for records in filter(None, opened):
         damage = pretraining_data.describe_damage(records)
         if damage:
-            command.console.print(f"{records.path}: {damage}", markup=False)
-    command.console.print(
+            console.print(f"{records.path}: {damage}", markup=False)
+    console.print(
         f"The run is in {run_dir}. Next: tfbert report {run_dir}, or "
         f"tfbert finetune with --model.init_from {run_dir}"
     )

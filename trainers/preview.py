@@ -8,12 +8,12 @@ import rich.table
 import rich.text
 
 from tfbert.errors import UserError
-from tfrecords.batches import row_order
+from tfrecords import keyed_order, layout
 from tfrecords.batches.batch import make_batch
 from tfrecords.masking.masking import Masking
-from tfrecords.storage import layout
 from tfrecords.storage.reader import Records
 from trainers import command
+from trainers.files.console import console
 from trainers.pretraining.data import use_words
 
 EXAMPLE = "tfbert preview records/ --rows 4"
@@ -91,7 +91,7 @@ class _Source:
         """(token ids int32 [B, S], masked batch) at places of the epoch."""
         total = self.records.num_rows
         positions = np.arange(first, first + count) + self.epoch * total
-        row_ids, epochs = row_order.rows_at(positions, total, self.seed)
+        row_ids, epochs = keyed_order.rows_at(positions, total, self.seed)
         made = make_batch(
             self.records, self.masking, row_ids, epochs, self.seed
         )
@@ -103,7 +103,7 @@ def print_rows(source: _Source, count: int) -> None:
     count = min(count, source.records.num_rows)
     if not count:
         return
-    out = command.console.show
+    out = console.show
     out("Hidden tokens in brackets: ", end="")
     legend = rich.text.Text()
     for style, name in _STYLES.items():
@@ -188,7 +188,7 @@ def print_masks(source: _Source, count: int, batch_size: int) -> None:
     add("shown as another token", _share(changed, total))
     add("left as they were", _share(total - masks - changed, total))
     add("padding", _share(padding, count * records.sequence_length))
-    command.console.show(table)
+    console.show(table)
     _print_histogram("Tokens in a row", _binned(lengths))
 
 
@@ -223,7 +223,7 @@ def print_account(records: Records) -> None:
     )
     for reason, count in manifest.rejected.items():
         add(f"left out: {reason}", f"{count:,}")
-    command.console.show(table)
+    console.show(table)
     _print_histogram(
         "Tokens in a document",
         [
@@ -238,7 +238,7 @@ def print_account(records: Records) -> None:
         longest.add_row(
             f"{entry['tokens']:,}", entry["file"], str(entry["line"])
         )
-    command.console.show(longest)
+    console.show(longest)
 
 
 def _share(part: int, whole: int) -> str:
@@ -264,7 +264,7 @@ def _print_histogram(title: str, bars: list[tuple[str, int]]) -> None:
     for name, count in bars:
         width = round(_BAR * count / top) if top else 0
         table.add_row(name, "#" * width, f"{count:,}")
-    command.console.show(table)
+    console.show(table)
 
 
 if __name__ == "__main__":

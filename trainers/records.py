@@ -10,19 +10,20 @@ from pathlib import Path
 import rich.progress
 
 from tfbert.errors import UserError
-from tfbert.vocabulary.case import check_case, tokens_and_case
+from tfbert.text.vocabulary_case import check_case, tokens_and_case
+from tfrecords import layout
 from tfrecords.build.build import BuildSettings, build_records
 from tfrecords.masking.token_classes import TokenClasses
-from tfrecords.storage import layout
 from tfrecords.storage.manifest import Manifest
 from tfrecords.storage.reader import vocabulary_of
 from tfrecords.storage.verify import Fault, verify
 from tfrecords.text import formats, remote
 from trainers import command
+from trainers.files import exit_status
+from trainers.files.console import console
 from trainers.settings import text_options
 
 # As a shell tells of a program that SIGTERM ended.
-STATUS_TERMINATED = 128 + signal.SIGTERM
 
 # Fewer lines without an empty one may well be one text.
 _MANY_LINES = 50
@@ -113,7 +114,7 @@ def main(argv: list[str] | None = None) -> None:
     asked = text_options.asked_case(parsed)
     values["lowercase"] = check_case(parsed.vocab, known, asked)
     settings = BuildSettings(**values)
-    command.console.print(
+    console.print(
         f"Building {'uncased' if settings.lowercase else 'cased'} rows of "
         f"{settings.max_length} tokens in {settings.output}."
     )
@@ -153,7 +154,7 @@ def verify_main(argv: list[str]) -> None:
     settings = build_verify_parser().parse_args(argv)
     folder = remote.local(settings.folder)
     if remote.is_remote(settings.folder):
-        command.console.print(
+        console.print(
             f"Checking the copy of {settings.folder} that a trainer here "
             f"would read, {folder}.",
             markup=False,
@@ -175,7 +176,7 @@ def verify_main(argv: list[str]) -> None:
             f"{lost} of {checked} rows. Copy the files named above again from "
             "where they came, or build the records again."
         )
-    command.console.print(
+    console.print(
         f"{folder}: all checksums agree ({checked:,} rows).", markup=False
     )
 
@@ -201,7 +202,7 @@ def _check_static(path: Path, vocab: str | None) -> tuple[int, list[Fault]]:
 
 def _print_faults(path: Path, faults: list[Fault]) -> None:
     for fault in faults:
-        command.console.print(f"{path}: {fault}", markup=False)
+        console.print(f"{path}: {fault}", markup=False)
 
 
 @contextlib.contextmanager
@@ -211,7 +212,7 @@ def _orderly_end():
     def end(number, frame):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         print("terminated; nothing was left behind", file=sys.stderr)
-        raise SystemExit(STATUS_TERMINATED)
+        raise SystemExit(exit_status.TERMINATED)
 
     if threading.current_thread() is not threading.main_thread():
         yield  # Signals are the main thread's.
@@ -226,7 +227,7 @@ def _orderly_end():
 @contextlib.contextmanager
 def _progress_bar():
     """A bar on a terminal, a line now and then elsewhere."""
-    if not command.console.is_terminal:
+    if not console.is_terminal:
         yield _plain_progress()
         return
     bar = rich.progress.Progress(
@@ -236,7 +237,7 @@ def _progress_bar():
         rich.progress.TransferSpeedColumn(),
         rich.progress.TimeRemainingColumn(),
         rich.progress.TextColumn("{task.fields[rows]:,} rows"),
-        console=command.console,
+        console=console,
     )
     with bar:
         task = bar.add_task("reading", rows=0)
@@ -256,7 +257,7 @@ def _plain_progress(every: float = 10.0):
         if time.monotonic() - last >= every:
             last = time.monotonic()
             share = f"{100 * done / total:.0f} %, " if total else ""
-            command.console.print(
+            console.print(
                 f"{share}{done / 1e6:.1f} MB read, {documents:,} documents, "
                 f"{rows:,} rows"
             )
@@ -267,7 +268,7 @@ def _plain_progress(every: float = 10.0):
 def _print_account(manifests, settings, seconds) -> None:
     """What was read, what was left out, what was made."""
     train = manifests["train"]
-    out = command.console.print
+    out = console.print
     size = sum(source["bytes"] for source in train.sources)
     text = sum(manifest.text_bytes for manifest in manifests.values())
     out(
@@ -306,7 +307,7 @@ def _advise_on_documents(manifest: Manifest, settings: BuildSettings) -> None:
     ]
     if whole:
         most = max(whole, key=lambda source: source["lines"])
-        command.console.print(
+        console.print(
             f"note: {len(whole):,} files hold no empty line, so that each is "
             f"one document, as {most['file']} with its {most['lines']:,} "
             "lines. If every line is a text of its own, build again with "

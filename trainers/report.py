@@ -9,11 +9,12 @@ from pathlib import Path
 
 from tfbert import files
 from tfbert.errors import UserError
+from tfbert.file_names import METRICS_FILE, REPORT_FILE
 from trainers import command
-from trainers.files.run_folder import METRICS_FILE, RunFolder
+from trainers.files.console import console
+from trainers.files.run_folder import RunFolder
 from trainers.reports import errors, figures, page, plots, tables
 
-REPORT_FILE = "report.html"
 CAPTIONS = {
     "loss": "Training: the mean of each logged interval, weighted by the "
     "number of predictions (faint), and a moving average of it. Held out: the "
@@ -54,8 +55,8 @@ def main(argv: list[str] | None = None) -> None:
     path = write_report(arguments.run_dir, arguments.output)
     for figure in figures.headline(RunFolder(arguments.run_dir)):
         note = f" ({figure.note})" if figure.note else ""
-        command.console.print(f"{figure.label}: {figure.value}{note}")
-    command.console.print(f"Report: {path}")
+        console.print(f"{figure.label}: {figure.value}{note}")
+    console.print(f"Report: {path}")
 
 
 def write_report(run_dir, output=None) -> Path:

@@ -11,9 +11,9 @@ import rich.progress
 
 from tfbert.errors import UserError
 from tfbert.files import check_folder, write_file
-from tfbert.vocabulary.case import check_case_file, write_case
+from tfbert.text.vocabulary_case import check_case_file, write_case
+from tfbert.text.vocabulary_files import vocabulary_text
 from tfbert.vocabulary.extension import extend_vocabulary, read_old_vocabulary
-from tfbert.vocabulary.files import vocabulary_text
 from tfbert.vocabulary.learning import (
     VocabularyReport,
     VocabularySettings,
@@ -24,6 +24,7 @@ from tfbert.vocabulary.mixture import DEFAULT_TEMPERATURE, WordMixture
 from tfrecords.text.corpus import Corpus
 from tfrecords.text.files import find_files
 from trainers import command
+from trainers.files.console import console
 from trainers.reports import vocab_report
 from trainers.settings import text_options
 
@@ -151,7 +152,7 @@ def main(argv: list[str] | None = None) -> None:
         for language, files in paths.items()
     }
     size = sum(corpus.total_bytes for corpus in texts.values())
-    command.console.print(
+    console.print(
         f"Learning {settings.size - len(old):,} "
         f"{'more ' if old else ''}tokens from "
         f"{sum(map(len, paths.values())):,} files ({size / 1e6:,.1f} MB), "
@@ -160,8 +161,8 @@ def main(argv: list[str] | None = None) -> None:
     start = time.perf_counter()
     _learn(texts, old, settings, output)
     for reason, number in sorted(rejected.items()):
-        command.console.print(f"  left out, {reason}: {number:,}")
-    command.console.print(
+        console.print(f"  left out, {reason}: {number:,}")
+    console.print(
         f"Wrote {output}, and beside it tokenizer_config.json with its case, "
         f"in {time.perf_counter() - start:.1f} s. Next: tfbert records --input "
         f"TEXT --vocab {output} --output records/",
@@ -300,9 +301,9 @@ def _progress_bar() -> Iterator[rich.progress.Progress]:
         rich.progress.TaskProgressColumn(),
         rich.progress.TimeElapsedColumn(),
         rich.progress.TimeRemainingColumn(),
-        console=command.console,
+        console=console,
         transient=True,
-        disable=not command.console.is_terminal,
+        disable=not console.is_terminal,
     ) as progress:
         yield progress
 

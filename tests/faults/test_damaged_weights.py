@@ -13,12 +13,12 @@ import time
 import numpy as np
 import pytest
 
-from tfbert.converters.model import Vocabulary
 from tfbert.converters.tokenizer_files import files
 from tfbert.errors import UserError
 from tfbert.text.tokenizer_settings import read as read_tokenizer
-from tfbert.vocabulary.files import SPECIAL_TOKENS
+from tfbert.text.vocabulary_files import SPECIAL_TOKENS
 from tfbert.weights import checkpoint_files, hdf5_files, safetensors_files
+from tfbert.weights.portable_model import Vocabulary
 from tfbert.weights.safetensors_writing import to_bytes
 
 pytestmark = pytest.mark.faults

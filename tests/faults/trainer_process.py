@@ -20,6 +20,8 @@ import sys
 import threading
 import time
 
+from trainers.files.console import console
+
 MARK = 10**6
 JOB = globals().get("JOB", {})
 
@@ -183,9 +185,8 @@ def output(kind):
 
 def command_output(stream):
     """The console's stream, in the place of the forked program's."""
-    from trainers import command
 
-    command.console.file = stream
+    console.file = stream
     return stream
 
 

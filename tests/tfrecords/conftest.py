@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from tfrecords.storage.layout import MANIFEST_FILE, MASKED_LM, Layout
+from tfrecords.layout import MANIFEST_FILE, MASKED_LM, Layout
 from tfrecords.storage.manifest import Manifest
 from tfrecords.storage.reader import Records
 from tfrecords.storage.writer import ShardWriter

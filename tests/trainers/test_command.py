@@ -9,6 +9,7 @@ import pytest
 
 from tfbert.errors import UserError
 from trainers import command, finetune, pretrain, records
+from trainers.files import exit_status
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def test_too_few_open_files_are_explained(capsys):
     def verb(argv):
         raise OSError(errno.EMFILE, "Too many open files", "records/x")
 
-    assert command.run(verb) == command.STATUS_USER_ERROR
+    assert command.run(verb) == exit_status.USER_ERROR
     assert "ulimit -n 4096" in capsys.readouterr().err
 
 

@@ -12,10 +12,10 @@ import pytest
 import tfbert
 from tfbert import files
 from tfbert.converters import peers, sources
-from tfbert.converters.model import Pooling
 from tfbert.errors import UserError
 from tfbert.serving.package import versions as serving_export
 from tfbert.tasks import PretrainingTask
+from tfbert.weights.portable_model import Pooling
 from trainers import convert, export, finetune
 from trainers.finetuning.settings import FinetuningModel
 from trainers.run import api

@@ -13,6 +13,7 @@ from tfbert.tasks import PretrainingTask
 from tfbert.text.tokenizer import Tokenizer
 from tfbert.weights.variables import save_weights
 from trainers import doctor
+from trainers.files import exit_status
 from trainers.planning.checks import machine
 
 EXAMPLES = [
@@ -360,7 +361,7 @@ def test_the_exit_status_and_what_is_printed(setup, capsys):
     assert "ok      records:" in out and out.endswith("No mistakes found.\n")
     with pytest.raises(SystemExit) as stopped:
         doctor.main(["--config", str(path), "optimization.steps=0"])
-    assert stopped.value.code == doctor.STATUS_MISTAKES == 2
+    assert stopped.value.code == exit_status.USER_ERROR == 2
     out = capsys.readouterr().out
     assert "MISTAKE settings: wanted optimization.steps above 0" in out
     assert out.endswith("mistake found.\n") or "mistakes found" in out

@@ -10,10 +10,11 @@ import tensorflow as tf
 import yaml
 
 from tfbert.config import BertConfig
+from tfbert.converters.loading import load_encoder
 from tfbert.errors import UserError
 from tfbert.tasks.pretraining import PretrainingTask
 from tfbert.text.tokenizer import Tokenizer
-from tfbert.weights.variables import load_encoder, save_weights
+from tfbert.weights.variables import save_weights
 from trainers import evaluate, export
 from trainers.finetuning.saved_run import FinetunedRun
 

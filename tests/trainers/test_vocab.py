@@ -9,9 +9,10 @@ import pytest
 from tfbert.errors import UserError
 from tfbert.text import tokenizer_settings
 from tfbert.text.tokenizer import Tokenizer
-from tfbert.vocabulary.files import SPECIAL_TOKENS, read_vocabulary
+from tfbert.text.vocabulary_files import SPECIAL_TOKENS, read_vocabulary
 from tfrecords.storage.manifest import Manifest
 from trainers import command, records, vocab
+from trainers.files import exit_status
 
 TEXT = "The cat sat on the mat.\n\nA dog, the dog! Cats and dogs; naïve.\n"
 
@@ -143,7 +144,7 @@ def test_mistakes_end_with_one_message(tmp_path, capsys, text, size, message):
     output = tmp_path / "vocab.txt"
     argv = ["--input", str(source), "--output", str(output)]
     status = command.run(vocab.main, [*argv, "--size", str(size)])
-    assert status == command.STATUS_USER_ERROR
+    assert status == exit_status.USER_ERROR
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
@@ -273,7 +274,7 @@ def test_mistakes_with_languages(
     monkeypatch.chdir(languages)
     (languages / "none.txt").write_text("\n")
     argv = [*flags, "--output", "vocab.txt"]
-    assert command.run(vocab.main, argv) == command.STATUS_USER_ERROR
+    assert command.run(vocab.main, argv) == exit_status.USER_ERROR
     assert message in capsys.readouterr().err
     assert not (languages / "vocab.txt").exists()
 

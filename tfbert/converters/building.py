@@ -1,11 +1,11 @@
 """A Keras encoder or pretraining task from a PortableModel."""
 
-from tfbert.converters.model import PortableModel
-from tfbert.converters.names import part_of
 from tfbert.converters.own import with_pooler
 from tfbert.encoder import BertEncoder
 from tfbert.tasks.pretraining import PretrainingTask
 from tfbert.tasks.task import Task
+from tfbert.weights.names import part_of
+from tfbert.weights.portable_model import PortableModel
 from tfbert.weights.variables import assign_tensors, named_variables
 
 PREFIX = "encoder/"

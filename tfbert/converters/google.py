@@ -11,13 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tfbert.config import BertConfig
-from tfbert.converters.model import (
-    Outline,
-    PortableModel,
-    Vocabulary,
-    check,
-)
-from tfbert.converters.names import (
+from tfbert.converters.tokenizer_files import as_json
+from tfbert.errors import UserError
+from tfbert.text.vocabulary_case import is_lowercase
+from tfbert.text.vocabulary_files import read_vocabulary
+from tfbert.weights import checkpoint_files
+from tfbert.weights.names import (
     SAME,
     THIRDS,
     TRANSPOSED,
@@ -27,11 +26,12 @@ from tfbert.converters.names import (
     pack,
     unpack,
 )
-from tfbert.converters.tokenizer_files import as_json
-from tfbert.errors import UserError
-from tfbert.vocabulary.case import is_lowercase
-from tfbert.vocabulary.files import read_vocabulary
-from tfbert.weights import checkpoint_files
+from tfbert.weights.portable_model import (
+    Outline,
+    PortableModel,
+    Vocabulary,
+    check,
+)
 
 KIND = "google"
 CONFIG_FILE = "bert_config.json"

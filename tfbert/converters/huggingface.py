@@ -12,22 +12,16 @@ import numpy as np
 from tfbert.config import FOREIGN_KEYS, REQUIRED_VALUES, BertConfig
 from tfbert.converters import sentence_vectors, tokenizer_files
 from tfbert.converters.huggingface_names import ANSWER_TABLE, TABLE
-from tfbert.converters.model import Outline, PortableModel, check
-from tfbert.converters.names import (
-    Entry,
-    expand,
-    pack,
-    present_parts,
-    unpack,
-)
 from tfbert.converters.tokenizer_files import as_json
 from tfbert.errors import UserError
+from tfbert.file_names import CONFIG_FILE
 from tfbert.json_files import read_json
 from tfbert.weights import safetensors_files
+from tfbert.weights.names import Entry, expand, pack, present_parts, unpack
+from tfbert.weights.portable_model import Outline, PortableModel, check
 from tfbert.weights.safetensors_writing import to_bytes
 
 KIND = "huggingface"
-CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 PICKLE_FILE = "pytorch_model.bin"
 _PREFIX = "bert."

@@ -4,7 +4,7 @@ Linear layers keep their kernel as [out, in]; query, key and value are three
 of them.
 """
 
-from tfbert.converters.names import (
+from tfbert.weights.names import (
     THIRDS,
     TRANSPOSED,
     TRANSPOSED_THIRDS,

@@ -13,13 +13,13 @@ from pathlib import Path
 from tfbert.config import BertConfig
 from tfbert.converters import keras_hub_files
 from tfbert.converters.google import google_config, lost_labels
-from tfbert.converters.model import (
-    Outline,
-    PortableModel,
-    Vocabulary,
-    check,
-)
-from tfbert.converters.names import (
+from tfbert.converters.own import with_pooler
+from tfbert.errors import UserError
+from tfbert.file_names import CONFIG_FILE
+from tfbert.json_files import read_json
+from tfbert.text.vocabulary_files import read_vocabulary
+from tfbert.weights import hdf5_files
+from tfbert.weights.names import (
     HEAD_ROWS,
     HEAD_THIRDS,
     Entry,
@@ -28,14 +28,14 @@ from tfbert.converters.names import (
     pack,
     unpack,
 )
-from tfbert.converters.own import with_pooler
-from tfbert.errors import UserError
-from tfbert.json_files import read_json
-from tfbert.vocabulary.files import read_vocabulary
-from tfbert.weights import hdf5_files
+from tfbert.weights.portable_model import (
+    Outline,
+    PortableModel,
+    Vocabulary,
+    check,
+)
 
 KIND = "keras_hub"
-CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.weights.h5"
 TASK_FILE = "task.json"
 TASK_WEIGHTS_FILE = "task.weights.h5"

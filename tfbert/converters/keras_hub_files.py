@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 from tfbert.config import BertConfig
-from tfbert.converters.model import PortableModel
 from tfbert.converters.tokenizer_files import as_json
-from tfbert.vocabulary.files import vocabulary_text
+from tfbert.file_names import CONFIG_FILE
+from tfbert.text.vocabulary_files import vocabulary_text
+from tfbert.weights.portable_model import PortableModel
 
 # The releases whose files these are like.
 _VERSIONS = {"keras_version": "3.15.1", "keras_hub_version": "0.32.0"}
@@ -59,7 +60,7 @@ def texts(
         if name.startswith("encoder/")
     )
     files = {
-        "config.json": backbone,
+        CONFIG_FILE: backbone,
         "metadata.json": {
             **_VERSIONS,
             "parameter_count": encoder,

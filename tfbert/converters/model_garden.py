@@ -14,16 +14,10 @@ import numpy as np
 
 from tfbert.config import BertConfig
 from tfbert.converters.google import locate, outline
-from tfbert.converters.model import PortableModel, check
-from tfbert.converters.names import (
-    HEAD_ROWS,
-    HEAD_THIRDS,
-    Entry,
-    entry,
-    unpack,
-)
 from tfbert.errors import UserError
 from tfbert.weights import checkpoint_files
+from tfbert.weights.names import HEAD_ROWS, HEAD_THIRDS, Entry, entry, unpack
+from tfbert.weights.portable_model import PortableModel, check
 
 KIND = "model_garden"
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"

@@ -8,15 +8,24 @@ import numpy as np
 
 from tfbert import files
 from tfbert.config import BertConfig
-from tfbert.converters.model import (
-    TASKS,
-    Outline,
-    Pooling,
-    PortableModel,
-    Vocabulary,
-    check,
+from tfbert.converters.tokenizer_files import (
+    SETTINGS_FILE,
+    VOCABULARY_FILE,
+    as_json,
 )
-from tfbert.converters.names import (
+from tfbert.errors import UserError
+from tfbert.file_names import (
+    BEST_FILE,
+    CHECKPOINTS_FOLDER,
+    CONFIG_FILE,
+    RUN_FILE,
+)
+from tfbert.json_files import parse, read_json
+from tfbert.tag_scheme import TagScheme
+from tfbert.text import tokenizer_settings
+from tfbert.text.vocabulary_files import vocabulary_text
+from tfbert.weights import safetensors_files
+from tfbert.weights.names import (
     Entry,
     entry,
     expand,
@@ -24,24 +33,18 @@ from tfbert.converters.names import (
     present_parts,
     unpack,
 )
-from tfbert.converters.tokenizer_files import (
-    SETTINGS_FILE,
-    VOCABULARY_FILE,
-    as_json,
+from tfbert.weights.portable_model import (
+    TASKS,
+    Outline,
+    Pooling,
+    PortableModel,
+    Vocabulary,
+    check,
 )
-from tfbert.errors import UserError
-from tfbert.json_files import parse, read_json
-from tfbert.tag_scheme import TagScheme
-from tfbert.text import tokenizer_settings
-from tfbert.vocabulary.files import vocabulary_text
-from tfbert.weights import safetensors_files
 from tfbert.weights.safetensors_writing import to_bytes
 
 KIND = "tfbert"
-CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
-BEST_FILE = "best.safetensors"
-RUN_FILE = "run.json"
 POOLING_FILE = "pooling.json"
 # Task -> name of its head, where it is not "classifier".
 _HEADS = {
@@ -61,7 +64,7 @@ def newest_weights(folder: Path) -> Path:
     """
     steps = {
         int(match[1]): path / WEIGHTS_FILE
-        for path in (folder / "checkpoints").glob("step-*")
+        for path in (folder / CHECKPOINTS_FOLDER).glob("step-*")
         if (match := _CHECKPOINT.fullmatch(path.name))
         and (path / WEIGHTS_FILE).is_file()
         and files.is_whole(path)

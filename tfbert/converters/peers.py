@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfbert.converters.model import TASKS, PortableModel
 from tfbert.errors import UserError
+from tfbert.weights.portable_model import TASKS, PortableModel
 
 Outputs = dict[str, np.ndarray]
 Batch = dict[str, np.ndarray]

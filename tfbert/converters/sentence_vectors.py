@@ -7,16 +7,16 @@ Normalize where vectors are brought to length 1.
 import json
 from pathlib import Path
 
-from tfbert.converters.model import Pooling, Vocabulary
 from tfbert.converters.tokenizer_files import as_json
 from tfbert.errors import UserError
+from tfbert.file_names import CONFIG_FILE
 from tfbert.json_files import read_json, read_value
+from tfbert.weights.portable_model import Pooling, Vocabulary
 
 MODULES_FILE = "modules.json"
 LENGTH_FILE = "sentence_bert_config.json"
 PROMPTS_FILE = "config_sentence_transformers.json"
 POOLING_FOLDER = "1_Pooling"
-CONFIG_FILE = "config.json"
 _PREFIX = "sentence_transformers.models."
 _MODES = {
     "pooling_mode_cls_token": "cls",

@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING
 
 from tfbert import files
 from tfbert.config import BertConfig
-from tfbert.converters.model import Outline, PortableModel
-from tfbert.converters.names import PARTS, part_of
 from tfbert.errors import UserError
+from tfbert.file_names import (
+    CHECKPOINTS_FOLDER,
+    CONFIG_FILE,
+    RUN_FILE,
+    SETTINGS_FILE,
+)
 from tfbert.json_files import read_json
+from tfbert.weights.names import PARTS, part_of
+from tfbert.weights.portable_model import Outline, PortableModel
 from tfbert.weights.safetensors_files import INDEX_SUFFIX, read_header
 
 if TYPE_CHECKING:
@@ -56,9 +62,9 @@ def detect(source: str | os.PathLike) -> str:
             f"no folder {path} to read weights from; wanted "
             + ", ".join(DESCRIPTIONS.values())
         )
-    if any((path / name).is_file() for name in ("run.json", "settings.yaml")):
+    if any((path / name).is_file() for name in (RUN_FILE, SETTINGS_FILE)):
         return "tfbert"
-    if (path / "config.json").is_file():
+    if (path / CONFIG_FILE).is_file():
         return _kind_of_config(path)
     checkpoints = checkpoint_prefixes(path)
     if checkpoints:
@@ -88,10 +94,10 @@ def _is_preset_name(name: str) -> bool:
 
 
 def _kind_of_config(path: Path) -> str:
-    if {"registered_name", "class_name"} & set(read_json(path / "config.json")):
+    if {"registered_name", "class_name"} & set(read_json(path / CONFIG_FILE)):
         return "keras_hub"
     weights = path / "model.safetensors"
-    if (path / "checkpoints").is_dir():
+    if (path / CHECKPOINTS_FOLDER).is_dir():
         return "tfbert"
     if weights.is_file():
         names = read_header(weights)[0]

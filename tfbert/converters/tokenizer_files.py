@@ -9,7 +9,6 @@ from pathlib import Path
 
 import tokenizers
 
-from tfbert.converters.model import Vocabulary
 from tfbert.errors import UserError
 from tfbert.text import tokenizer_settings
 from tfbert.text.tokenizer_settings import (
@@ -19,8 +18,8 @@ from tfbert.text.tokenizer_settings import (
     TOKENIZER_FILE,
     VOCABULARY_FILE,
 )
-from tfbert.vocabulary.case import is_lowercase
-from tfbert.vocabulary.files import (
+from tfbert.text.vocabulary_case import is_lowercase
+from tfbert.text.vocabulary_files import (
     CLS,
     CONTINUATION,
     MAX_WORD_CHARACTERS,
@@ -29,6 +28,7 @@ from tfbert.vocabulary.files import (
     UNK,
     vocabulary_text,
 )
+from tfbert.weights.portable_model import Vocabulary
 
 
 def read(folder: Path) -> tuple[Vocabulary | None, list[str]]:

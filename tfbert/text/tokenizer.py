@@ -30,8 +30,7 @@ from tfbert.text.normalization.trie import normalizer_model
 from tfbert.text.row_layout import lay_out
 from tfbert.text.spans import TextBytes, TokensWithOffsets, gather_in_rows
 from tfbert.text.tokenizer_settings import VOCABULARY_FILE
-from tfbert.text.wordpieces import WordPieces, long_word_pattern
-from tfbert.vocabulary.files import (
+from tfbert.text.vocabulary_files import (
     CLS,
     CONTINUATION,
     MASK,
@@ -42,6 +41,7 @@ from tfbert.vocabulary.files import (
     read_vocabulary,
     vocabulary_hash,
 )
+from tfbert.text.wordpieces import WordPieces, long_word_pattern
 
 
 class Tokenizer(tf.Module):

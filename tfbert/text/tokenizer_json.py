@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tfbert.errors import UserError
 from tfbert.json_files import read_json
-from tfbert.vocabulary.files import (
+from tfbert.text.vocabulary_files import (
     CLS,
     CONTINUATION,
     MAX_WORD_CHARACTERS,

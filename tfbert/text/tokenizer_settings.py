@@ -19,10 +19,11 @@ from pathlib import Path
 
 from tfbert import files
 from tfbert.errors import UserError
+from tfbert.file_names import CONFIG_FILE
 from tfbert.json_files import read_json
 from tfbert.text import tokenizer_json
 from tfbert.text.tokenizer_json import refuse_added
-from tfbert.vocabulary.files import (
+from tfbert.text.vocabulary_files import (
     CLS,
     CONTINUATION,
     MASK,
@@ -38,7 +39,6 @@ SETTINGS_FILE = "tokenizer_config.json"
 TOKENIZER_FILE = "tokenizer.json"
 ADDED_FILE = "added_tokens.json"
 SPECIAL_FILE = "special_tokens_map.json"
-CONFIG_FILE = "config.json"
 ROLES = {
     "unk_token": UNK,
     "sep_token": SEP,

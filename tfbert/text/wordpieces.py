@@ -8,7 +8,7 @@ import tensorflow_text as tf_text
 
 from tfbert.text.normalization.stand_ins import kernel_vocabulary
 from tfbert.text.spans import TextBytes
-from tfbert.vocabulary.files import CONTINUATION, MAX_WORD_CHARACTERS
+from tfbert.text.vocabulary_files import CONTINUATION, MAX_WORD_CHARACTERS
 
 
 class Pieces(NamedTuple):

@@ -19,8 +19,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tfbert.errors import UserError
-from tfbert.vocabulary.case import check_case, tokens_and_case
-from tfbert.vocabulary.files import CONTINUATION
+from tfbert.text.vocabulary_case import check_case, tokens_and_case
+from tfbert.text.vocabulary_files import CONTINUATION
 from tfbert.vocabulary.learning import (
     VocabularySettings,
     check_room,

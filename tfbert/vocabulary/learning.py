@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from tfbert.errors import UserError
 from tfbert.text.normalization.characters import read_characters
-from tfbert.vocabulary.files import (
+from tfbert.text.vocabulary_files import (
     CONTINUATION,
     MAX_WORD_CHARACTERS,
     SPECIAL_TOKENS,

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfbert.config import BertConfig
-from tfbert.converters.model import PortableModel
 from tfbert.errors import UserError
-from tfbert.vocabulary.files import CONTINUATION
+from tfbert.text.vocabulary_files import CONTINUATION
+from tfbert.weights.portable_model import PortableModel
 
 _TOKENS = "encoder/embeddings/token_embeddings"
 _POSITIONS = "encoder/embeddings/position_embeddings"

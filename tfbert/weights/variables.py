@@ -7,7 +7,6 @@ import keras
 import numpy as np
 
 from tfbert import files
-from tfbert.encoder import BertEncoder
 from tfbert.errors import UserError
 from tfbert.weights import hdf5_files, safetensors_files
 from tfbert.weights.safetensors_writing import to_bytes
@@ -153,23 +152,3 @@ def _differences(variables: dict, tensors: dict) -> list[str]:
 
 def _is_whole(dtype) -> bool:
     return str(dtype).lstrip("u").startswith("int")
-
-
-def load_encoder(source: str | os.PathLike, dtype=None) -> BertEncoder:
-    """Loads an encoder from any source of weights.
-
-    Args:
-      source: a run or converted folder of ours, a Hugging Face or
-        sentence-transformers folder, a keras-hub preset (folder or name), a
-        checkpoint of google-research/bert or of Model Garden (folder or
-        prefix). `tfbert.converters.sources.detect` says which it is.
-      dtype: Keras dtype or policy of the encoder.
-
-    Raises:
-      UserError: the source holds no encoder, or its weights do not fit its
-        config.
-    """
-    # Imported here: converters build on this module.
-    from tfbert.converters import building, sources
-
-    return building.make_encoder(sources.read(source), dtype)

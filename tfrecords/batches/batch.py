@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from tfrecords.batches import row_order
+from tfrecords import keyed_order, layout
 from tfrecords.batches.mixture import Mixture
 from tfrecords.masking.masking import Masking
-from tfrecords.storage import layout
 from tfrecords.storage.legacy_2018 import StaticRecords
 from tfrecords.storage.reader import Records
 
@@ -22,7 +21,7 @@ def row_ids_at(
     """
     first = step * global_batch_size
     positions = np.arange(first, first + global_batch_size, dtype=np.int64)
-    return row_order.rows_at(positions, num_rows, seed)
+    return keyed_order.rows_at(positions, num_rows, seed)
 
 
 def make_batch(

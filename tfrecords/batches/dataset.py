@@ -14,11 +14,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfbert.errors import UserError
-from tfrecords.batches import mistakes, row_order
+from tfrecords import keyed_order, layout
+from tfrecords.batches import mistakes
 from tfrecords.batches.batch import AnyRecords, make_batch, row_ids_at
 from tfrecords.batches.options import with_options
 from tfrecords.masking.masking import Masking
-from tfrecords.storage import layout
 from tfrecords.storage.legacy_2018 import StaticRecords
 from tfrecords.storage.reader import Records
 
@@ -179,7 +179,7 @@ def evaluation_batches(
         inside = positions < total
         taken = np.where(inside, positions, 0)
         if total < records.num_rows:
-            taken, _ = row_order.rows_at(taken, records.num_rows, seed)
+            taken, _ = keyed_order.rows_at(taken, records.num_rows, seed)
         epochs = np.zeros_like(taken)
         made = make_batch(records, masking, taken, epochs, seed)
         if records.has_labels:

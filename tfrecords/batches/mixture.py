@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfbert.errors import UserError
-from tfrecords.batches import row_order
+from tfrecords import keyed_order
 from tfrecords.storage.reader import Records
 
 _BLOCK_BITS = 16
@@ -114,7 +114,7 @@ class Mixture:
         positions = np.asarray(positions, np.int64)
         parts, places = np.divmod(positions, _PART)
         row_ids, epochs = np.empty_like(places), np.empty_like(places)
-        for part, chosen in row_order.groups(parts):
+        for part, chosen in keyed_order.groups(parts):
             rows = self._part_rows(part, seed)
             row_ids[chosen], epochs[chosen] = rows[:, places[chosen]]
         return row_ids, epochs
@@ -162,7 +162,7 @@ class Mixture:
         rows = np.empty((len(row_ids), width), np.int32)
         numbers = np.searchsorted(self._starts, row_ids, side="right") - 1
         own = row_ids - self._starts[numbers]
-        for number, chosen in row_order.groups(numbers):
+        for number, chosen in keyed_order.groups(numbers):
             rows[chosen] = self.sources[number].rows(own[chosen])
         return rows
 
@@ -270,7 +270,7 @@ def _places(sources, weights, temperature: float) -> np.ndarray:
 @functools.lru_cache(maxsize=4)
 def _block(block: int, seed: int, counts: tuple[int, ...]) -> np.ndarray:
     """int64 [2, _BLOCK]: the source at each place, and its rank there."""
-    key = row_order.fold(row_order.fold(seed, 0x313C), block)
+    key = keyed_order.fold(keyed_order.fold(seed, 0x313C), block)
     slots = _reversed_bits() ^ int(key[0] >> np.uint64(64 - _BLOCK_BITS))
     ends = np.cumsum(counts)
     numbers = np.searchsorted(ends, slots, side="right")

@@ -13,7 +13,7 @@ def with_options(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """
     options = tf.data.Options()
     options.autotune.enabled = False
-    # Workers read their own slice; see tfrecords/batches/row_order.py.
+    # Workers read their own slice; see tfrecords/keyed_order.py.
     options.experimental_distribute.auto_shard_policy = (
         tf.data.experimental.AutoShardPolicy.OFF
     )

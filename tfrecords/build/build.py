@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tfbert.errors import UserError
-from tfbert.vocabulary.files import read_vocabulary
+from tfbert.text.vocabulary_files import read_vocabulary
+from tfrecords import layout
 from tfrecords.build import near_copies, pool
 from tfrecords.build.chunks import Chunk, ChunkRows, Chunks
 from tfrecords.build.plan import HELD_OUT, TRAIN, Plan
 from tfrecords.build.settings import BEAM, BuildSettings
 from tfrecords.build.split import Split
-from tfrecords.storage import layout
 from tfrecords.storage.manifest import Manifest
 from tfrecords.storage.writer import staged_folder
 from tfrecords.text import corpus, files

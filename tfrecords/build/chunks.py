@@ -9,9 +9,9 @@ import threading
 import numpy as np
 
 from tfbert.startup_notices import hide_startup_notices
+from tfrecords import layout
 from tfrecords.build import pairs, rows
 from tfrecords.masking.token_classes import TokenClasses
-from tfrecords.storage import layout
 from tfrecords.text.corpus import Document
 
 # A chunk's documents are tokenized and packed together. The size is part of

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from tfrecords.batches import row_order
+from tfrecords import keyed_order
 
 BINS = 128
 WORDS = 5
@@ -95,7 +95,7 @@ def signatures(texts: list[bytes]) -> np.ndarray:
     bins = (shingles >> np.uint64(57)).astype(np.int64)
     np.minimum.at(minima, documents * BINS + bins, shingles)
     minima = _densified(minima.reshape(len(texts), BINS))
-    return (row_order.mix(minima) & np.uint64(0xFFFF)).astype(np.uint16)
+    return (keyed_order.mix(minima) & np.uint64(0xFFFF)).astype(np.uint16)
 
 
 def _words(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
@@ -126,7 +126,7 @@ def _words(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
     value = _LOWER[data].astype(np.uint64) * powers
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(value)])
     hashes = (sums[last] - sums[first]) * _powers(_INVERSE, len(data))[first]
-    return row_order.mix(hashes), np.searchsorted(ends, first, side="right")
+    return keyed_order.mix(hashes), np.searchsorted(ends, first, side="right")
 
 
 def _powers(base: int, count: int) -> np.ndarray:
@@ -150,7 +150,9 @@ def _shingles(words, documents) -> tuple[np.ndarray, np.ndarray]:
         same[:left] = documents[count - left :] == documents[:left]
         later = np.zeros(count, np.uint64)
         later[:left] = words[count - left :]
-        shingles = row_order.fold(shingles, np.where(same, later, np.uint64(0)))
+        shingles = keyed_order.fold(
+            shingles, np.where(same, later, np.uint64(0))
+        )
         whole &= same
     # A document of fewer words is a single shingle.
     first = np.ones(count, bool)
@@ -168,7 +170,7 @@ def _densified(minima: np.ndarray) -> np.ndarray:
     attempt = 0
     while todo.any():
         rows, columns = np.nonzero(todo)
-        drawn = row_order.fold(columns.astype(np.uint64), attempt)
+        drawn = keyed_order.fold(columns.astype(np.uint64), attempt)
         place = (drawn >> np.uint64(57)).astype(np.int64)
         found = sources[rows, place]
         rows, columns, place = rows[found], columns[found], place[found]
@@ -218,7 +220,7 @@ def _equal(part: np.ndarray) -> Iterator[np.ndarray]:
     """Yields the numbers, ascending, of each two or more equal rows."""
     keys = np.zeros(len(part), np.uint64)
     for column in part.T:
-        keys = row_order.fold(keys, column)
+        keys = keyed_order.fold(keys, column)
     by_key = np.argsort(keys, kind="stable")
     sorted_keys = keys[by_key]
     cuts = np.flatnonzero(sorted_keys[1:] != sorted_keys[:-1]) + 1

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tfrecords.batches import row_order
+from tfrecords import keyed_order
 from tfrecords.build.pairs import FRAME, IN_ORDER, NOT_IN_ORDER
+from tfrecords.layout import Layout
 from tfrecords.masking.token_classes import TokenClasses
-from tfrecords.storage.layout import Layout
 from tfrecords.storage.writer import ShardWriter
 
 # Pairs are exchanged among so many neighbours as far as they can be, so that
@@ -76,7 +76,7 @@ def exchange(segments: Segments, key: np.ndarray) -> np.ndarray:
     count = len(segments.documents)
     donors = np.arange(count)
     firsts = np.arange(0, count, 2)
-    bits = row_order.draws(key, firsts.astype(np.uint64)) >> np.uint64(63)
+    bits = keyed_order.draws(key, firsts.astype(np.uint64)) >> np.uint64(63)
     chosen = firsts + bits.astype(np.int64)
     chosen = chosen[chosen < count]
     for window in (_WINDOW_BITS, 63):
@@ -91,7 +91,7 @@ def exchange(segments: Segments, key: np.ndarray) -> np.ndarray:
 
 def _by_length(segments, pairs, window: int, key) -> np.ndarray:
     """`pairs` by windows of the text, then what is alike together."""
-    drawn = row_order.draws(key, pairs.astype(np.uint64) + np.uint64(1 << 40))
+    drawn = keyed_order.draws(key, pairs.astype(np.uint64) + np.uint64(1 << 40))
     lengths, kinds = segments.lengths[pairs], segments.kinds[pairs]
     return pairs[np.lexsort((drawn, lengths, kinds, pairs >> window))]
 
@@ -129,8 +129,8 @@ def _borrow(segments, pairs, chosen, donors, key) -> None:
     kinds, documents = segments.kinds[pairs], segments.documents[pairs]
     for number, reach in enumerate(_REACH):
         places = _unserved(segments, pairs, donors, chosen)
-        drawn = row_order.draws(
-            row_order.fold(key, number), pairs[places].astype(np.uint64)
+        drawn = keyed_order.draws(
+            keyed_order.fold(key, number), pairs[places].astype(np.uint64)
         )
         shift = (drawn >> np.uint64(32)).astype(np.int64) % (2 * reach) - reach
         found = np.clip(places + shift, 0, len(pairs) - 1)

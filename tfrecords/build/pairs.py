@@ -13,7 +13,7 @@ import dataclasses
 
 import numpy as np
 
-from tfrecords.batches import row_order
+from tfrecords import keyed_order
 from tfrecords.build.rows import Rows
 from tfrecords.masking.token_classes import TokenClasses
 
@@ -38,7 +38,7 @@ class _Random:
     """Numbers of one chunk's own stream, one after the other."""
 
     def __init__(self, seed: int, chunk: tuple[str, int]):
-        self._key = _key(row_order.fold(seed, 0xBA17), chunk)
+        self._key = _key(keyed_order.fold(seed, 0xBA17), chunk)
         self._next = 0
         self._block = np.zeros(0, np.uint64)
 
@@ -47,7 +47,9 @@ class _Random:
         place = self._next % 1024
         if place == 0:
             counters = np.arange(self._next, self._next + 1024)
-            self._block = row_order.draws(self._key, counters.astype(np.uint64))
+            self._block = keyed_order.draws(
+                self._key, counters.astype(np.uint64)
+            )
         self._next += 1
         return float(self._block[place] >> np.uint64(11)) * 2.0**-53
 
@@ -58,7 +60,7 @@ class _Random:
 
 def _key(seed: np.ndarray, chunk: tuple[str, int]) -> np.ndarray:
     split, number = chunk
-    return row_order.fold(row_order.fold(seed, len(split)), number)
+    return keyed_order.fold(keyed_order.fold(seed, len(split)), number)
 
 
 def make(
@@ -104,7 +106,7 @@ def make(
             documents.append(number)
             start = end
     starts, stops, breaks = zip(*spans, strict=True) if spans else ((),) * 3
-    key = _key(row_order.fold(seed, 0x7B1D), chunk)
+    key = _key(keyed_order.fold(seed, 0x7B1D), chunk)
     middles, turned = _broken(starts, stops, breaks, turn, key)
     made = []
     for start, middle, end, turn in zip(
@@ -134,8 +136,8 @@ def _broken(starts, stops, breaks, turn: bool, key):
     lengths = stops - starts
     left = np.arange(len(sizes))
     for number, (apart, bits) in enumerate(_ATTEMPTS):
-        drawn = row_order.draws(
-            row_order.fold(key, number), left.astype(np.uint64)
+        drawn = keyed_order.draws(
+            keyed_order.fold(key, number), left.astype(np.uint64)
         )
         pick = (drawn >> np.uint64(32)).astype(np.int64) % sizes[left]
         middles[left] = places[offsets[left] + pick]

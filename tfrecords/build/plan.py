@@ -8,8 +8,8 @@ import dataclasses
 from collections.abc import Collection
 
 from tfbert.errors import UserError
+from tfrecords import layout
 from tfrecords.build import chunks
-from tfrecords.storage import layout
 
 TRAIN, HELD_OUT = "train", "held_out"
 

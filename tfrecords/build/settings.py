@@ -3,8 +3,8 @@
 import dataclasses
 
 from tfbert.errors import UserError
+from tfrecords import layout
 from tfrecords.build.chunks import Recipe
-from tfrecords.storage import layout
 from tfrecords.text import corpus, files, formats
 
 # Who runs a build.

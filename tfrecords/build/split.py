@@ -7,19 +7,14 @@ import numpy as np
 
 from tfbert.errors import UserError
 from tfbert.text import tokenizer_settings
-from tfbert.vocabulary.files import vocabulary_hash
-from tfrecords.batches import row_order
+from tfbert.text.vocabulary_files import vocabulary_hash
+from tfrecords import keyed_order
 from tfrecords.build import next_sentence
 from tfrecords.build.chunks import ChunkRows
 from tfrecords.build.plan import one_document
 from tfrecords.build.settings import BuildSettings
+from tfrecords.layout import MANIFEST_FILE, MASKED_LM, NEXT_SENTENCE, Layout
 from tfrecords.masking.token_classes import TokenClasses
-from tfrecords.storage.layout import (
-    MANIFEST_FILE,
-    MASKED_LM,
-    NEXT_SENTENCE,
-    Layout,
-)
 from tfrecords.storage.manifest import Manifest
 from tfrecords.storage.writer import ShardWriter
 
@@ -157,8 +152,8 @@ class Split:
         return manifest
 
     def _exchange(self, name: str) -> None:
-        key = row_order.fold(
-            row_order.fold(self._settings.seed, 0x9E27), len(name)
+        key = keyed_order.fold(
+            keyed_order.fold(self._settings.seed, 0x9E27), len(name)
         )
         self._tokens, changed = self._pairs.write(self._writer, key)
         if self.rows and not changed:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tfrecords.batches import row_order
+from tfrecords import keyed_order
 
 # Batches among which rows are sorted by length.
 WINDOW = 64
@@ -25,7 +25,7 @@ def batch_order(
     """A function: number of a global batch -> its rows, int64 [B].
 
     Batch g is the positions [g B, (g + 1) B) of the endless order that
-    `tfrecords.batches.row_order` gives. With lengths, the rows of WINDOW
+    `tfrecords.keyed_order` gives. With lengths, the rows of WINDOW
     batches (of fewer, where an epoch has fewer) are sorted by length, cut
     into batches, and the batches put into an order of their own. Either way
     nothing is dropped, and any batch can be asked for without those before.
@@ -48,12 +48,14 @@ def batch_order(
         count = window * global_batch_size
         rows = _rows(number * count, count, size, seed)
         rows = rows[np.argsort(lengths[rows], kind="stable")]
-        key = row_order.fold(row_order.fold(seed, _ORDER_OF_BATCHES), number)
-        draws = row_order.draws(key, np.arange(window, dtype=np.uint64))
+        key = keyed_order.fold(
+            keyed_order.fold(seed, _ORDER_OF_BATCHES), number
+        )
+        draws = keyed_order.draws(key, np.arange(window, dtype=np.uint64))
         return rows.reshape(window, -1)[np.argsort(draws, kind="stable")]
 
     return lambda batch: of_window(batch // window)[batch % window]
 
 
 def _rows(first: int, count: int, size: int, seed: int) -> np.ndarray:
-    return row_order.rows_at(np.arange(first, first + count), size, seed)[0]
+    return keyed_order.rows_at(np.arange(first, first + count), size, seed)[0]

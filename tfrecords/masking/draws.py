@@ -10,7 +10,7 @@ key alone. All rows of a batch are worked on at once.
 
 import numpy as np
 
-from tfrecords.batches import row_order
+from tfrecords import keyed_order
 
 # Counters of a row's stream of random numbers: what is drawn for place i of
 # purpose k is number k * 2^16 + i, so purposes never share a number.
@@ -24,7 +24,7 @@ _LAST = np.uint64(2**64 - 1)
 
 def uniform(keys: np.ndarray, counters: np.ndarray) -> np.ndarray:
     """Numbers in [0, 1), float64; see `order.draws`."""
-    drawn = row_order.draws(keys, np.atleast_1d(counters))
+    drawn = keyed_order.draws(keys, np.atleast_1d(counters))
     return (drawn >> np.uint64(11)) * 2.0**-53
 
 
@@ -43,7 +43,7 @@ def choose_tokens(
     """
     places = np.arange(maskable.shape[1], dtype=np.uint64)
     # The place stands in the low bits, so that no two numbers are equal.
-    drawn = row_order.draws(keys[:, None], SELECT + places[None, :])
+    drawn = keyed_order.draws(keys[:, None], SELECT + places[None, :])
     drawn = np.where(maskable, drawn & ~PLACE_MASK | places, _LAST)
     counts = np.floor(wanted + uniform(keys, OFFSET)).astype(np.int64)
     counts = np.minimum(counts, np.count_nonzero(maskable, axis=1))
@@ -89,7 +89,7 @@ def choose_words(
     runs = np.maximum.accumulate(np.where(runs, places, 0), axis=1)
     # Tokens in the order of their runs; runs in that of their numbers.
     numbers = places.astype(np.uint64)
-    drawn = row_order.draws(keys[:, None], SELECT + numbers[None, :])
+    drawn = keyed_order.draws(keys[:, None], SELECT + numbers[None, :])
     drawn = np.take_along_axis(drawn, runs, axis=1)
     drawn = np.where(maskable, drawn & ~PLACE_MASK | numbers, _LAST)
     drawn.sort(axis=1)

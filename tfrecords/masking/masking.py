@@ -12,10 +12,9 @@ import math
 import numpy as np
 
 from tfbert.errors import UserError
-from tfrecords.batches import row_order
+from tfrecords import keyed_order, layout
 from tfrecords.masking import draws
 from tfrecords.masking.token_classes import TokenClasses
-from tfrecords.storage import layout
 
 TOKEN, WHOLE_WORD, NGRAM, SPAN = "token", "whole_word", "ngram", "span"
 STRATEGIES = (TOKEN, WHOLE_WORD, NGRAM, SPAN)
@@ -207,7 +206,7 @@ class Masking:
         uniform = draws.uniform(
             keys[:, None], draws.ACTION + draw_at.astype(np.uint64)
         )
-        number = row_order.draws(
+        number = keyed_order.draws(
             keys[:, None], draws.REPLACEMENT + positions.astype(np.uint64)
         )
         count = np.uint64(len(classes.replacements))
@@ -233,6 +232,6 @@ def _columns(chosen: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
 
 def row_keys(seed: int, epochs: np.ndarray, row_ids: np.ndarray) -> np.ndarray:
     """The key of each row's random numbers, uint64 [B]."""
-    return row_order.fold(
-        row_order.fold(row_order.fold(seed, 0x3A5C), epochs), row_ids
+    return keyed_order.fold(
+        keyed_order.fold(keyed_order.fold(seed, 0x3A5C), epochs), row_ids
     )

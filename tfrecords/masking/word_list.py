@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfbert.errors import UserError
-from tfrecords.batches import row_order
+from tfrecords import keyed_order
 
 # Longer words are names and sayings; they are cut.
 MAX_TOKENS = 8
@@ -103,5 +103,5 @@ def _keys(token_ids: np.ndarray, size: int | None = None) -> np.ndarray:
     count = token_ids.shape[1] - size + 1
     keys = np.full((len(token_ids), count), size, np.uint64)
     for place in range(size):
-        keys = row_order.fold(keys, token_ids[:, place : place + count])
+        keys = keyed_order.fold(keys, token_ids[:, place : place + count])
     return keys

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from tfbert.errors import UserError
-from tfrecords.storage import checksum, layout
+from tfrecords import layout
+from tfrecords.storage import checksum
 from tfrecords.storage.verify import Fault
 
 # The length, its checksum, and the data's checksum.

@@ -18,10 +18,10 @@ import numpy as np
 
 from tfbert.errors import UserError
 from tfbert.text.tokenizer_settings import read_case
-from tfbert.vocabulary.case import is_lowercase
-from tfrecords.batches import row_order
+from tfbert.text.vocabulary_case import is_lowercase
+from tfrecords import keyed_order, layout
 from tfrecords.masking.token_classes import TokenClasses
-from tfrecords.storage import frames, layout
+from tfrecords.storage import frames
 from tfrecords.storage.legacy_examples import BadExample, Form, find_odd
 from tfrecords.storage.manifest import check_folder
 from tfrecords.storage.reader import Records, check_on_corrupt
@@ -217,7 +217,7 @@ class StaticRecords:
         self, positions: np.ndarray, seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Which rows stand at positions of a run; see `order.rows_at`."""
-        return row_order.rows_at(positions, self.num_rows, seed)
+        return keyed_order.rows_at(positions, self.num_rows, seed)
 
     def batch(self, row_ids: np.ndarray) -> dict[str, np.ndarray]:
         """Reads rows with the masks that they were written with.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfrecords.storage import layout
+from tfrecords import layout
 
 # Names that newer scripts of Model Garden give to the same things.
 _OTHER_NAMES = {

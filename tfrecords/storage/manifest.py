@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from tfbert.errors import UserError
+from tfrecords.layout import MANIFEST_FILE, Layout
 from tfrecords.storage import manifest_check
-from tfrecords.storage.layout import MANIFEST_FILE, Layout
 
 FORMAT = "tfbert-records"
 FORMAT_VERSION = 1

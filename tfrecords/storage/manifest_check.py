@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tfbert.errors import UserError
-from tfrecords.storage import layout
+from tfrecords import layout
 
 # What was wanted, and whether a value is that.
 _Rule = tuple[str, Callable[[Any], bool]]

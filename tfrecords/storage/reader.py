@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from tfbert.errors import UserError
-from tfbert.vocabulary.files import vocabulary_hash
-from tfrecords.batches import row_order
+from tfbert.text.vocabulary_files import vocabulary_hash
+from tfrecords import keyed_order, layout
 from tfrecords.masking.token_classes import TokenClasses
-from tfrecords.storage import layout
 from tfrecords.storage.manifest import Manifest
 from tfrecords.storage.mapped_files import Maps
 from tfrecords.storage.verify import Fault, verify
@@ -85,7 +84,7 @@ class Records:
             )
         paths = [self.path / shard.file for shard in self.manifest.shards]
         self._maps = Maps(paths, mmap.MADV_RANDOM)
-        self._order = row_order.RowOrder(self.num_rows)
+        self._order = keyed_order.RowOrder(self.num_rows)
         self.bad_rows = self._rows_of(self.faults)
         if self.num_rows and len(self.bad_rows) == self.num_rows:
             raise UserError(
@@ -178,7 +177,7 @@ class Records:
         shards = np.searchsorted(self._starts, row_ids, side="right") - 1
         found = np.empty((len(row_ids), self._layout.row_bytes), np.uint8)
         places = row_ids - self._starts[shards]
-        for number, chosen in row_order.groups(shards):
+        for number, chosen in keyed_order.groups(shards):
             count = self.manifest.shards[number].rows
             offsets = self._layout.row_offsets(places[chosen], count)
             found[chosen] = self._windows(number)[offsets]

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tfrecords.masking.token_classes import TokenClasses
-from tfrecords.storage import checksum
-from tfrecords.storage.layout import (
+from tfrecords.layout import (
     CHECKSUM_BYTES,
     LENGTH_BYTES,
     SHARD_GLOB,
     TOKEN_IDS,
     example_header,
 )
+from tfrecords.masking.token_classes import TokenClasses
+from tfrecords.storage import checksum
 from tfrecords.storage.manifest import Manifest, Shard
 from tfrecords.storage.writer import file_sha256
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from tfbert import files
 from tfbert.errors import UserError
+from tfrecords.layout import SHARD_PATTERN, Layout, example_header
 from tfrecords.storage import checksum
-from tfrecords.storage.layout import SHARD_PATTERN, Layout, example_header
 from tfrecords.storage.manifest import Shard
 from tfrecords.text import remote
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tfbert.errors import UserError
 from tfbert.files import TEMPORARY_PREFIX
-from tfrecords.storage import layout
+from tfrecords import layout
 
 CACHE_VARIABLE = "TFBERT_CACHE"
 _DEFAULT_CACHE = "~/.cache/tfbert"

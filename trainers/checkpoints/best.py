@@ -17,12 +17,11 @@ import safetensors
 
 from tfbert import files
 from tfbert.errors import UserError
+from tfbert.file_names import BEST_FILE
 from tfbert.weights.safetensors_writing import to_bytes
 from tfbert.weights.variables import arrays_of, named_variables
 from trainers.checkpoints.checkpoints import Checkpoints
 from trainers.checkpoints.files import save_error
-
-BEST_FILE = "best.safetensors"
 
 
 class KeepBest(keras.callbacks.Callback):

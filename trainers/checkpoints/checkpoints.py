@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tfbert import files
 from tfbert.errors import UserError
+from tfbert.file_names import CHECKPOINTS_FOLDER
 from tfbert.local_paths import local_path
 from tfbert.weights.variables import arrays_of, assign_tensors, named_variables
 from trainers.checkpoints.files import (
@@ -32,7 +33,6 @@ from trainers.checkpoints.files import (
     write_checkpoint,
 )
 
-FOLDER = "checkpoints"
 LOSS_SCALE_PREFIX = "loss_scale/"
 
 
@@ -78,7 +78,9 @@ class Checkpoints:
         facts: Mapping | None = None,
         allowed: Sequence[str] = (),
     ):
-        self.folder = local_path(run_dir, "the run's folder") / FOLDER
+        self.folder = (
+            local_path(run_dir, "the run's folder") / CHECKPOINTS_FOLDER
+        )
         self.keep = keep
         self.keep_best = keep_best
         self.is_chief = is_chief

@@ -19,6 +19,8 @@ from tfbert.errors import UserError
 from tfbert.files import folder
 from tfbert.weights.safetensors_writing import write_tensors
 from tfrecords.storage.writer import file_sha256
+from trainers.files import exit_status
+from trainers.files.text import size
 
 MODEL_FILE = "model.safetensors"
 OPTIMIZER_FILE = "optimizer.safetensors"
@@ -35,7 +37,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 class SaveError(UserError):
     """A checkpoint could not be written; the ones before are intact."""
 
-    status = 4
+    status = exit_status.CANNOT_WRITE
 
 
 def write_checkpoint(
@@ -89,20 +91,16 @@ def save_error(what: str, path: Path, needed: int, error: OSError) -> SaveError:
     if error.errno in _NO_ROOM:
         try:
             free = shutil.disk_usage(path.parent).free
-            there = f"has {_megabytes(free)}"
+            there = f"has {size(free)}"
         except OSError:
             there = "its free space cannot be read"
-        reason = f"needs {_megabytes(needed)}, {there} ({reason.lower()})"
+        reason = f"needs {size(needed)}, {there} ({reason.lower()})"
         advice = "free some space, or lower runtime.keep_checkpoints"
     return SaveError(
         f"{what} {path} could not be written: {reason}. The checkpoints "
         f"before it are intact; {advice}, and the same command goes on from "
         "the newest"
     )
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB"
 
 
 def read_verified(path: Path) -> dict[str, dict[str, np.ndarray]]:

@@ -1,14 +1,27 @@
 """Callbacks that save, and that end a run, at a step."""
 
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import keras
 
 from trainers.checkpoints.checkpoints import Checkpoints
 from trainers.checkpoints.files import SaveError
+from trainers.checkpoints.step_boundaries import crossed
 from trainers.files.run_lock import RunLock
-from trainers.run.skipped_steps import Guard
-from trainers.run.step_boundaries import crossed
+
+
+class Guard(Protocol):
+    """Has the last word on a step before it is saved.
+
+    Attributes:
+      rollback: not None once the steps since a checkpoint are to be undone.
+    """
+
+    rollback: object | None
+
+    def settle(self) -> None:
+        """Looks at the last step."""
 
 
 class SaveCheckpoints(keras.callbacks.Callback):

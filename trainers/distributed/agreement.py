@@ -9,6 +9,7 @@ from pathlib import Path
 import tfbert
 import tfrecords
 import trainers
+from trainers.files.text import flat
 
 PACKAGES = ("tensorflow", "keras", "tensorflow-text", "numpy")
 MANY = 20
@@ -27,8 +28,8 @@ def run_facts(settings, about: dict) -> dict[str, str]:
     Returns:
       name of a setting, a file of code, a package, a path of data -> value.
     """
-    facts = dict(_flat(dataclasses.asdict(settings), ""))
-    facts |= {f"run.json {key}": value for key, value in _flat(about, "")}
+    facts = flat(dataclasses.asdict(settings))
+    facts |= {f"run.json {key}": value for key, value in flat(about).items()}
     facts |= {f"data {path}": value for path, value in _data(settings)}
     facts |= _versions()
     facts |= _code()
@@ -56,21 +57,13 @@ def differences(facts: dict[str, dict[str, str]]) -> list[str]:
     return lines
 
 
-def _flat(value, prefix: str):
-    if isinstance(value, dict):
-        for key, part in value.items():
-            yield from _flat(part, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, value
-
-
 def _data(settings):
     """(path, digest) of each file or folder that the settings name."""
     for section in ("data", "model"):
         part = getattr(settings, section, None)
         if part is None:
             continue
-        for _, value in _flat(dataclasses.asdict(part), ""):
+        for value in flat(dataclasses.asdict(part)).values():
             for text in value if isinstance(value, list) else [value]:
                 if not isinstance(text, str) or not text:
                     continue

@@ -10,15 +10,13 @@ from trainers.distributed.worker_status import (
     SAVING,
     WAITING,
 )
+from trainers.files import exit_status
 
 # Where a worker may be for long after all have agreed to end.
 _FINISHING = (CALLBACKS, SAVING, ENDING)
 
 # Exit statuses; documented in docs/architecture.md. Trying again may help
 # after both.
-STATUS_LOST = 5
-STATUS_NOT_STARTED = 6
-STATUS_USER_ERROR = 2
 STOPPED = (130, 143)
 ORDERLY = (0, *STOPPED)
 
@@ -80,7 +78,7 @@ class Verdict:
     """
 
     text: str
-    status: int = STATUS_LOST
+    status: int = exit_status.LOST
     stalled: bool = False
 
 
@@ -127,11 +125,11 @@ def _ended(member: Member, members: Sequence[Member]) -> Verdict | None:
         )
     if member.status in ORDERLY:
         return _left(member, members)
-    user_error = member.status == STATUS_USER_ERROR
+    user_error = member.status == exit_status.USER_ERROR
     return Verdict(
         f"{member.name} ended {member.place} with status {member.status}"
         + (f": {member.error}" if member.error else ""),
-        STATUS_USER_ERROR if user_error else STATUS_LOST,
+        exit_status.USER_ERROR if user_error else exit_status.LOST,
     )
 
 

@@ -17,14 +17,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from trainers.distributed.failure_detector import (
-    STATUS_LOST,
-    STATUS_NOT_STARTED,
-)
 from trainers.distributed.members import Cluster
 from trainers.distributed.wire import Connection
+from trainers.files import exit_status
 
-END_BY = {STATUS_LOST: signal.SIGTRAP, STATUS_NOT_STARTED: signal.SIGABRT}
+END_BY = {
+    exit_status.LOST: signal.SIGTRAP,
+    exit_status.NOT_STARTED: signal.SIGABRT,
+}
 
 
 @contextlib.contextmanager
@@ -33,8 +33,8 @@ def guarded(
 ) -> Iterator[None]:
     """Ends this process if what is inside does not return.
 
-    With STATUS_LOST when another worker's connection ends, with
-    STATUS_NOT_STARTED after `seconds`; both with a message.
+    With exit_status.LOST when another worker's connection ends, with
+    exit_status.NOT_STARTED after `seconds`; both with a message.
 
     Args:
       cluster: who the workers are.

@@ -28,6 +28,7 @@ from trainers.distributed.failure_detector import Member, Verdict
 from trainers.distributed.members import Cluster
 from trainers.distributed.wire import Connection
 from trainers.distributed.worker_status import ENDING, Pulse
+from trainers.files import exit_status
 
 PULSE_SECONDS = 1.0
 # When this thread itself was not run for so long, the whole process was
@@ -49,7 +50,7 @@ def leave(verdict: Verdict) -> None:
     stream = sys.__stderr__ or sys.stderr
     with contextlib.suppress(OSError, ValueError):
         print(f"\nerror: {verdict.text}", file=stream)
-        if verdict.status == failure_detector.STATUS_LOST:
+        if verdict.status == exit_status.LOST:
             print(
                 "All workers end with status "
                 f"{verdict.status}. The same command on all of them goes on "
@@ -128,7 +129,7 @@ class Monitor:
         self,
         about: str,
         facts: dict,
-        status: int = failure_detector.STATUS_USER_ERROR,
+        status: int = exit_status.USER_ERROR,
         advice: str = "",
     ) -> None:
         """Returns when all workers have given the same facts.

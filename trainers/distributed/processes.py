@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from trainers.distributed.failure_detector import STATUS_LOST
+from trainers.files import exit_status
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 POLL_SECONDS = 0.1
@@ -103,14 +103,14 @@ class Group:
             codes = [process.poll() for process in self._processes]
             bad = [(i, code) for i, code in enumerate(codes) if code]
             # A worker that was killed is the cause; status 5 is its echo.
-            bad.sort(key=lambda found: found[1] == STATUS_LOST)
-            if bad and (failed is None or failed[1] == STATUS_LOST):
+            bad.sort(key=lambda found: found[1] == exit_status.LOST)
+            if bad and (failed is None or failed[1] == exit_status.LOST):
                 failed = bad[0]
             if None not in codes:
                 break
             ending = failed is not None or self._signal is not None
             if ending and deadline is None:
-                echo = failed is not None and failed[1] == STATUS_LOST
+                echo = failed is not None and failed[1] == exit_status.LOST
                 grace = min(self._grace, ECHO_SECONDS) if echo else self._grace
                 deadline = time.monotonic() + grace
             if deadline is not None and time.monotonic() > deadline:
@@ -177,6 +177,6 @@ def _end_with_parent() -> None:
 def _how_it_ended(code: int) -> str:
     if code < 0:
         return f"was killed by {signal.Signals(-code).name}"
-    if code == STATUS_LOST:
+    if code == exit_status.LOST:
         return f"ended with status {code}: another worker was lost or stalled"
     return f"ended with status {code}"

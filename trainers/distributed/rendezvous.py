@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable
 
 from tfbert.errors import UserError
-from trainers.distributed.failure_detector import STATUS_NOT_STARTED
 from trainers.distributed.members import Cluster, listen, split_address
 from trainers.distributed.wire import Connection
+from trainers.files import exit_status
 
 HELLO_SECONDS = 10.0
 RETRY_SECONDS = 0.5
@@ -25,7 +25,7 @@ REMIND_SECONDS = 10.0
 class NotStarted(UserError):
     """Some workers did not come."""
 
-    status = STATUS_NOT_STARTED
+    status = exit_status.NOT_STARTED
 
 
 def meet(

@@ -9,14 +9,11 @@ import keras
 import tensorflow as tf
 
 from tfbert.errors import UserError
-from trainers.command import (
-    STATUS_INTERRUPTED,
-    STATUS_USER_ERROR,
-    console,
-)
 from trainers.distributed import connecting, step_probes, worker_status
 from trainers.distributed.members import Cluster, find_cluster
 from trainers.distributed.monitor import Monitor
+from trainers.files import exit_status
+from trainers.files.console import console
 
 START_SECONDS = 600.0
 # Longer than a network file system takes to fail over.
@@ -75,7 +72,7 @@ class Distribution:
         self,
         about: str,
         facts: Callable[[], dict],
-        status: int = STATUS_USER_ERROR,
+        status: int = exit_status.USER_ERROR,
         advice: str = "",
     ) -> None:
         """Waits for all workers; raises UserError where their facts differ.
@@ -372,7 +369,7 @@ def _status_of(error: BaseException | None) -> tuple[int, str]:
         code = error.code
         return (code, "") if isinstance(code, int) else (int(bool(code)), "")
     if isinstance(error, KeyboardInterrupt):
-        return STATUS_INTERRUPTED, ""
+        return exit_status.INTERRUPTED, ""
     if isinstance(error, UserError):
         return error.status, str(error)
     return 1, f"{type(error).__name__}: {error}"

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 from tfbert import files
+from tfbert.file_names import ENVIRONMENT_FILE
 
-ENVIRONMENT_FILE = "environment.json"
 PACKAGES = (
     "tfbert",
     "tensorflow",

@@ -9,9 +9,8 @@ import os
 import time
 from pathlib import Path
 
+from tfbert.file_names import EVENTS_FILE
 from tfbert.json_files import parse_lines
-
-EVENTS_FILE = "events.jsonl"
 
 
 class Events:

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from tfbert import files
 from tfbert.errors import UserError
-
-ROLLBACKS_FILE = "rollbacks.json"
+from tfbert.file_names import ROLLBACKS_FILE
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,13 +16,19 @@ from pathlib import Path
 
 from tfbert import files, json_files
 from tfbert.errors import UserError
+from tfbert.file_names import (
+    CHECKPOINTS_FOLDER,
+    CONFIG_FILE,
+    METRICS_FILE,
+    RUN_FILE,
+    SETTINGS_FILE,
+)
 from tfbert.local_paths import local_path
-from trainers.yaml_files import read_yaml
+from tfrecords.layout import MANIFEST_FILE
+from trainers.files.yaml_files import read_yaml
 
-METRICS_FILE = "metrics.jsonl"
 # Any of these makes a folder a run folder.
-SIGNS = ("run.json", "settings.yaml", METRICS_FILE)
-MANIFEST_FILE = "manifest.json"
+SIGNS = (RUN_FILE, SETTINGS_FILE, METRICS_FILE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,12 +75,12 @@ class RunFolder:
     @functools.cached_property
     def about(self) -> dict:
         """run.json: kind, labels, path of the records."""
-        return self._json("run.json")
+        return self._json(RUN_FILE)
 
     @functools.cached_property
     def config(self) -> dict:
         """config.json: the shape of the encoder."""
-        return self._json("config.json")
+        return self._json(CONFIG_FILE)
 
     @functools.cached_property
     def environment(self) -> dict:
@@ -84,7 +90,7 @@ class RunFolder:
     @functools.cached_property
     def settings(self) -> dict:
         """settings.yaml: the resolved settings, by section."""
-        path = self.path / "settings.yaml"
+        path = self.path / SETTINGS_FILE
         if not path.is_file():
             return {}
         settings = read_yaml(path)
@@ -106,7 +112,7 @@ class RunFolder:
     def checkpoints(self) -> list[CheckpointFolder]:
         """The checkpoints under their final names, oldest first."""
         found = []
-        for path in sorted((self.path / "checkpoints").glob("step-*")):
+        for path in sorted((self.path / CHECKPOINTS_FOLDER).glob("step-*")):
             match = re.fullmatch(r"step-(\d+)", path.name)
             if not match or not path.is_dir() or not files.is_whole(path):
                 continue

@@ -21,10 +21,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tfbert.errors import UserError
+from tfbert.file_names import LOCK_FILE
 from tfbert.files import TEMPORARY_PREFIX
-from trainers.distributed.failure_detector import STATUS_NOT_STARTED
+from trainers.files import exit_status
 
-LOCK_FILE = "lock.json"
 # Seconds between heartbeats, and how long one is waited for.
 BEAT = 5.0
 PATIENCE = 20.0
@@ -79,7 +79,7 @@ class RunLock:
             if owner.get("machine") != self._mine["machine"]:
                 # A scheduler may have started us in the place of one that it
                 # no longer reaches: it ends, or is taken over, later.
-                error.status = STATUS_NOT_STARTED
+                error.status = exit_status.NOT_STARTED
             raise error
 
     def __enter__(self):

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfbert.converters import sources
 from tfbert.errors import UserError
 from tfbert.text.tokenizer import Tokenizer
-from tfbert.vocabulary.files import vocabulary_hash
+from tfbert.text.vocabulary_files import vocabulary_hash
 from tfrecords.labelled import batches
 from tfrecords.labelled.epochs import batch_order
 from tfrecords.labelled.overlap import Overlap, overlap

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
+from tfbert.file_names import BEST_FILE, CHECKPOINTS_FOLDER, CONFIG_FILE
 from tfbert.tasks.task import Task
 from tfbert.text.tokenizer import Tokenizer
 from tfbert.weights.variables import (
@@ -14,8 +15,8 @@ from tfbert.weights.variables import (
     named_variables,
     read_tensors,
 )
-from trainers.checkpoints.best import BEST_FILE, read_best
-from trainers.checkpoints.checkpoints import FOLDER, Checkpoints
+from trainers.checkpoints.best import read_best
+from trainers.checkpoints.checkpoints import Checkpoints
 from trainers.checkpoints.files import MODEL_FILE, read_verified
 from trainers.files.run_folder import RunFolder
 from trainers.finetuning.kinds.by_name import KINDS, find_kind
@@ -73,7 +74,7 @@ class FinetunedRun:
             figures = read_best(best)
         self.kind = self.kind.with_validation(figures)
         self.path = folder.path
-        self.config = BertConfig.from_json(folder.path / "config.json")
+        self.config = BertConfig.from_json(folder.path / CONFIG_FILE)
         self.tokenizer = Tokenizer.from_folder(folder.path)
 
     def read_examples(self, data: str | os.PathLike) -> Examples:
@@ -117,8 +118,8 @@ class FinetunedRun:
             return Trained(task, 0, converted)
         if not steps:
             raise UserError(
-                f"{self.path / FOLDER} holds no checkpoint; let `tfbert "
-                "finetune` run to its end"
+                f"{self.path / CHECKPOINTS_FOLDER} holds no checkpoint; let "
+                "`tfbert finetune` run to its end"
             )
         folder = checkpoints.path(steps[-1])
         read_verified(folder)

@@ -17,15 +17,14 @@ import rich.table
 
 from tfbert import files
 from tfbert.errors import UserError
-from trainers import command, yaml_files
+from tfbert.file_names import SUMMARY_FILE, SWEEP_FILE
+from trainers.files import exit_status, yaml_files
+from trainers.files.console import console
 
 if TYPE_CHECKING:
     from trainers.distributed.strategies import Distribution
 
-SUMMARY_FILE = "summary.json"
-SWEEP_FILE = "sweep.json"
 # Of guard.Diverged, which cannot be imported without TensorFlow.
-STATUS_DIVERGED = 3
 
 # (settings, distribution) -> figures by name.
 Run = Callable[[object, "Distribution"], dict[str, float]]
@@ -50,7 +49,7 @@ def repeat(
     run_dir = Path(settings.runtime.run_dir)
     runs = {}
     for seed in range(settings.seed, settings.seed + settings.seeds):
-        command.console.print(f"Seed {seed}", style="bold")
+        console.print(f"Seed {seed}", style="bold")
         folder = str(run_dir / f"seed-{seed}")
         runtime = dataclasses.replace(settings.runtime, run_dir=folder)
         one = dataclasses.replace(settings, seed=seed, seeds=1, runtime=runtime)
@@ -67,8 +66,8 @@ def repeat(
         files.write_file(
             run_dir / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n"
         )
-        command.console.print(_table_of_seeds(runs, spread))
-        command.console.print(f"written: {run_dir / SUMMARY_FILE}")
+        console.print(_table_of_seeds(runs, spread))
+        console.print(f"written: {run_dir / SUMMARY_FILE}")
     return spread
 
 
@@ -158,7 +157,7 @@ def sweep(
     for values in itertools.product(*grid.values()):
         chosen = dict(zip(grid, values, strict=True))
         folder = run_dir / _folder_name(chosen)
-        command.console.print(f"Sweep: {folder.name}", style="bold")
+        console.print(f"Sweep: {folder.name}", style="bold")
         found = _figures_or_failure(run_one, chosen, folder)
         runs.append({"settings": chosen, "run_dir": str(folder), **found})
         if is_chief:
@@ -172,15 +171,15 @@ def sweep(
             f"all {len(runs)} runs of the sweep have failed; the last: "
             f"{runs[-1]['failed']}"
         )
-        error.status = STATUS_DIVERGED
+        error.status = exit_status.DIVERGED
         raise error
     if not is_chief:
         return {}
     key = result["metric"]
-    command.console.print(_table_of_sweep(result))
+    console.print(_table_of_sweep(result))
     best = runs[result["best"]]
     given = " ".join(f"--{n} {v}" for n, v in best["settings"].items())
-    command.console.print(
+    console.print(
         f"best by {key}: {given}\nits run: {best['run_dir']}\n"
         f"written: {run_dir / SWEEP_FILE}"
     )
@@ -193,9 +192,9 @@ def _figures_or_failure(run_one, chosen: Mapping, folder: Path) -> dict:
         return {"figures": run_one(chosen, folder)}
     except UserError as error:
         # On all workers alike: they see the same numbers.
-        if error.status != STATUS_DIVERGED:
+        if error.status != exit_status.DIVERGED:
             raise
-        command.console.print(
+        console.print(
             f"{folder.name} has failed, and the sweep goes on: {error}",
             markup=False,
         )

@@ -17,13 +17,13 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfbert.errors import UserError
-from trainers.command import console
+from tfbert.file_names import SETTINGS_FILE
 from trainers.distributed.strategies import Distribution
+from trainers.files.console import console
+from trainers.files.yaml_files import read_yaml
 from trainers.planning.dry_run import EVALUATION_SHARE, Timing, time_steps
 from trainers.run.run_setup import full_batches
 from trainers.settings.plan import BatchPlan
-from trainers.settings.sections import SETTINGS_FILE
-from trainers.yaml_files import read_yaml
 
 _PART = re.compile(r"(\d+(?:\.\d+)?)([hms])")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}

@@ -21,12 +21,11 @@ import tensorflow as tf
 from tfbert.optimizers.decay import decays
 from tfbert.optimizers.layer_decay import layer_group, layer_rate
 from tfbert.optimizers.moments import MomentOptimizer
-from tfrecords.storage import layout
-from trainers.command import console
+from tfrecords import layout
 from trainers.distributed.strategies import Distribution
+from trainers.files.console import console
+from trainers.files.text import duration, size
 from trainers.planning.memory_estimate import MemoryEstimate, activation_bytes
-from trainers.reports.figures import duration
-from trainers.reports.tables import size
 from trainers.run.run_setup import full_batches
 from trainers.step.training_model import TrainingModel
 from trainers.watching.system_metrics import (

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 from tfbert.errors import UserError
-from trainers.command import console
-from trainers.settings.sections import SETTINGS_FILE
-from trainers.yaml_files import read_yaml
+from tfbert.file_names import SETTINGS_FILE
+from trainers.files.console import console
+from trainers.files.yaml_files import read_yaml
 
 AUTO = "auto"
 # Narrower models are trained in minutes, and float32 is exact. bfloat16 can be

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from tfbert.errors import UserError
-from tfbert.vocabulary.files import vocabulary_hash
+from tfbert.text.vocabulary_files import vocabulary_hash
 from tfrecords.batches.batch import AnyRecords
 from tfrecords.batches.mixture import Mixture, open_mixture
+from tfrecords.layout import HELD_OUT_FOLDER
 from tfrecords.masking.masking import MASKS_VERSION, Masking
 from tfrecords.masking.word_list import WordList
 from tfrecords.storage.legacy_2018 import StaticRecords, open_records
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from trainers.distributed.strategies import Distribution
 
-HELD_OUT = "held_out"
 DEFAULT_RECORDS = "records"
 
 
@@ -129,7 +129,7 @@ def open_held_out(
         held_out = open_records(data.held_out, data.vocab, data.on_corrupt)
     else:
         sources = getattr(records, "sources", [records])
-        paths = [source.path / HELD_OUT for source in sources]
+        paths = [source.path / HELD_OUT_FOLDER for source in sources]
         paths = [path for path in paths if path.is_dir()]
         if not paths:
             return None

@@ -6,10 +6,10 @@ import numpy as np
 import rich.table
 import rich.text
 
+from tfbert.file_names import REPORT_FILE
+from tfrecords.layout import HELD_OUT_FOLDER
 from tfrecords.storage.reader import Records
 from trainers.files.run_folder import RunFolder
-from trainers.pretraining.data import HELD_OUT
-from trainers.report import REPORT_FILE
 
 # The evaluation that the figures are taken from.
 TEST_NAME = "test"
@@ -33,7 +33,7 @@ def unigram_entropy(records: Records) -> float:
 def collect(records_dir: Path, pretraining: Path, finetuning: Path) -> dict:
     """The figures of both runs, from the files that the verbs wrote."""
     records = Records(records_dir)
-    held_out = Records(records_dir / HELD_OUT)
+    held_out = Records(records_dir / HELD_OUT_FOLDER)
     run = RunFolder(pretraining)
     losses = [row["masked_lm_loss"] for row in run.rows("validation")]
     training = run.rows("train")

@@ -5,6 +5,7 @@ import math
 import statistics
 
 from trainers.files.run_folder import RunFolder
+from trainers.files.text import duration
 from trainers.reports import machine
 from trainers.reports.plots import TRAIN, VALIDATION, WIDE, Curve, Plot
 
@@ -133,17 +134,6 @@ def amount(number: float) -> str:
         if number >= size:
             return f"{number / size:.3g} {name}"
     return f"{number:,.0f}"
-
-
-def duration(seconds: float) -> str:
-    """2 h 5 min, 3 min 20 s or 12 s."""
-    seconds = round(seconds)
-    hours, minutes = seconds // 3600, seconds % 3600 // 60
-    if hours:
-        return f"{hours} h {minutes} min"
-    if minutes:
-        return f"{minutes} min {seconds % 60} s"
-    return f"{seconds} s"
 
 
 def _evaluated(run: RunFolder) -> list[Figure]:

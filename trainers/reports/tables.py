@@ -4,13 +4,14 @@ import datetime
 import math
 from collections.abc import Mapping
 
-from trainers.files.run_folder import MANIFEST_FILE, RunFolder, read_json
+from tfrecords.layout import HELD_OUT_FOLDER, MANIFEST_FILE
+from trainers.files.run_folder import RunFolder, read_json
+from trainers.files.text import flat, size
 from trainers.reports import page as html
 from trainers.reports.figures import amount, title_of
 
 # Sources and per-label rows shown; the files have all of them.
 MOST_ROWS = 30
-HELD_OUT = "held_out"
 # What run.json counts of labelled data.
 COUNTS = (
     "train_examples",
@@ -35,11 +36,11 @@ def data_account(run: RunFolder) -> str:
                 "account": "none: the records are not there any more",
             }
         )
-    held_out = read_json(run.records / HELD_OUT / MANIFEST_FILE)
+    held_out = read_json(run.records / HELD_OUT_FOLDER / MANIFEST_FILE)
     seen = sum(row.get("tokens") or 0 for row in run.rows("train"))
     parts = [html.facts(_account(manifest, run.records, seen), "Training")]
     if held_out:
-        folder = run.records / HELD_OUT
+        folder = run.records / HELD_OUT_FOLDER
         parts.append(html.facts(_account(held_out, folder), "Held out"))
     parts.append(_document_lengths(manifest))
     parts.append(_rejected(manifest))
@@ -52,7 +53,7 @@ def settings(run: RunFolder) -> str:
     sections = {"general": {}}
     for name, value in run.settings.items():
         if isinstance(value, Mapping):
-            sections[name] = _flat(value)
+            sections[name] = flat(value)
         else:
             sections["general"][name] = value
     if run.config:
@@ -93,7 +94,7 @@ def environment(run: RunFolder) -> str:
         "system": found.get("system"),
         "processor": cpu.get("model"),
         "cores": cpu.get("usable_cores"),
-        "memory": size(found.get("memory_bytes")),
+        "memory": _size(found.get("memory_bytes")),
         "devices": ", ".join(devices) or None,
         **(found.get("variables") or {}),
     }
@@ -127,7 +128,7 @@ def checkpoints(run: RunFolder) -> str:
     rows = [
         (
             checkpoint.step,
-            size(checkpoint.num_bytes),
+            _size(checkpoint.num_bytes),
             moment(checkpoint.saved_at),
             html.code(checkpoint.path.relative_to(run.path)),
         )
@@ -180,14 +181,8 @@ def _per_class(per_class: Mapping) -> str:
     return html.table(head, rows, caption)
 
 
-def size(num_bytes: float | None) -> html.Number | None:
-    """1.5 MB; decimal units, as disks are sold."""
-    if num_bytes is None:
-        return None
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if num_bytes >= scale:
-            return html.Number(f"{num_bytes / scale:.3g} {unit}")
-    return html.Number(f"{num_bytes:,.0f} bytes")
+def _size(num_bytes: float | None) -> html.Number | None:
+    return None if num_bytes is None else html.Number(size(num_bytes))
 
 
 def moment(seconds: float) -> str:
@@ -207,7 +202,7 @@ def _account(manifest: Mapping, folder, seen: float = 0) -> dict:
     account = {
         "records": html.code(folder),
         "documents": manifest.get("documents"),
-        "text": size(text_bytes),
+        "text": _size(text_bytes),
         "tokens": tokens,
         "rows": rows,
         "sequence length": length,
@@ -251,7 +246,7 @@ def _sources(manifest: Mapping) -> str:
             html.code(source.get("file")),
             source.get("documents"),
             source.get("lines"),
-            size(source.get("bytes")),
+            _size(source.get("bytes")),
         )
         for source in sources[:MOST_ROWS]
     ]
@@ -268,7 +263,7 @@ def _sources(manifest: Mapping) -> str:
 def _data_of_finetuning(run: RunFolder) -> str:
     """Which tables and columns a fine-tuning run read."""
     data = run.settings.get("data")
-    rows = _flat(data) if isinstance(data, Mapping) else {}
+    rows = flat(data) if isinstance(data, Mapping) else {}
     labels = run.about.get("labels")
     if labels:
         rows["labels"] = labels
@@ -299,13 +294,3 @@ def _setting(value) -> str | int | bool | None:
     if isinstance(value, str) and "/" in value:
         return html.code(value)
     return value
-
-
-def _flat(tree: Mapping, prefix: str = "") -> dict:
-    flat = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

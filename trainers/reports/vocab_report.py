@@ -1,9 +1,9 @@
 """What `tfbert vocab` prints: how a vocabulary fits each language."""
 
-from tfbert.vocabulary.files import CONTINUATION
+from tfbert.text.vocabulary_files import CONTINUATION
 from tfbert.vocabulary.learning import VocabularyReport, VocabularySettings
 from tfbert.vocabulary.mixture import WordMixture
-from trainers import command
+from trainers.files.console import console
 
 # A name, and the figure as text.
 _FIGURES = (
@@ -52,7 +52,7 @@ def print_report(
             rows[f"{name}, before"] = list(map(show, before.values()))
         rows[name] = list(map(show, after.values()))
     for line in aligned(rows):
-        command.console.print(line, markup=False)
+        console.print(line, markup=False)
 
 
 def _tokens(

@@ -7,14 +7,15 @@ import keras
 import tensorflow as tf
 
 from tfbert.converters import building, sources
+from tfbert.file_names import RUN_FILE
 from tfbert.optimizers import OPTIMIZERS, SCHEDULES
 from tfbert.tasks.task import Task
 from tfbert.weights import resizing
-from trainers.command import console
 from trainers.distributed.strategies import Distribution
+from trainers.files.console import console
 from trainers.files.run_folder import read_json
 from trainers.run import resource_errors
-from trainers.run.run_setup import RUN_FILE, check_settings, open_run, run_facts
+from trainers.run.run_setup import check_settings, open_run, run_facts
 from trainers.run.training_run import TrainingRun, Validation
 from trainers.step.training_model import TrainingModel
 from trainers.watching.metrics_log import (

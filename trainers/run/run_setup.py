@@ -5,22 +5,20 @@ from pathlib import Path
 
 from tfbert import files
 from tfbert.errors import UserError
+from tfbert.file_names import RUN_FILE, SETTINGS_FILE
 from tfbert.local_paths import local_path
 from trainers.checkpoints.checkpoints import Checkpoints
-from trainers.command import console
 from trainers.distributed import agreement
 from trainers.distributed.strategies import Distribution
 from trainers.files import environment
+from trainers.files.console import console
 from trainers.files.run_lock import RunLock
 from trainers.settings.ranges import check_ranges
 from trainers.settings.sections import (
-    SETTINGS_FILE,
     check_allowed,
     check_same_run,
     save_settings,
 )
-
-RUN_FILE = "run.json"
 
 
 def check_settings(settings, distribution: Distribution) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 import keras
 
 from tfbert.errors import UserError
+from trainers.files import exit_status
 from trainers.files.events import Events
 from trainers.run.spikes import SpikeDetector
 from trainers.settings.sections import RuntimeSettings
@@ -27,7 +28,7 @@ _SHOWN_ROWS = 8
 class Diverged(UserError):
     """The numbers of the run are such that it must not go on."""
 
-    status = 3
+    status = exit_status.DIVERGED
 
 
 @dataclasses.dataclass(frozen=True)

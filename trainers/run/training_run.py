@@ -28,16 +28,16 @@ from trainers.checkpoints.saving import (
     StopAt,
     validation_values,
 )
-from trainers.command import console
+from trainers.checkpoints.step_boundaries import Boundaries
 from trainers.distributed import worker_status
-from trainers.distributed.same_state import check_same_state
 from trainers.distributed.strategies import Distribution
+from trainers.files.console import console
 from trainers.files.events import Events
 from trainers.files.rollbacks import Rollbacks
 from trainers.files.run_lock import RunLock
 from trainers.run.early_stopping import EarlyStopping
+from trainers.run.same_state import check_same_state
 from trainers.run.skipped_steps import Diverged, Guard
-from trainers.run.step_boundaries import Boundaries
 from trainers.run.stopping import CANNOT_SAVE, STATUS, StopOnSignal
 from trainers.step.training_model import TrainingModel
 from trainers.watching.metrics_log import LostOutput

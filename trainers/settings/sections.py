@@ -15,11 +15,12 @@ import yaml
 from tfbert import files
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
-from trainers.command import Parser
+from tfbert.file_names import SETTINGS_FILE
+from trainers.files.text import flat
+from trainers.files.yaml_files import read_yaml
+from trainers.settings.parser import Parser
 from trainers.settings.plan import BatchPlan
-from trainers.yaml_files import read_yaml
 
-SETTINGS_FILE = "settings.yaml"
 RESULT_SECTIONS = ("task", "model", "data", "optimization", "seed")
 
 
@@ -316,7 +317,7 @@ def save_settings(settings, run_dir: str | Path) -> None:
 
 def check_allowed(settings) -> None:
     """Raises UserError if runtime.allow_change names what is no setting."""
-    known = _flat(dataclasses.asdict(settings))
+    known = flat(dataclasses.asdict(settings))
     unknown = sorted(set(settings.runtime.allow_change) - set(known))
     if unknown:
         near = difflib.get_close_matches(unknown[0], known, 1)
@@ -337,13 +338,13 @@ def check_same_run(settings, run_dir: str | Path) -> None:
     if not path.exists():
         return
     try:
-        saved = _flat(read_yaml(path) or {})
+        saved = flat(read_yaml(path) or {})
     except (UserError, AttributeError) as error:
         raise UserError(
             f"wanted the settings of a run in {path}, got: {error}"
         ) from error
     check_allowed(settings)
-    now = _flat(dataclasses.asdict(settings))
+    now = flat(dataclasses.asdict(settings))
     allowed = set(settings.runtime.allow_change)
     # A setting that came after the run began had, then, what is its default.
     saved = _defaults(settings) | saved
@@ -375,13 +376,3 @@ def _defaults(settings) -> dict:
             elif field.default_factory in (list, dict):
                 found[name] = field.default_factory()
     return found
-
-
-def _flat(tree: dict, prefix: str = "") -> dict:
-    flat = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = value
-    return flat

@@ -4,7 +4,7 @@ import argparse
 
 from tfbert.errors import UserError
 from tfrecords.text.corpus import Reading
-from trainers import command
+from trainers.settings.parser import Parser
 
 INPUT_HELP = (
     "text files, folders or quoted patterns: .txt, .jsonl, .json, .parquet, "
@@ -12,7 +12,7 @@ INPUT_HELP = (
 )
 
 
-def add_reading(parser: command.Parser) -> None:
+def add_reading(parser: Parser) -> None:
     """Adds how text files are read: documents, JSON field, bad text."""
     add = parser.add_argument
     add(
@@ -47,7 +47,7 @@ def add_reading(parser: command.Parser) -> None:
     )
 
 
-def add_case(parser: command.Parser) -> None:
+def add_case(parser: Parser) -> None:
     """Adds whether capitals and accents are kept, in two spellings."""
     add = parser.add_argument
     add(

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainers.distributed.reduction_proof import prove
 from trainers.step.compiled_loop import SKIP_RUNS, compile_loop, means
+from trainers.step.reduction_proof import prove
 
 
 class LoopModel(keras.Model):

@@ -8,11 +8,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfbert.file_names import TENSORBOARD_FOLDER
+from tfrecords import layout
 from tfrecords.batches.batch import AnyRecords
 from tfrecords.batches.dataset import evaluation_batches
 from tfrecords.masking.masking import Masking
-from tfrecords.storage import layout
-from trainers.watching.metrics_log import TENSORBOARD_FOLDER, warn_log_failed
+from trainers.watching.metrics_log import warn_log_failed
 from trainers.watching.watcher import VALIDATION_PREFIX
 
 TAG = "masked_examples"

@@ -17,10 +17,11 @@ import keras
 import tensorflow as tf
 
 from tfbert import files
+from tfbert.file_names import METRICS_FILE, TENSORBOARD_FOLDER
 from tfbert.local_paths import local_path
-from trainers import command
+from trainers.files.console import console, warn
 from trainers.files.events import Events
-from trainers.files.run_folder import METRICS_FILE, parse_metrics
+from trainers.files.run_folder import parse_metrics
 from trainers.watching.event_files import drop_events_after
 from trainers.watching.meter import as_float
 from trainers.watching.progress import ProgressBar
@@ -28,8 +29,6 @@ from trainers.watching.system_metrics import Vitals
 from trainers.watching.watcher import Watcher
 
 __all__ = ["MetricsLog", "ProgressBar", "TensorBoardLog"]
-
-TENSORBOARD_FOLDER = "tensorboard"
 
 
 class MetricsLog(Watcher):
@@ -188,7 +187,7 @@ class TensorBoardLog(Watcher):
 def warn_log_failed(path: Path, error: Exception) -> None:
     """Tells once that a log has gaps; a run is worth more than its log."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    command.warn(
+    warn(
         f"warning: could not write {path}: {reason}. Training goes on; the "
         "log will have gaps."
     )
@@ -217,7 +216,7 @@ class LostOutput(keras.callbacks.Callback):
         self._tell()
 
     def _tell(self) -> None:
-        lost = command.console.lost
+        lost = console.lost
         if lost is not None and not self._told:
             self._told = True
             reason = getattr(lost, "strerror", None) or str(lost)

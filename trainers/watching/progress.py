@@ -7,7 +7,6 @@ the run: every ten seconds at first, every five minutes in the end.
 
 import atexit
 import collections
-import datetime
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +17,8 @@ import rich.progress_bar
 import rich.table
 import rich.text
 
-from trainers import command
+from trainers.files.console import console as standard_console
+from trainers.files.text import duration
 from trainers.watching.meter import as_float
 from trainers.watching.system_metrics import Vitals
 from trainers.watching.time_left import Pace
@@ -47,10 +47,8 @@ MACHINE: dict[str, Callable[[float], str]] = {
     "data_wait_share": lambda value: f"waiting for data {value:.0%}",
     "host_memory_bytes": lambda value: f"memory {value / 1e9:.1f} GB",
     "device_memory_bytes": lambda value: f"GPU memory {value / 1e9:.1f} GB",
-    "checkpoint_age_seconds": lambda value: (
-        f"checkpoint {_duration(value)} old"
-    ),
-    "eta_seconds": lambda value: f"{_duration(value)} left",
+    "checkpoint_age_seconds": lambda value: f"checkpoint {duration(value)} old",
+    "eta_seconds": lambda value: f"{duration(value)} left",
 }
 NOT_SHOWN = ("steps", "seconds", "tokens", "loss_weight", "skipped", "mfu")
 NOT_SHOWN_ENDINGS = ("_per_second", "_seconds", "_bytes", "_share")
@@ -86,7 +84,7 @@ class ProgressBar(Watcher):
         super().__init__(1, first_step, total_steps, vitals)
         self.pace = Pace(clock)
         self.title = title
-        self.console = console or command.console
+        self.console = console or standard_console
         self._clock = clock
         self._speeds = collections.deque(maxlen=SPEED_INTERVALS)
         self._live: rich.live.Live | None = None
@@ -240,7 +238,3 @@ def _figure(name: str, value: float | None) -> str:
     if name == "learning_rate":
         return f"{label} {value:.2e}"
     return f"{label} {value:.4g}"
-
-
-def _duration(seconds: float) -> str:
-    return str(datetime.timedelta(seconds=round(seconds)))

@@ -2,7 +2,7 @@
 
 import keras
 
-from trainers.command import console
+from trainers.files.console import console
 
 
 class Harmless(keras.callbacks.Callback):

@@ -17,9 +17,9 @@ import keras
 import tensorflow as tf
 
 from tfbert.config import BertConfig
-from trainers import command
 from trainers.checkpoints.checkpoints import Checkpoints
 from trainers.distributed.strategies import Distribution
+from trainers.files.console import warn
 from trainers.watching.matmul_rate import matmul_rate
 from trainers.watching.model_flops import (
     flops_per_masked_token,
@@ -201,5 +201,5 @@ def cluster_rate(
     # Whatever a device says to it.
     except Exception as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        command.warn(f"warning: no MFU is shown: {first[:200]}")
+        warn(f"warning: no MFU is shown: {first[:200]}")
         return 0.0

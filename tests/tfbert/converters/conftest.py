@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tfbert.config import BertConfig
-from tfbert.converters.model import PortableModel, Vocabulary
 from tfbert.tasks import PretrainingTask
+from tfbert.weights.portable_model import PortableModel, Vocabulary
 from tfbert.weights.variables import arrays_of, named_variables
 
 CONFIG = BertConfig(

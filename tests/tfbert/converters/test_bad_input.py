@@ -11,11 +11,11 @@ import pytest
 import safetensors.numpy
 
 from tfbert.converters import sources
-from tfbert.converters.model import Vocabulary, check
 from tfbert.errors import UserError
 from tfbert.json_files import read_json
-from tfbert.vocabulary.case import is_lowercase
+from tfbert.text.vocabulary_case import is_lowercase
 from tfbert.weights import checkpoint_files, safetensors_files
+from tfbert.weights.portable_model import Vocabulary, check
 
 
 @pytest.fixture(scope="module")

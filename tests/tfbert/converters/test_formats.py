@@ -15,9 +15,9 @@ import tensorflow as tf
 
 import tfbert
 from tfbert.converters import huggingface, own, sources
-from tfbert.converters.model import Pooling
 from tfbert.errors import UserError
 from tfbert.weights import checkpoint_files, hdf5_files, safetensors_files
+from tfbert.weights.portable_model import Pooling
 from trainers.finetuning.saved_run import FinetunedRun
 
 erf = np.vectorize(math.erf)

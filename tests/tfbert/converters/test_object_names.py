@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tfbert.converters import model_garden, sources
-from tfbert.converters.names import pack
 from tfbert.errors import UserError
 from tfbert.weights import checkpoint_files
+from tfbert.weights.names import pack
 
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 TABLE = "encoder/embeddings/token_embeddings"

@@ -7,11 +7,11 @@ import pytest
 import tensorflow as tf
 
 from tfbert.converters import building, sources
-from tfbert.converters.model import check
 from tfbert.errors import UserError
 from tfbert.serving.graphs.fill_mask import fill_mask_function, mask_tokenizer
 from tfbert.text.tokenizer import Tokenizer
 from tfbert.weights import resizing
+from tfbert.weights.portable_model import check
 
 TABLE = "encoder/embeddings/token_embeddings"
 BIAS = "masked_lm/output_bias"

@@ -9,8 +9,8 @@ import pytest
 
 import tfbert
 from tfbert.converters import sentence_vectors, sources
-from tfbert.converters.model import Pooling
 from tfbert.errors import UserError
+from tfbert.weights.portable_model import Pooling
 
 POOLING = "1_Pooling/config.json"
 LENGTH = "sentence_bert_config.json"

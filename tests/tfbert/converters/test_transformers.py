@@ -15,8 +15,8 @@ import tensorflow as tf
 
 import tfbert
 from tfbert.converters import building, huggingface, peers, sources
-from tfbert.converters.model import Vocabulary
 from tfbert.optimizers import AdamW
+from tfbert.weights.portable_model import Vocabulary
 from tfbert.weights.variables import named_variables
 
 torch = pytest.importorskip("torch", reason="torch is not installed")

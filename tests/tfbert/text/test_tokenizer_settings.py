@@ -10,12 +10,12 @@ import json
 import pytest
 
 from tfbert.converters import tokenizer_files
-from tfbert.converters.model import Vocabulary
 from tfbert.errors import UserError
 from tfbert.text.tokenizer import Tokenizer
 from tfbert.text.tokenizer_settings import read, read_case
+from tfbert.text.vocabulary_files import SPECIAL_TOKENS
 from tfbert.vocabulary.extension import read_old_vocabulary
-from tfbert.vocabulary.files import SPECIAL_TOKENS
+from tfbert.weights.portable_model import Vocabulary
 
 TOKENS = [*SPECIAL_TOKENS, *"abc", "##a", "##b", "cafe", "café", "<", ">"]
 TOKENS += ["user", "中"]

@@ -5,8 +5,8 @@ import pytest
 
 from tfbert.errors import UserError
 from tfbert.text.tokenizer import Tokenizer
+from tfbert.text.vocabulary_files import SPECIAL_TOKENS, check_vocabulary
 from tfbert.vocabulary.extension import extend_vocabulary, read_old_vocabulary
-from tfbert.vocabulary.files import SPECIAL_TOKENS, check_vocabulary
 from tfbert.vocabulary.learning import (
     VocabularySettings,
     learn_vocabulary,

@@ -6,7 +6,7 @@ import pytest
 
 from tfbert.errors import UserError
 from tfbert.text.tokenizer import Tokenizer
-from tfbert.vocabulary.files import SPECIAL_TOKENS, check_vocabulary
+from tfbert.text.vocabulary_files import SPECIAL_TOKENS, check_vocabulary
 from tfbert.vocabulary.learning import (
     VocabularySettings,
     choose_alphabet,

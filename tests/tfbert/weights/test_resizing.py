@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tfbert.converters import building
-from tfbert.converters.model import Vocabulary
 from tfbert.errors import UserError
 from tfbert.tasks import PretrainingTask
 from tfbert.weights import resizing
+from tfbert.weights.portable_model import Vocabulary
 
 NEW = ("ab", "##cd", "abc", "é", "##é", "éa")
 TABLE = "encoder/embeddings/token_embeddings"

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from tfbert.errors import UserError
+from tfrecords import layout
 from tfrecords.batches import dataset
 from tfrecords.batches.batch import make_batch, row_ids_at, structure
 from tfrecords.masking.masking import Masking
-from tfrecords.storage import layout
 
 MASKING = Masking(max_predictions=5)
 # In every row there is something to predict.

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from tfbert.errors import UserError
+from tfrecords import layout
 from tfrecords.batches import dataset
 from tfrecords.batches.batch import make_batch
 from tfrecords.batches.mixture import Mixture, open_mixture
 from tfrecords.masking.masking import Masking
-from tfrecords.storage import layout
 
 MASKING = Masking(max_predictions=5)
 SEED = 11

@@ -10,9 +10,9 @@ import pytest
 
 from tfbert.errors import UserError
 from tfbert.text.tokenizer import Tokenizer
+from tfrecords import layout
 from tfrecords.build import chunks, split
 from tfrecords.build.build import BuildSettings, build_records
-from tfrecords.storage import layout
 from tfrecords.storage.reader import Records
 
 WORDS = [

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from tfrecords.batches import row_order
+from tfrecords import keyed_order
 from tfrecords.build import next_sentence, pairs
+from tfrecords.layout import Layout
 from tfrecords.masking.token_classes import TokenClasses
-from tfrecords.storage.layout import Layout
 from tfrecords.storage.writer import ShardWriter
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -88,7 +88,7 @@ def exchanged(folder, documents, length=64, seed=3):
     written = []
     writer = ShardWriter(folder, layout, 10**6)
     writer.write = lambda some: written.append(np.array(some, np.int64))
-    counts = pool.write(writer, row_order.fold(0, seed))
+    counts = pool.write(writer, keyed_order.fold(0, seed))
     assert not (folder / "pairs").exists()
     return (*map(np.concatenate, (owners, rows, written)), counts)
 
@@ -214,7 +214,7 @@ def test_no_pairs_no_rows(tmp_path):
     layout = Layout.make(64, 1, CLASSES.vocab_size)
     pool = next_sentence.Pairs(tmp_path / "pairs", layout, CLASSES)
     pool.add(np.zeros((0, 65), np.int32), np.zeros(0, np.int64))
-    assert pool.write(None, row_order.fold(0, 0)) == (0, 0)
+    assert pool.write(None, keyed_order.fold(0, 0)) == (0, 0)
 
 
 def test_what_is_exchanged_is_a_function_of_the_key(tmp_path):

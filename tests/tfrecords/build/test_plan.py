@@ -1,8 +1,8 @@
 import pytest
 
 from tfbert.errors import UserError
+from tfrecords import layout
 from tfrecords.build.plan import HELD_OUT, TRAIN, Plan
-from tfrecords.storage import layout
 
 LOW, HIGH = 1, 2**64 - 1  # First digests: held out, and not.
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tfrecords.batches import row_order
+from tfrecords import keyed_order
 from tfrecords.labelled.batches import training_batches
 from tfrecords.labelled.epochs import batch_order
 
@@ -13,7 +13,7 @@ def test_without_lengths_it_is_the_order_of_records():
     rows_of = batch_order(SIZE, 16, seed=3)
     for batch in (0, 7, 100):
         positions = np.arange(16 * batch, 16 * batch + 16)
-        wanted = row_order.rows_at(positions, SIZE, 3)[0]
+        wanted = keyed_order.rows_at(positions, SIZE, 3)[0]
         np.testing.assert_array_equal(rows_of(batch), wanted)
 
 

@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 
 from tfbert.errors import UserError
-from tfrecords.batches import row_order
+from tfrecords import keyed_order
 from tfrecords.masking import draws
 from tfrecords.masking.masking import Masking
 from tfrecords.masking.token_classes import TokenClasses
@@ -179,12 +179,12 @@ def test_a_mask_depends_on_seed_epoch_and_row_alone(strategy):
     rows = rows_of(64, 64)
     masking = Masking(strategy)
     whole = apply(masking, rows)
-    row_order = np.random.default_rng(1).permutation(64)
+    keyed_order = np.random.default_rng(1).permutation(64)
     shuffled = masking.apply(
-        rows[row_order], row_order, np.zeros(64, np.int64), 7, CLASSES
+        rows[keyed_order], keyed_order, np.zeros(64, np.int64), 7, CLASSES
     )
     for key, value in whole.items():
-        np.testing.assert_array_equal(shuffled[key], value[row_order])
+        np.testing.assert_array_equal(shuffled[key], value[keyed_order])
     assert (
         apply(masking, rows, epoch=1)["input_ids"] != whole["input_ids"]
     ).any()
@@ -252,7 +252,7 @@ def test_runs_have_their_lengths(masking, weights):
     _, runs = draws.choose_words(
         rows > 4,
         rows > 4,
-        row_order.fold(0, np.arange(3000)),
+        keyed_order.fold(0, np.arange(3000)),
         np.full(3000, 10.0),
         20,
         masking._run_lengths(),

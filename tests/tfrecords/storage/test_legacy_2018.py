@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfbert.errors import UserError
-from tfbert.vocabulary.case import tokens_and_case
+from tfbert.text.vocabulary_case import tokens_and_case
 from tfrecords.batches import dataset
 from tfrecords.masking.masking import Masking
 from tfrecords.storage.legacy_2018 import StaticRecords, open_records

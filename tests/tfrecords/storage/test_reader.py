@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfbert.errors import UserError
-from tfrecords.storage import layout
+from tfrecords import layout
 from tfrecords.storage.manifest import Manifest
 from tfrecords.storage.reader import Records
 

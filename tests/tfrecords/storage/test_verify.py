@@ -5,9 +5,9 @@ import pytest
 
 from tfbert.errors import UserError
 from tfrecords.batches.batch import make_batch
+from tfrecords.layout import TOKEN_IDS
 from tfrecords.masking.masking import Masking
 from tfrecords.storage import checksum
-from tfrecords.storage.layout import TOKEN_IDS
 from tfrecords.storage.reader import Records
 from tfrecords.storage.verify import verify
 

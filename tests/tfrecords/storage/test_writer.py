@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tfbert.errors import UserError
-from tfrecords.storage import layout
+from tfrecords import layout
 from tfrecords.storage import writer as shards
 
 LAYOUT = layout.Layout(

@@ -94,7 +94,7 @@ def test_weights_that_cannot_be_written(keeper, monkeypatch):
     validate(keeper, 1, 0.5)
     full = OSError(errno.ENOSPC, "No space left on device")
     monkeypatch.setattr(best.files, "write_file", Mock(side_effect=full))
-    with pytest.raises(SaveError, match="best weights .* needs .* MB, has"):
+    with pytest.raises(SaveError, match="best weights .* needs .* bytes, has"):
         validate(keeper, 2, 0.7)
     monkeypatch.undo()
     assert best.read_best(keeper.path)["step"] == 1

@@ -9,10 +9,11 @@ import pytest
 from tfbert.config import BertConfig
 from tfbert.converters import peers, sources
 from tfbert.errors import UserError
+from tfbert.file_names import BEST_FILE
 from tfbert.text.tokenizer import Tokenizer
 from tfbert.weights.variables import save_weights
 from trainers import convert
-from trainers.checkpoints.best import BEST_FILE, write_best
+from trainers.checkpoints.best import write_best
 from trainers.finetuning.kinds.by_name import find_kind
 from trainers.finetuning.saved_run import FinetunedRun
 

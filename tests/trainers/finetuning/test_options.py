@@ -14,9 +14,9 @@ from tfbert.errors import UserError
 from tfbert.text.tokenizer import Tokenizer
 from tfbert.weights.variables import read_tensors
 from trainers import finetune
+from trainers.files import exit_status
 from trainers.finetuning import search
 from trainers.finetuning.kinds.class_weights import weights_of
-from trainers.finetuning.search import STATUS_DIVERGED
 from trainers.finetuning.settings import FinetuningOptimization, check_shapes
 from trainers.run.skipped_steps import Diverged
 
@@ -222,7 +222,7 @@ def test_a_sweep_goes_on_behind_a_run_that_diverges(tmp_path, capsys):
         grid = {"rate": rates}
         return search.sweep(grid, tmp_path, ["f1"], run_one, is_chief)
 
-    assert STATUS_DIVERGED == Diverged.status
+    assert exit_status.DIVERGED == Diverged.status
     failing = {"0.1", "9"}
     found = sweep("0.1", "0.5", "9", "0.3")
     assert found["best"] == 1 and found["metric"] == "validation_f1"
@@ -236,7 +236,7 @@ def test_a_sweep_goes_on_behind_a_run_that_diverges(tmp_path, capsys):
     for is_chief in (True, False):
         with pytest.raises(UserError, match="all 2 runs .*: step 7") as error:
             sweep("0.1", "9", is_chief=is_chief)
-        assert error.value.status == STATUS_DIVERGED
+        assert error.value.status == exit_status.DIVERGED
     # Another mistake is not the point's own.
     with pytest.raises(UserError, match="no such file"):
         sweep("none", "0.5")

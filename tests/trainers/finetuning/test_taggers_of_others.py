@@ -10,9 +10,9 @@ from seqeval.metrics.sequence_labeling import get_entities
 
 from tfbert.config import BertConfig
 from tfbert.converters import own
-from tfbert.converters.model import PortableModel
 from tfbert.errors import UserError
 from tfbert.text.tokenizer import Tokenizer
+from tfbert.weights.portable_model import PortableModel
 from trainers.finetuning.kinds.token_labelling import TokenLabelling
 
 WORDS = "the is film story warm fun bad xyz".split()

@@ -10,6 +10,7 @@ import yaml
 from safetensors.numpy import load_file
 
 from tfbert.errors import UserError
+from tfbert.file_names import SETTINGS_FILE
 from trainers import pretrain, records
 from trainers.pretraining.data import (
     PretrainingData,
@@ -17,7 +18,6 @@ from trainers.pretraining.data import (
     open_held_out,
     open_training,
 )
-from trainers.settings import sections
 
 TOKENS = (
     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "."]
@@ -248,7 +248,7 @@ def test_a_run_of_an_older_version_is_resumed(data, tmp_path):
     run_dir = tmp_path / "run"
     arguments = options(run_dir, data__records=data / "one")
     pretrain.main(arguments)
-    path = run_dir / sections.SETTINGS_FILE
+    path = run_dir / SETTINGS_FILE
     saved = yaml.safe_load(path.read_text())
     for name in ("mixture", "temperature", "on_corrupt"):
         del saved["data"][name]

@@ -12,7 +12,7 @@ from keras import ops
 from tfbert.serving.graphs.request_bounds import DEFAULT, Limits
 from tfbert.serving.graphs.servable import encode, run_in_parts
 from tfbert.text.tokenizer import Tokenizer, longest_text
-from tfbert.vocabulary.files import MASK, SPECIAL_TOKENS
+from tfbert.text.vocabulary_files import MASK, SPECIAL_TOKENS
 
 # Fills for each mask.
 TOP_K = 5

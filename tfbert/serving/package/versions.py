@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from tfbert import files
 from tfbert.errors import UserError
+from tfbert.file_names import SETTINGS_FILE
 from tfbert.serving.package import server_files
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def newest_version(export: str | os.PathLike) -> Path:
     found = versions(export)
     if not found:
         state = "holds no version" if export.is_dir() else "does not exist"
-        if (export / "settings.yaml").exists():
+        if (export / SETTINGS_FILE).exists():
             raise UserError(
                 f"{export} is a run, and an export was wanted: `tfbert export "
                 f"{export} --output exports/{export.name}` makes it"

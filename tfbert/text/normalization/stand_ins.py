@@ -16,7 +16,7 @@ from tfbert.text.normalization.characters import (
     read_characters,
     split_map,
 )
-from tfbert.vocabulary.files import CONTINUATION, SPECIAL_TOKENS
+from tfbert.text.vocabulary_files import CONTINUATION, SPECIAL_TOKENS
 
 _STAND_IN = 0xF0000
 _SPECIAL = 0xFFFF0

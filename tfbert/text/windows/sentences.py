@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from tfbert.errors import UserError
 from tfbert.text.spans import Characters
-from tfbert.vocabulary.files import CONTINUATION
+from tfbert.text.vocabulary_files import CONTINUATION
 
 # More of one word does not change its first piece, and little else.
 _WORD_BYTES = 1024

@@ -25,10 +25,10 @@ from trainers.distributed.strategies import (
     detect_strategy,
 )
 from trainers.files import environment
+from trainers.files.text import size
 from trainers.planning.checks.findings import Findings
 from trainers.planning.memory_estimate import activation_bytes, num_parameters
 from trainers.planning.precision import LEAST_WIDTH, MARGIN, probe
-from trainers.reports.tables import size
 from trainers.watching.gpu_memory import smallest_gpu
 
 PACKAGE = "tfbert"

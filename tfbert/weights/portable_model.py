@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from tfbert.config import BertConfig
-from tfbert.converters.names import PARTS, Row, part_of
 from tfbert.errors import UserError
-from tfbert.vocabulary.files import SPECIAL_TOKENS
+from tfbert.text.vocabulary_files import SPECIAL_TOKENS
+from tfbert.weights.names import PARTS, Row, part_of
 
 # Task -> whether its head reads the pooled output. "encoder" has no head.
 TASKS = {

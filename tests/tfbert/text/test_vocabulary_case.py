@@ -5,14 +5,14 @@ import json
 import pytest
 
 from tfbert.errors import UserError
-from tfbert.vocabulary.case import (
+from tfbert.text.vocabulary_case import (
     check_case,
     check_case_file,
     is_lowercase,
     tokens_and_case,
     write_case,
 )
-from tfbert.vocabulary.files import SPECIAL_TOKENS
+from tfbert.text.vocabulary_files import SPECIAL_TOKENS
 
 MANY = [f"a{number}" for number in range(1000)]
 THAI = [chr(0x0E01 + number) for number in range(40)]

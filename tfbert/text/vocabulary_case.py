@@ -14,7 +14,7 @@ from tfbert import files
 from tfbert.errors import UserError
 from tfbert.json_files import read_json
 from tfbert.text import tokenizer_settings
-from tfbert.vocabulary.files import SPECIAL_TOKENS, read_vocabulary
+from tfbert.text.vocabulary_files import SPECIAL_TOKENS, read_vocabulary
 
 # Published uncased vocabularies have no capitals, or a stray one.
 _CASED_SHARE = 0.01

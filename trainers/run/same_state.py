@@ -14,8 +14,8 @@ import numpy as np
 
 from tfbert.weights.variables import named_variables
 from trainers.checkpoints.checkpoints import Restored, other_variables
-from trainers.distributed.failure_detector import STATUS_NOT_STARTED
 from trainers.distributed.strategies import Distribution
+from trainers.files import exit_status
 from trainers.files.rollbacks import Rollback
 
 
@@ -51,7 +51,7 @@ def check_same_state(
     distribution.agree(
         "checkpoint",
         found,
-        STATUS_NOT_STARTED,
+        exit_status.NOT_STARTED,
         "\n".join(
             [
                 "All need the same runtime.run_dir. What one of them could not "

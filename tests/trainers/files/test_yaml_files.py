@@ -20,11 +20,11 @@ from trainers.files import environment, run_lock
 from trainers.files.events import read_events
 from trainers.files.rollbacks import Rollbacks
 from trainers.files.run_folder import RunFolder, count_parameters, read_json
+from trainers.files.yaml_files import parse, read_yaml
 from trainers.finetuning.search import read_grid
 from trainers.planning import budget, precision
 from trainers.reports.errors import read_predictions
 from trainers.settings.sections import check_same_run
-from trainers.yaml_files import parse, read_yaml
 
 DEEP = "[" * 20_000
 # PyYAML's time is quadratic in the depth.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from tfrecords.batches import row_order
+from tfrecords import keyed_order
 
 
 def mix_reference(z):
@@ -25,14 +25,14 @@ def test_draws_are_splitmix64():
         16408922859458223821,
     ]
     keys = np.array([1234567], np.uint64)
-    drawn = row_order.draws(keys, np.arange(5, dtype=np.uint64))
+    drawn = keyed_order.draws(keys, np.arange(5, dtype=np.uint64))
     assert drawn.tolist() == published
 
 
 def test_mix_equals_whole_number_reference_and_keeps_its_argument():
     values = np.array([0, 1, 2**63, 2**64 - 1], np.uint64)
     before = values.copy()
-    assert row_order.mix(values).tolist() == [
+    assert keyed_order.mix(values).tolist() == [
         mix_reference(int(v)) for v in values
     ]
     np.testing.assert_array_equal(values, before)
@@ -43,22 +43,22 @@ def test_mix_equals_whole_number_reference_and_keeps_its_argument():
 )
 def test_permute_is_a_bijection(size):
     for seed in range(3):
-        key = row_order.epoch_key(seed, 5)
-        found = row_order.permute(np.arange(size), size, key)
+        key = keyed_order.epoch_key(seed, 5)
+        found = keyed_order.permute(np.arange(size), size, key)
         np.testing.assert_array_equal(np.sort(found), np.arange(size))
 
 
 def test_permute_of_one_place_is_that_of_many():
-    key = row_order.epoch_key(3, 1)
-    many = row_order.permute(np.arange(1000), 1000, key)
+    key = keyed_order.epoch_key(3, 1)
+    many = keyed_order.permute(np.arange(1000), 1000, key)
     for place in (0, 1, 499, 999):
-        assert row_order.permute(np.array([place]), 1000, key) == many[place]
+        assert keyed_order.permute(np.array([place]), 1000, key) == many[place]
 
 
 def test_permute_reaches_far():
     size = 10**12 + 7
     places = np.arange(10_000) * 99_999_999
-    found = row_order.permute(places, size, row_order.epoch_key(0, 0))
+    found = keyed_order.permute(places, size, keyed_order.epoch_key(0, 0))
     assert len(np.unique(found)) == len(places)
     assert found.min() >= 0 and found.max() < size
     _, p = scipy.stats.kstest(found / size, "uniform")
@@ -67,7 +67,9 @@ def test_permute_reaches_far():
 
 def test_small_orders_are_equally_likely():
     counts = collections.Counter(
-        tuple(row_order.permute(np.arange(4), 4, row_order.epoch_key(seed, 0)))
+        tuple(
+            keyed_order.permute(np.arange(4), 4, keyed_order.epoch_key(seed, 0))
+        )
         for seed in range(4800)
     )
     assert len(counts) == 24
@@ -76,9 +78,9 @@ def test_small_orders_are_equally_likely():
 
 def test_a_place_is_sent_everywhere_and_neighbours_part():
     size, seeds = 50, 5000
-    keys = [row_order.epoch_key(seed, 0) for seed in range(seeds)]
+    keys = [keyed_order.epoch_key(seed, 0) for seed in range(seeds)]
     pairs = np.array(
-        [row_order.permute(np.array([10, 11]), size, key) for key in keys]
+        [keyed_order.permute(np.array([10, 11]), size, key) for key in keys]
     )
     first = np.bincount(pairs[:, 0], minlength=size)
     assert scipy.stats.chisquare(first).pvalue > 1e-4
@@ -88,24 +90,24 @@ def test_a_place_is_sent_everywhere_and_neighbours_part():
 
 
 def test_rows_at_gives_each_row_once_in_each_epoch():
-    rows, epochs = row_order.rows_at(np.arange(3 * 97), 97, seed=1)
+    rows, epochs = keyed_order.rows_at(np.arange(3 * 97), 97, seed=1)
     np.testing.assert_array_equal(epochs, np.repeat([0, 1, 2], 97))
     by_epoch = rows.reshape(3, 97)
     for found in by_epoch:
         np.testing.assert_array_equal(np.sort(found), np.arange(97))
     assert (by_epoch[0] != by_epoch[1]).any()
-    again, _ = row_order.rows_at(np.arange(90, 110), 97, seed=1)
+    again, _ = keyed_order.rows_at(np.arange(90, 110), 97, seed=1)
     np.testing.assert_array_equal(again, rows[90:110])
-    other, _ = row_order.rows_at(np.arange(97), 97, seed=2)
+    other, _ = keyed_order.rows_at(np.arange(97), 97, seed=2)
     assert (other != rows[:97]).any()
 
 
 def test_rows_at_equals_permute_over_many_blocks():
     size = 3 * 4096 + 5
     positions = np.array([0, 4095, 4096, 12287, 12288, 12292, 12293, 2 * size])
-    rows, epochs = row_order.rows_at(positions, size, seed=4)
+    rows, epochs = keyed_order.rows_at(positions, size, seed=4)
     assert epochs.tolist() == [0] * 6 + [1, 2]
     for position, row, epoch in zip(positions, rows, epochs, strict=True):
-        key = row_order.epoch_key(4, int(epoch))
+        key = keyed_order.epoch_key(4, int(epoch))
         place = np.array([position % size])
-        assert row_order.permute(place, size, key) == row
+        assert keyed_order.permute(place, size, key) == row

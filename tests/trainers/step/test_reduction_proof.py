@@ -9,7 +9,7 @@ import tfbert
 from tfbert.optimizers import AdamW, WarmupLinearDecay
 from tfbert.tasks.pretraining import PretrainingTask
 from trainers.distributed import strategies
-from trainers.distributed.reduction_proof import WrongSum, prove
+from trainers.step.reduction_proof import WrongSum, prove
 from trainers.step.training_model import TrainingModel
 
 # F47 in tests/faults has 5 and 7 too.

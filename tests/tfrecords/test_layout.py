@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrecords.storage.layout import TOKEN_IDS, Layout, example_header
+from tfrecords.layout import TOKEN_IDS, Layout, example_header
 
 
 @pytest.mark.parametrize("size", [1, 100, 127, 128, 8192, 3 * 8192, 1 << 21])

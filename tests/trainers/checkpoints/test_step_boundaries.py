@@ -10,7 +10,7 @@ import tensorflow as tf
 from safetensors.numpy import load_file
 
 from trainers import pretrain
-from trainers.run.step_boundaries import Boundaries, crossed
+from trainers.checkpoints.step_boundaries import Boundaries, crossed
 from trainers.step.compiled_loop import SKIP_RUNS, compile_loop
 
 

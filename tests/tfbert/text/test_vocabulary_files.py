@@ -2,7 +2,7 @@ import pytest
 
 from tfbert.errors import UserError
 from tfbert.text.tokenizer import Tokenizer
-from tfbert.vocabulary.files import (
+from tfbert.text.vocabulary_files import (
     SPECIAL_TOKENS,
     check_vocabulary,
     read_vocabulary,

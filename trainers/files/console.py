@@ -15,6 +15,7 @@ from typing import IO
 import rich.console
 
 from tfbert.errors import UserError
+from trainers.files import exit_status
 
 # Somebody may make room on a disk; no reader comes back.
 _MAY_PASS = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EINTR)
@@ -23,7 +24,7 @@ _MAY_PASS = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EINTR)
 class OutputError(UserError):
     """What somebody asked for cannot be written to standard output."""
 
-    status = 4
+    status = exit_status.CANNOT_WRITE
 
 
 class Stream:
@@ -187,3 +188,11 @@ def safe_output() -> Iterator[None]:
             sys.stdout = before[0]
         if sys.stderr is mine[1] and mine[1].lost is None:
             sys.stderr = before[1]
+
+
+console = Console()
+
+
+def warn(text: str) -> None:
+    """Prints a line to standard error; raises nothing if nobody reads it."""
+    Stream(sys.stderr).write(text + "\n")

@@ -10,9 +10,15 @@ import types
 import pytest
 import rich.table
 
-from trainers import command
+from trainers.files.console import (
+    Console,
+    OutputError,
+    Stream,
+    safe_output,
+    warn,
+)
 from trainers.files.events import Events, read_events
-from trainers.settings.console import Console, OutputError, Stream, safe_output
+from trainers.watching import metrics_log
 from trainers.watching.metrics_log import LostOutput
 
 
@@ -113,12 +119,13 @@ def test_characters_that_the_encoding_lacks_are_escaped():
 
 
 def test_the_events_say_once_that_nobody_reads(tmp_path, monkeypatch):
-    monkeypatch.setattr(command, "console", Console(file=Failing(ERRORS[0])))
+    console = Console(file=Failing(ERRORS[0]))
+    monkeypatch.setattr(metrics_log, "console", console)
     callback = LostOutput(Events(tmp_path))
     callback.set_model(types.SimpleNamespace(step=7))
     callback.on_train_begin()
     assert read_events(tmp_path) == []
-    command.console.print("a line")
+    console.print("a line")
     for _ in range(3):
         callback.on_train_batch_end(0)
     (event,) = read_events(tmp_path)
@@ -130,7 +137,7 @@ def test_streams_come_back_where_nothing_was_lost(capsys):
     before = sys.stdout, sys.stderr
     with safe_output():
         print("some text")
-        command.warn("a warning")
+        warn("a warning")
     assert (sys.stdout, sys.stderr) == before
     assert capsys.readouterr() == ("some text\n", "a warning\n")
 
@@ -138,19 +145,20 @@ def test_streams_come_back_where_nothing_was_lost(capsys):
 PROGRAM = """
 import sys
 from trainers import command
+from trainers.files.console import console
 from tfbert.errors import UserError
 
 def verb(argv):
     how, = argv
     for number in range(3000):
-        command.console.print("line", number)
+        console.print("line", number)
     print("and Python's own")
     with open(sys.argv[2], "w") as stream:
         stream.write("done")
     if how == "result":
-        command.console.show("answer")
+        console.show("answer")
     if how == "json":
-        command.console.show_line("{}")
+        console.show_line("{}")
     if how == "mistake":
         raise UserError("a mistake")
     if how == "exit":

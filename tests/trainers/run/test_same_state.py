@@ -7,9 +7,9 @@ import pytest
 from step_cases import make_model
 
 from trainers.checkpoints.checkpoints import Restored
-from trainers.distributed.same_state import check_same_state, fingerprints
 from trainers.distributed.strategies import Distribution
 from trainers.files.rollbacks import Rollback
+from trainers.run.same_state import check_same_state, fingerprints
 
 
 @pytest.fixture(scope="module")
