@@ -18,7 +18,6 @@ import keras
 import tensorflow as tf
 
 from tfbert.errors import UserError
-from trainers.callback_list import Callbacks
 from trainers.checkpoints.best import KeepBest
 from trainers.checkpoints.checkpoints import Checkpoints, Restored
 from trainers.checkpoints.files import SaveError
@@ -35,6 +34,7 @@ from trainers.files.console import console
 from trainers.files.events import Events
 from trainers.files.rollbacks import Rollbacks
 from trainers.files.run_lock import RunLock
+from trainers.run.callback_list import Callbacks
 from trainers.run.early_stopping import EarlyStopping
 from trainers.run.same_state import check_same_state
 from trainers.run.skipped_steps import Diverged, Guard

@@ -6,10 +6,10 @@ import types
 import keras
 import pytest
 
-from trainers.cluster import pulse as phases
-from trainers.cluster.judge import Member, judge
-from trainers.cluster.marks import surround
-from trainers.cluster.pulse import Pulse
+from trainers.distributed import worker_status as phases
+from trainers.distributed.failure_detector import Member, judge
+from trainers.distributed.step_probes import surround
+from trainers.distributed.worker_status import Pulse
 
 STALL, SLOW = 30.0, 600.0
 PLACES = [
