@@ -113,7 +113,7 @@ def test_f25_few_open_files_are_enough(faults, tmp_path, reference):
 
 @pytest.mark.faults
 def test_f25_too_few_open_files(faults, tmp_path):
-    job = faults.pretrain(tmp_path / "run", limit=["RLIMIT_NOFILE", 14])
+    job = faults.pretrain(tmp_path / "run", limit=["RLIMIT_NOFILE", 10])
     # Which file is the first that cannot be opened is not ours to say.
     assert job.wait() in (2, 4) and "ulimit -n 4096" in job.said, job.said
 
