@@ -7,7 +7,13 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from trainers.distributed import joining, rendezvous, slurm, worker_status
+from trainers.distributed import (
+    joining,
+    rendezvous,
+    slurm,
+    unlocked,
+    worker_status,
+)
 from trainers.distributed.members import Cluster, check_port_is_free
 from trainers.distributed.monitor import Monitor
 
@@ -44,7 +50,10 @@ def connect(
     # Now, not before: that we end here, the others see by the connection.
     check_port_is_free(cluster)
     try:
-        with joining.guarded(cluster, met, start_timeout):
+        with (
+            joining.guarded(cluster, met, start_timeout),
+            unlocked.joining(),
+        ):
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError) as error:
         raise rendezvous.NotStarted(
