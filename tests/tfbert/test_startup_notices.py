@@ -43,6 +43,7 @@ def stand_in(tmp_path):
     return {"PYTHONPATH": f"{tmp_path}{os.pathsep}{root}"}
 
 
+@pytest.mark.long
 def test_the_real_import_is_silent():
     code = QUIET + "import tensorflow; print(tensorflow.constant(3).numpy())"
     assert run(code) == ("3\n", "")

@@ -151,7 +151,7 @@ def test_unigram_entropy_is_that_of_the_real_tokens():
     assert demo_summary.unigram_entropy(FakeRecords()) == pytest.approx(wanted)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_whole_way(tmp_path):
     """A few steps of everything, as a user types it, then the figures."""
     output = tmp_path / "demo"

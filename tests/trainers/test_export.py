@@ -59,6 +59,7 @@ def same(answer, rows):
     )
 
 
+@pytest.mark.long
 def test_a_process_without_tfbert_gets_the_offline_answers(exported, tmp_path):
     version, inputs, rows = exported
     done = subprocess.run(
@@ -75,6 +76,7 @@ def test_a_process_without_tfbert_gets_the_offline_answers(exported, tmp_path):
     assert len({row["predicted"] for row in rows}) > 1
 
 
+@pytest.mark.long
 def test_the_c_api_that_serving_links_gets_the_offline_answers(
     exported, tmp_path
 ):

@@ -163,6 +163,7 @@ def test_a_run_learns_and_leaves_what_it_promises(reference):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 )
@@ -235,6 +236,7 @@ def test_two_replicas_and_micro_batches_give_the_same_run(data, tmp_path):
     assert_close(two, one)
 
 
+@pytest.mark.long
 def test_two_processes_give_the_same_run(data, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     pretrain.main(options(data, one, **without_dropout()))

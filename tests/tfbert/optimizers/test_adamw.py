@@ -154,6 +154,7 @@ assert optimizer.iterations.numpy() == 4
 """
 
 
+@pytest.mark.long
 def test_inside_extended_update_on_two_replicas():
     # Logical devices are made before TensorFlow starts: a process of its own.
     done = subprocess.run(

@@ -7,6 +7,8 @@ from every_kind import TEXTS, batch_of, call, example, on_strings, same
 
 from tfbert.serving.package import signatures
 
+pytestmark = pytest.mark.long
+
 
 def right_requests(inputs) -> dict:
     """Key -> (signature, inputs), for the signatures of a kind."""

@@ -320,7 +320,7 @@ def test_progress_is_told(tmp_path, corpus, vocab):
     assert rows == Records(tmp_path / "r").num_rows
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_build_starts_clean(tmp_path, corpus, vocab):
     """kill -9 in the middle: no output, and the next build is as if alone."""
     output = tmp_path / "r"

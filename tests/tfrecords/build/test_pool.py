@@ -70,7 +70,7 @@ def test_a_worker_that_cannot_start_does_not_blame_memory(recipe):
             list(results_of([CHUNK]))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_script_without_a_guard_builds(tmp_path, recipe):
     """Workers do not run the user's script once more."""
     (tmp_path / "a.txt").write_text("the the")

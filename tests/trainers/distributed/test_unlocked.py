@@ -34,7 +34,7 @@ def free_port():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs TensorFlow's .so")
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("index", [0, 1])
 def test_sigterm_ends_a_worker_that_joins(index):
     workers = [f"localhost:{free_port()}" for _ in range(2)]

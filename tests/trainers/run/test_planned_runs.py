@@ -126,6 +126,7 @@ def test_a_batch_ramp_resumes_anywhere_and_on_two_replicas(
         )
 
 
+@pytest.mark.long
 def test_a_budget_chooses_the_steps_and_the_run_keeps_them(
     data, tmp_path, capsys
 ):

@@ -166,7 +166,7 @@ def test_every_variable(case, dtype):
     assert not half_row_sums(function)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "case, dtype, xla",
     [

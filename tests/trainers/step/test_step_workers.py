@@ -16,6 +16,8 @@ import pytest
 HERE = Path(__file__).parent
 SCRIPT = HERE / "worker_steps.py"
 
+pytestmark = pytest.mark.long
+
 
 def start(output, tf_config=None):
     environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}

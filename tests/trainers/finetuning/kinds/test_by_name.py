@@ -209,17 +209,35 @@ def validations(run):
     return [row for row in rows if row["split"] == "validation"]
 
 
-def test_replicas_and_workers_give_the_same_figures(trained, tmp_path):
+def two_steps(run):
+    """The options of two steps of the same run."""
+    config = ["--config", str(run.parent / "regression.yaml")]
+    return [*config, "--optimization.steps", "2", "--data.test", "null"]
+
+
+def assert_same_figures(other, run):
     """51 rows in batches of 16 for two: the last one is not full.
 
     A correlation shows any example that is lost, doubled or out of order.
     """
+    wanted, rows = validations(run)[0], validations(other)
+    assert [row["step"] for row in rows] == [0, 2]
+    for figure in ("pearson", "spearman", "mse", "loss"):
+        found = rows[0][figure]
+        assert found == pytest.approx(wanted[figure], rel=1e-5), figure
+
+
+def test_replicas_give_the_same_figures(trained, tmp_path):
     run, _ = trained("regression")
-    wanted = validations(run)[0]
-    config = ["--config", str(run.parent / "regression.yaml")]
-    config += ["--optimization.steps", "2", "--data.test", "null"]
     two = ["--runtime.strategy", "mirrored", "--runtime.devices", "2"]
-    finetune.main([*config, *two, "--runtime.run_dir", str(tmp_path / "two")])
+    run_dir = ["--runtime.run_dir", str(tmp_path / "two")]
+    finetune.main([*two_steps(run), *two, *run_dir])
+    assert_same_figures(tmp_path / "two", run)
+
+
+@pytest.mark.long
+def test_workers_give_the_same_figures(trained, tmp_path):
+    run, _ = trained("regression")
     with socket.socket() as first, socket.socket() as second:
         for sock in (first, second):
             sock.bind(("localhost", 0))
@@ -228,7 +246,7 @@ def test_replicas_and_workers_give_the_same_figures(trained, tmp_path):
     for index in range(2):
         cluster = {"worker": [f"localhost:{port}" for port in ports]}
         task = {"type": "worker", "index": index}
-        command = [sys.executable, "-m", "trainers.finetune", *config]
+        command = [sys.executable, "-m", "trainers.finetune", *two_steps(run)]
         command += ["--runtime.run_dir", str(tmp_path / "workers")]
         workers.append(
             subprocess.Popen(
@@ -242,12 +260,7 @@ def test_replicas_and_workers_give_the_same_figures(trained, tmp_path):
         )
     said = [worker.communicate(timeout=300)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], said
-    for name in ("two", "workers"):
-        rows = validations(tmp_path / name)
-        assert [row["step"] for row in rows] == [0, 2]
-        for figure in ("pearson", "spearman", "mse", "loss"):
-            found = rows[0][figure]
-            assert found == pytest.approx(wanted[figure], rel=1e-5), figure
+    assert_same_figures(tmp_path / "workers", run)
 
 
 def test_mistakes_are_named(trained, tmp_path):
