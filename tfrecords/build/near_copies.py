@@ -17,6 +17,7 @@ alone, not on their order. It takes 272 bytes of memory for each document, three
 times as many while they are compared, and a second reading of the text.
 """
 
+import unicodedata
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -80,8 +81,9 @@ def _blocks(texts) -> Iterator[list[tuple[int, bytes]]]:
 def signatures(texts: list[bytes]) -> np.ndarray:
     """The signatures of documents.
 
-    Case and punctuation make no difference in ASCII; a Chinese character is a
-    word. Other case, curly quotes and no-break spaces do make one.
+    Case makes no difference, nor does whether an accented letter is written as
+    one character or as two; nor punctuation in ASCII. Curly quotes and no-break
+    spaces do make one. A Chinese character is a word.
 
     Args:
       texts: UTF-8, D of them.
@@ -89,13 +91,21 @@ def signatures(texts: list[bytes]) -> np.ndarray:
     Returns:
       uint16 [D, BINS].
     """
-    words, documents = _words(texts)
+    words, documents = _words([_normalized(text) for text in texts])
     shingles, documents = _shingles(words, documents)
     minima = np.full(len(texts) * BINS, _EMPTY, np.uint64)
     bins = (shingles >> np.uint64(57)).astype(np.int64)
     np.minimum.at(minima, documents * BINS + bins, shingles)
     minima = _densified(minima.reshape(len(texts), BINS))
     return (keyed_order.mix(minima) & np.uint64(0xFFFF)).astype(np.uint16)
+
+
+def _normalized(text: bytes) -> bytes:
+    """The text in lower case and NFC; what is ASCII is lower-cased later."""
+    if text.isascii():
+        return text
+    lower = text.decode("utf-8", "replace").lower()
+    return unicodedata.normalize("NFC", lower).encode("utf-8")
 
 
 def _words(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,3 +1,5 @@
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -65,6 +67,38 @@ def test_case_punctuation_and_space_make_no_difference():
     np.testing.assert_array_equal(one, other)
     one, other = signature("ab c d e f", "a bc d e f")
     assert (one != other).any()
+
+
+def test_unicode_spelling_and_case_make_no_difference():
+    """As they make none to the tokenizer of uncased text."""
+    text = "Ääkköset, naïve Café ŁÓDŹ Ελλάδα, が, 한국어 " * 9
+    forms = [unicodedata.normalize(form, text) for form in ("NFC", "NFD")]
+    assert forms[0] != forms[1]
+    one, other, upper = signature(*forms, text.upper())
+    np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(one, upper)
+    assert gone(forms) == {0}  # The longer one stays.
+    one, other = signature("naïve " * 9, "naive " * 9)
+    assert (one != other).any()
+
+
+def test_alike_documents_take_linear_time():
+    """A document is compared with its group's first, and is then done."""
+    compared = []
+
+    class Signature(np.ndarray):
+        def __getitem__(self, place):
+            compared.append(np.size(place))
+            return np.asarray(super().__getitem__(place))
+
+    words = " ".join(text_of(50))
+    for count in (1000, 2000):
+        rows = signature(*[words] * count).view(Signature)
+        leader, group = np.arange(count), np.arange(count)
+        compared.clear()
+        near_copies._join_alike(leader, rows, group, 0.8)
+        assert (leader == 0).all()
+        assert sum(compared) <= 2 * count
 
 
 def test_chinese_characters_are_words():
