@@ -228,9 +228,31 @@ def write(
         )
     with files.folder(folder) as temporary:
         written = _module(kind).write(model, temporary)
+        if kind != "tfbert":
+            notes = (*written.notes, *_lost(model))
+            written = dataclasses.replace(written, notes=notes)
         if finish is not None:
             finish(temporary, written)
     return written
+
+
+def _lost(model: PortableModel) -> list[str]:
+    """Notes on what a run has learnt beside its weights, for other formats."""
+    facts = model.run or {}
+    validation = facts.get("validation") or {}
+    threshold = validation.get("no_answer_threshold", 0.0)
+    if (
+        model.task != "question_answering"
+        or not facts.get("no_answer")
+        or not threshold
+    ):
+        return []
+    return [
+        f"the format has no place for the no-answer threshold {threshold:g}, "
+        "above which (score of [CLS] less that of the best span) the run "
+        "gives no answer: without it other programs take 0. transformers' "
+        "run_qa.py calls it null_score_diff_threshold"
+    ]
 
 
 def encoder_only(model: PortableModel) -> PortableModel:

@@ -300,6 +300,25 @@ def test_a_converted_classifier_is_a_run(portable, tmp_path):
     )
 
 
+@pytest.mark.parametrize("kind", ["huggingface", "tfbert"])
+def test_a_lost_threshold_is_noted(portable, kind, tmp_path):
+    chosen = {"no_answer_threshold": 1.25, "f1": 80.0}
+    facts = {"kind": "question_answering", "no_answer": True}
+    model = portable("question_answering")
+    for number, (run, said) in enumerate(
+        [
+            ({**facts, "validation": chosen}, kind != "tfbert"),
+            ({**facts, "no_answer": False, "validation": chosen}, False),
+            (facts, False),
+            (None, False),
+        ]
+    ):
+        model = dataclasses.replace(model, run=run)
+        written = sources.write(model, kind, tmp_path / str(number))
+        notes = [n for n in written.notes if "no-answer threshold 1.25" in n]
+        assert len(notes) == said
+
+
 def test_sentence_transformers_keep_their_pooling(portable, tmp_path):
     pooling = Pooling("cls", normalize=False, max_length=20)
     model = dataclasses.replace(portable("encoder"), pooling=pooling)
