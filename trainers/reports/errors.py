@@ -70,9 +70,10 @@ def read_predictions(path: Path) -> list[dict]:
 def mistakes(rows: Sequence[Mapping]) -> list[Mistake]:
     """The wrong answers, and scores that are off, the worst first.
 
-    The worst is the one that the model was surest of; of scores, the one
-    that is farthest off; of answers in words, the one that shares least with
-    a right one.
+    The worst is the one that the model was surest of; of several labels, the
+    one with the label that is farthest off; of scores, the one that is
+    farthest off; of answers in words, the one that shares least with a right
+    one. Of equals the earlier line comes first.
     """
     found = [mistake for row in rows if (mistake := _mistake(row))]
     return sorted(found, key=lambda mistake: -mistake.badness)
@@ -100,13 +101,13 @@ def _mistake(row: Mapping) -> Mistake | None:
         off = answer - right
         shown = f"{right:.4g}", f"{answer:.4g}", f"{off:+.4g}"
         return Mistake(abs(off), line, text, *shown)
-    probabilities = row.get("probabilities") or [0.0]
     if isinstance(answer, list):
-        # How far the farthest from its side of one half.
-        badness = max(abs(p - 0.5) for p in probabilities)
+        # Runs of before have no miss, and nothing that tells it.
+        miss = row.get("largest_miss")
         shown = [", ".join(some) or "none" for some in (right, answer)]
-        return Mistake(badness, line, text, *shown, "")
-    sure = max(probabilities)
+        score = "" if miss is None else f"{miss:.4f}"
+        return Mistake(miss or 0.0, line, text, *shown, score)
+    sure = max(row.get("probabilities") or [0.0])
     if "choices" in row:
         right, answer = row["choices"][right], row["choices"][answer]
     return Mistake(sure, line, text, right, answer, f"{sure:.4f}")

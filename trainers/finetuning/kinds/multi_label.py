@@ -165,8 +165,13 @@ class MultiLabelEvaluation(Evaluation):
         }
 
     def rows(self) -> Iterable[dict]:
-        """Each example with its labels, those answered, all probabilities."""
+        """Each example with its labels, those answered, all probabilities.
+
+        Its largest miss is how far the probability of a label is from 0 or 1,
+        whichever is right: above one half where one is wrong.
+        """
         probabilities = 1 / (1 + np.exp(-self.logits.astype(np.float64)))
+        misses = np.abs(probabilities - self.gold).max(axis=1)
         chosen = self.chosen
         for i, texts in enumerate(self.examples.inputs()):
             yield {
@@ -177,6 +182,7 @@ class MultiLabelEvaluation(Evaluation):
                     self.labels[c] for c in np.flatnonzero(chosen[i])
                 ],
                 "probabilities": rounded(probabilities[i]),
+                "largest_miss": rounded(misses[i : i + 1])[0],
             }
 
     def summary(self) -> str:
