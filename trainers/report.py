@@ -1,10 +1,12 @@
-"""`tfbert report RUN_DIR`: one HTML page about a run.
+"""`tfbert report RUN_DIR [RUN_DIR ...]`: one HTML page about runs.
 
-The page is made from the files of the run's folder alone; no model is loaded
+The page is made from the files of the runs' folders alone; no model is loaded
 and nothing is computed anew. It needs no other file and no network.
 """
 
+import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tfbert import files
@@ -13,38 +15,36 @@ from tfbert.file_names import METRICS_FILE, REPORT_FILE
 from trainers import command
 from trainers.files.console import console
 from trainers.files.run_folder import RunFolder
-from trainers.reports import errors, figures, page, plots, tables
+from trainers.reports import comparison_page, figures, run_page, search_page
 
-CAPTIONS = {
-    "loss": "Training: the mean of each logged interval, weighted by the "
-    "number of predictions (faint), and a moving average of it. Held out: the "
-    "mean over all held-out predictions.",
-    "masked-lm-accuracy": "Share of masked tokens for which the likeliest "
-    "token is the right one.",
-    "accuracy": "Share of examples whose likeliest class is the right one.",
-    "learning-rate": "At the end of each logged interval.",
-    "gradient-norm": "Of the whole gradient, summed over replicas, before "
-    "clipping; a dashed line is the limit that it is clipped to.",
-    "throughput": "Real tokens (no padding), all replicas together, without "
-    "the first step and without validation; the dashed line is the median.",
-}
+COMPARISON_FILE = "comparison.html"
 
 
 def build_parser() -> command.Parser:
     """The parser of `tfbert report`."""
     parser = command.make_parser(
         "report",
-        "Write RUN_DIR/report.html: curves, throughput, evaluations with "
-        "their worst errors, data account, settings and environment of a run "
-        "on one page.",
+        "Writes one HTML page. Of a run, RUN_DIR/report.html: its figures, "
+        "worst errors, curves, data account, settings and environment. Of a "
+        "folder of `--seeds` or `--sweep`: spread, best point, curves. Of "
+        "several runs, comparison.html: their curves over each other, their "
+        "figures side by side, and the settings in which they differ.",
         "tfbert report runs/mini",
     )
-    parser.add_argument("run_dir", type=str, help="folder of the run")
+    parser.add_argument(
+        "run_dirs",
+        type=str,
+        nargs="+",
+        metavar="run_dir",
+        help="folder of a run, of --seeds or of --sweep; several folders are "
+        "laid over one another",
+    )
     parser.add_argument(
         "--output",
         type=str | None,
         default=None,
-        help="where to write the page (default: RUN_DIR/report.html)",
+        help="where to write the page (default: RUN_DIR/report.html; of "
+        "several folders comparison.html)",
     )
     return parser
 
@@ -52,19 +52,38 @@ def build_parser() -> command.Parser:
 def main(argv: list[str] | None = None) -> None:
     """Runs the verb."""
     arguments = build_parser().parse_args(argv)
-    path = write_report(arguments.run_dir, arguments.output)
-    for figure in figures.headline(RunFolder(arguments.run_dir)):
+    page = make_page(arguments.run_dirs)
+    path = _write(page, arguments.output)
+    for figure in page.headline:
         note = f" ({figure.note})" if figure.note else ""
-        console.print(f"{figure.label}: {figure.value}{note}")
-    console.print(f"Report: {path}")
+        console.print(f"{figure.label}: {figure.value}{note}", markup=False)
+    console.print(f"Report: {path}", markup=False)
 
 
-def write_report(run_dir, output=None) -> Path:
-    """Writes the report of a run.
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """A report that is not written yet.
+
+    Attributes:
+      path: where it goes unless it is told otherwise.
+      text: HTML.
+      headline: what it says first.
+    """
+
+    path: Path
+    text: str
+    headline: list[figures.Figure]
+
+
+def write_report(
+    run_dirs: Sequence[str | Path], output: str | Path | None = None
+) -> Path:
+    """Writes the report of a run, or of several.
 
     Args:
-      run_dir: folder of the run.
-      output: path of the page; None: RUN_DIR/report.html.
+      run_dirs: folders of runs, of several seeds or of a sweep.
+      output: path of the page; None: report.html in the folder, or of
+        several folders comparison.html where the command is given.
 
     Returns:
       path of the page.
@@ -73,16 +92,27 @@ def write_report(run_dir, output=None) -> Path:
       UserError: not a run folder, nothing logged yet, a broken file, or the
         page cannot be written.
     """
-    run = RunFolder(run_dir)
-    if not run.metrics:
-        raise UserError(
-            f"{run.path} has no {METRICS_FILE} with a row yet, so there is "
-            "nothing to report; wait until the run has logged its first "
-            "steps (runtime.log_every)"
-        )
-    path = Path(output) if output else run.path / REPORT_FILE
+    return _write(make_page(run_dirs), output)
+
+
+def make_page(run_dirs: Sequence[str | Path]) -> Page:
+    """The report of a run, or of several; see `write_report`."""
+    if len(run_dirs) > 1:
+        runs = [run for folder in run_dirs for run in _runs_of(folder)]
+        return Page(Path(COMPARISON_FILE), comparison_page.render(runs), [])
+    [folder] = run_dirs
+    if search_page.is_search(Path(folder)):
+        text, headline = search_page.render(Path(folder))
+    else:
+        run = _logged(RunFolder(folder))
+        text, headline = run_page.render(run), figures.headline(run)
+    return Page(Path(folder) / REPORT_FILE, text, headline)
+
+
+def _write(page: Page, output: str | Path | None) -> Path:
+    path = Path(output) if output else page.path
     try:
-        files.write_file(path, render(run))
+        files.write_file(path, page.text)
     except OSError as error:
         raise UserError(
             f"could not write the report to {path}: {error.strerror}; give "
@@ -91,39 +121,22 @@ def write_report(run_dir, output=None) -> Path:
     return path
 
 
-def render(run: RunFolder) -> str:
-    """The HTML of the report."""
-    kind = run.about.get("kind", "")
-    name = run.path.resolve().name
-    written = max((row.get("time") or 0 for row in run.metrics), default=0)
-    subtitle = kind.replace("_", " ").capitalize() or "Run"
-    if run.about.get("records"):
-        subtitle += f" on {run.about['records']}"
-    if written:
-        subtitle += f" \u00b7 last logged {tables.moment(written)}"
-    sections = [
-        ("figures", "", page.cards(figures.headline(run))),
-        ("evaluation", "Evaluation", tables.evaluations(run)),
-        ("errors", "Errors", errors.section(run.path, run.evaluations)),
-        ("curves", "Curves", _curves(run)),
-        ("data", "Data", tables.data_account(run)),
-        ("settings", "Settings", tables.settings(run)),
-        ("environment", "Environment", tables.environment(run)),
-        ("checkpoints", "Checkpoints", tables.checkpoints(run)),
-    ]
-    sections = [section for section in sections if section[2]]
-    return page.page(f"Run {name}", subtitle, sections)
+def _runs_of(folder: str | Path) -> list[RunFolder]:
+    """A run; of a folder of seeds or of a sweep all that it holds."""
+    if search_page.is_search(Path(folder)):
+        return search_page.runs_in(Path(folder))
+    return [_logged(RunFolder(folder))]
 
 
-def _curves(run: RunFolder) -> str:
-    drawn = []
-    for plot in figures.plots(run):
-        wide = ' class="wide"' if plot.size == plots.WIDE else ""
-        caption = CAPTIONS.get(plot.name, "")
-        if caption:
-            caption = f"<figcaption>{caption}</figcaption>"
-        drawn.append(f"<figure{wide}>{plots.draw(plot)}{caption}</figure>")
-    return f'<div class="grid">{"".join(drawn)}</div>' if drawn else ""
+def _logged(run: RunFolder) -> RunFolder:
+    """The same run, if it has logged anything."""
+    if not run.metrics:
+        raise UserError(
+            f"{run.path} has no {METRICS_FILE} with a row yet, so there is "
+            "nothing to report; wait until the run has logged its first "
+            "steps (runtime.log_every)"
+        )
+    return run
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from tfbert.errors import UserError
 from trainers import command, report
 from trainers.files import exit_status
 from trainers.files.run_folder import RunFolder
-from trainers.reports import figures, page, tables
+from trainers.reports import curves, figures, page, run_page, tables
 
 VOID = {"meta", "br"}
 
@@ -140,10 +140,10 @@ def test_the_page_of_a_pretraining_run(pretraining, capsys):
     text = (pretraining / "report.html").read_text()
     words = Checker.check(text)
     for word in (
-        "Held-out loss",
+        "Loss on held-out data",
         "4.7500",
         "best 4.5000 at 15",
-        "Held-out masked-LM accuracy",
+        "Masked-LM accuracy on held-out data",
         "of 40 planned",
         "Skipped steps",
         "1,234",
@@ -164,7 +164,8 @@ def test_the_page_of_a_pretraining_run(pretraining, capsys):
     ):
         assert word in words, word
     assert "nothing" not in words
-    assert text.count("<svg") == 5
+    # The first is drawn again for phones.
+    assert text.count("<svg") == 6
     assert "#0a0b0" not in text  # every stand-in colour was replaced
     printed = capsys.readouterr().out
     assert "Tokens per second: 500 (median)" in printed
@@ -191,11 +192,11 @@ def test_the_page_of_a_classification_run(tmp_path):
             "confusion": [[3, 1], [0, 0]],
         },
     )
-    words = Checker.check(report.render(RunFolder(tmp_path)))
+    words = Checker.check(run_page.render(RunFolder(tmp_path)))
     for word in (
         "Accuracy on test",
-        "majority class 50.0%",
-        "Validation accuracy",
+        "always the commonest: 50.0%",
+        "Accuracy on validation data",
         "evaluation-test.json",
         "0.500",
         "<bad>",
@@ -209,29 +210,29 @@ def test_the_page_of_a_classification_run(tmp_path):
 
 def test_a_young_run_without_anything_but_one_row(tmp_path):
     write(tmp_path / "metrics.jsonl", {"step": 1, "split": "train", "loss": 2})
-    text = report.render(RunFolder(tmp_path))
+    text = run_page.render(RunFolder(tmp_path))
     words = Checker.check(text)
     assert "Training loss" in words
-    assert text.count("<svg") == 1
+    assert text.count("<svg") == 2
 
 
 def test_a_run_of_nothing_but_nan_has_a_page(tmp_path):
     row = train_row(1, loss=None, masked_lm_loss=None, gradient_norm=None)
     write(tmp_path / "metrics.jsonl", row)
-    Checker.check(report.render(RunFolder(tmp_path)))
+    Checker.check(run_page.render(RunFolder(tmp_path)))
 
 
 def test_records_that_are_gone(tmp_path):
     write(tmp_path / "metrics.jsonl", train_row(1))
     write(tmp_path / "run.json", {"records": str(tmp_path / "gone")})
-    words = Checker.check(report.render(RunFolder(tmp_path)))
+    words = Checker.check(run_page.render(RunFolder(tmp_path)))
     assert "the records are not there any more" in words
 
 
 def test_nothing_logged_yet(tmp_path):
     write(tmp_path / "run.json", {})
     with pytest.raises(UserError, match="no metrics.jsonl with a row yet"):
-        report.write_report(tmp_path)
+        report.write_report([tmp_path])
     assert not (tmp_path / "report.html").exists()
 
 
@@ -245,19 +246,19 @@ def test_a_page_that_cannot_be_written(pretraining, tmp_path):
     (tmp_path / "file").write_text("")
     output = tmp_path / "file" / "page.html"
     with pytest.raises(UserError, match="could not write the report"):
-        report.write_report(pretraining, output)
+        report.write_report([pretraining], output)
 
 
 def test_another_place_for_the_page(pretraining, tmp_path):
     output = tmp_path / "page.html"
-    assert report.write_report(pretraining, output) == output
+    assert report.write_report([pretraining], output) == output
     assert not (pretraining / "report.html").exists()
 
 
 def test_a_long_run_has_a_small_page(tmp_path):
     rows = [train_row(step) for step in range(1, 20001)]
     write(tmp_path / "metrics.jsonl", *rows)
-    text = report.render(RunFolder(tmp_path))
+    text = run_page.render(RunFolder(tmp_path))
     assert len(text) < 400_000
 
 
@@ -297,7 +298,7 @@ def test_two_objectives_have_a_curve_each(tmp_path):
         for s in (1, 2)
     ]
     write(tmp_path / "metrics.jsonl", *rows)
-    names = [plot.name for plot in figures.plots(RunFolder(tmp_path))]
+    names = [plot.name for plot in curves.plots_of(RunFolder(tmp_path))]
     assert names == [
         "loss",
         "masked-lm-loss",

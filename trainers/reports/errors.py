@@ -1,6 +1,6 @@
-"""What an evaluation got wrong, with its text, and how far it can be believed.
+"""What an evaluation got wrong, with its text, the words marked.
 
-Both are made from the predictions file that `tfbert evaluate` wrote
+Made from the predictions file that `tfbert evaluate` wrote
 (RUN/predictions-NAME.jsonl).
 """
 
@@ -8,14 +8,13 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from tfbert.json_files import parse_lines
-from trainers.reports import page as html
-from trainers.reports import plots
+from tfbert.tag_scheme import TagScheme
+from trainers.reports import calibration, marked_text, plots
+from trainers.reports.marked_text import Mark
+from trainers.reports.page import Html, escape
 
 MOST_ERRORS = 20
-BINS = 10
 _LONGEST_TEXT = 400
 
 
@@ -26,37 +25,41 @@ class Mistake:
     Attributes:
       badness: larger is worse; compared within one file.
       line: its line in the data file.
-      text: the input.
-      right: what was wanted.
+      body: the input as HTML, its words marked.
+      right: what was wanted; "" where the body shows it.
       answer: what came.
       score: how sure the model was, or how far it was off.
     """
 
     badness: float
     line: int
-    text: str
+    body: Html
     right: str
     answer: str
     score: str
 
 
-def section(run_dir: Path, evaluations: Iterable[str]) -> str:
+def section(
+    run_dir: Path, evaluations: Iterable[str], about: Mapping | None = None
+) -> str:
     """Reliability and worst errors of each evaluation, as HTML.
 
     Args:
       run_dir: folder of the run.
       evaluations: names of its files "evaluation-NAME.json".
+      about: run.json.
     """
     parts = []
     for file in evaluations:
         name = file.removeprefix("evaluation-").removesuffix(".json")
         rows = read_predictions(run_dir / f"predictions-{name}.jsonl")
-        pairs = confidences(rows)
+        pairs = calibration.confidences(rows)
         if len(pairs):
-            parts.append(_reliability(name, pairs))
-        if errors := mistakes(rows):
-            scores = isinstance(rows[0].get("predicted"), float)
-            parts.append(_table(name, errors, len(rows), scores))
+            parts.append(calibration.figure(name, pairs))
+        if _are_scores(rows):
+            parts.append(_scatter(name, rows))
+        if errors := mistakes(rows, about):
+            parts.append(_list(name, errors, len(rows), _are_scores(rows)))
     return '<div class="grid">' + "".join(parts) + "</div>" if parts else ""
 
 
@@ -67,162 +70,171 @@ def read_predictions(path: Path) -> list[dict]:
     return parse_lines(path.read_text("utf-8", errors="replace"))
 
 
-def mistakes(rows: Sequence[Mapping]) -> list[Mistake]:
+def mistakes(
+    rows: Sequence[Mapping], about: Mapping | None = None
+) -> list[Mistake]:
     """The wrong answers, and scores that are off, the worst first.
 
     The worst is the one that the model was surest of; of several labels, the
     one with the label that is farthest off; of scores, the one that is
     farthest off; of answers in words, the one that shares least with a right
     one. Of equals the earlier line comes first.
+
+    Args:
+      rows: of a predictions file.
+      about: run.json; says what the tags of words mean.
     """
-    found = [mistake for row in rows if (mistake := _mistake(row))]
+    scheme = _scheme(rows, about or {})
+    found = [mistake for row in rows if (mistake := _mistake(row, scheme))]
     return sorted(found, key=lambda mistake: -mistake.badness)
 
 
-def _mistake(row: Mapping) -> Mistake | None:
-    line, text = row.get("line", 0), " | ".join(row.get("text", []))
+def _scheme(rows: Sequence[Mapping], about: Mapping) -> TagScheme:
+    """What the tags of words mean; by their names where run.json is silent."""
+    tags = {
+        tag
+        for row in rows
+        if "words" in row
+        for tag in [*row["label"], *row["predicted"]]
+    }
+    scheme = about.get("label_scheme")
+    if scheme is None and about.get("has_spans") is False:
+        scheme = "plain"
+    # Roles, whose run.json names no scheme, are BIO.
+    return TagScheme.of(sorted(tags), scheme)
+
+
+def _mistake(row: Mapping, scheme: TagScheme) -> Mistake | None:
     right, answer = row.get("label"), row.get("predicted")
     if "f1" in row:
-        if row["f1"] == 1:
-            return None
-        gold = " / ".join(row.get("gold", [])) or "no answer"
-        given = row.get("answer") or "no answer"
-        badness = 1 - row["f1"]
-        score = f"F1 {row['f1']:.2f}"
-        return Mistake(badness, line, text, gold, given, score)
+        return None if row["f1"] == 1 else _mistaken_answer(row)
     if right == answer or right is None:
         return None
     if "words" in row:
-        return _mistake_of_words(row)
-    # Of labels that stand side by side the order says nothing.
-    if isinstance(answer, list) and set(right) == set(answer):
-        return None
+        return _mistaken_words(row, scheme)
+    line, texts = row.get("line", 0), row.get("text", [])
+    body = marked_text.plain(texts, _LONGEST_TEXT)
     if isinstance(answer, float):
         off = answer - right
-        shown = f"{right:.4g}", f"{answer:.4g}", f"{off:+.4g}"
-        return Mistake(abs(off), line, text, *shown)
+        shown = f"{right:.4g}", f"{answer:.4g}", f"off by {off:+.4g}"
+        return Mistake(abs(off), line, body, *shown)
     if isinstance(answer, list):
+        # Of labels that stand side by side the order says nothing.
+        if set(right) == set(answer):
+            return None
         # Runs of before have no miss, and nothing that tells it.
         miss = row.get("largest_miss")
         shown = [", ".join(some) or "none" for some in (right, answer)]
-        score = "" if miss is None else f"{miss:.4f}"
-        return Mistake(miss or 0.0, line, text, *shown, score)
+        score = "" if miss is None else f"farthest label off by {miss:.4f}"
+        return Mistake(miss or 0.0, line, body, *shown, score)
     sure = max(row.get("probabilities") or [0.0])
     if "choices" in row:
         right, answer = row["choices"][right], row["choices"][answer]
-    return Mistake(sure, line, text, right, answer, f"{sure:.4f}")
+    return Mistake(sure, line, body, right, answer, _confidence(sure))
 
 
-def _mistake_of_words(row: Mapping) -> Mistake:
-    """A sentence, and its words with a wrong tag."""
-    parts = zip(
-        row["words"], row["label"], row["predicted"], row["scores"], strict=True
+def _mistaken_answer(row: Mapping) -> Mistake:
+    """A question with the neighbourhood of the answers in its context."""
+    gold, given = row.get("gold", []), row.get("answer", "")
+    body = Html("")
+    if len(texts := row.get("text", [])) == 2:
+        question, context = texts
+        start, end = row.get("start", -1), row.get("end", -1)
+        marks = marked_text.places_of(context, gold, max(start, 0))
+        marks += [Mark(start, end, "got")] if start >= 0 else []
+        question = f'<p class="text" dir="auto"><b>{escape(question)}</b></p>'
+        body = Html(question + marked_text.marked(context, marks))
+    return Mistake(
+        1 - row["f1"],
+        row.get("line", 0),
+        body,
+        " / ".join(dict.fromkeys(gold)) or "no answer",
+        given or "no answer",
+        f"F1 {row['f1']:.2f}",
     )
-    wrong = [part for part in parts if part[1] != part[2]]
-    sure = max(part[3] for part in wrong)
-    right = ", ".join(f"{word}: {tag}" for word, tag, _, _ in wrong)
-    answer = ", ".join(f"{word}: {tag}" for word, _, tag, _ in wrong)
-    text = " ".join(row["words"])
-    return Mistake(sure, row["line"], text, right, answer, f"{sure:.4f}")
 
 
-def confidences(rows: Sequence[Mapping]) -> np.ndarray:
-    """float [N, 2]: how sure the model was of an answer, and 1 if it was right.
-
-    Of rows with one answer and its probability; others are left out.
-    """
-    pairs = []
-    for row in rows:
-        probabilities = row.get("probabilities")
-        if not probabilities or isinstance(row.get("label"), list):
-            continue
-        right = row.get("label") == row.get("predicted")
-        pairs.append((max(probabilities), float(right)))
-    return np.array(pairs).reshape(-1, 2)
+def _mistaken_words(row: Mapping, scheme: TagScheme) -> Mistake:
+    """A sentence with its spans, or with its wrong tags."""
+    parts = zip(row["label"], row["predicted"], row["scores"], strict=True)
+    sure = [score for right, answer, score in parts if right != answer]
+    if scheme.has_spans:
+        body = marked_text.sentence_of_spans(row, scheme)
+    else:
+        body = marked_text.sentence_of_tags(row)
+    words = "1 word" if len(sure) == 1 else f"{len(sure)} words"
+    score = f"{words} wrong, {_confidence(max(sure))}"
+    return Mistake(max(sure), row["line"], body, "", "", score)
 
 
-def calibration(pairs: np.ndarray) -> tuple[list[tuple], float]:
-    """Bins of equal width, and the expected calibration error.
-
-    Guo et al. 2017, "On Calibration of Modern Neural Networks", section 2:
-    the mean over the bins, weighted by their answers, of the distance between
-    mean confidence and share of right answers.
-
-    Args:
-      pairs: of `confidences`.
-
-    Returns:
-      ((mean confidence, share right, answers) of each bin that has any,
-      the error)
-    """
-    place = np.minimum((pairs[:, 0] * BINS).astype(int), BINS - 1)
-    bins = []
-    for number in range(BINS):
-        inside = pairs[place == number]
-        if len(inside):
-            bins.append((*inside.mean(axis=0).tolist(), len(inside)))
-    error = sum(n * abs(sure - right) for sure, right, n in bins) / len(pairs)
-    return bins, error
+def _confidence(probability: float) -> str:
+    return f"confidence {probability:.1%}"
 
 
-def _reliability(name: str, pairs: np.ndarray) -> str:
-    bins, error = calibration(pairs)
-    sure, right, _ = zip(*bins, strict=True)
-    ideal = [min(sure), max(sure)]
-    slug = "".join(c if c.isalnum() else "-" for c in name)
+def _are_scores(rows: Sequence[Mapping]) -> bool:
+    return bool(rows) and isinstance(rows[0].get("predicted"), float)
+
+
+def _scatter(name: str, rows: Sequence[Mapping]) -> str:
+    """Predicted over expected numbers."""
+    right = [row["label"] for row in rows]
+    ends = [min(right), max(right)]
+    # As many as can be told apart, from all over the file.
+    some = rows[:: max(1, len(rows) // 1000)]
     plot = plots.Plot(
-        f"reliability-{slug}",
-        f"Reliability on {name}",
-        "mean confidence of the answers in a bin",
-        "right answers",
+        f"scores-{plots.slug(name)}",
+        f"Scores on {name}",
+        "expected",
+        "predicted",
         [
-            plots.Curve("if it were exact", ideal, ideal, plots.VALIDATION),
-            plots.Curve("answers", sure, right, marked=True),
+            plots.Curve("equal", ends, ends, plots.MUTED),
+            plots.Curve(
+                "examples",
+                [row["label"] for row in some],
+                [row["predicted"] for row in some],
+                line=False,
+            ),
         ],
-        percent=True,
-        from_zero=True,
     )
-    counts = ", ".join(f"{n:,}" for *_, n in bins)
-    caption = (
-        f"Below the line the model is surer than it may be. Expected "
-        f"calibration error {error:.4f} ({BINS} bins; answers in them: "
-        f"{counts})."
-    )
-    return (
-        f"<figure>{plots.draw(plot)}"
-        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
-    )
+    return f"<figure>{plots.draw(plot)}</figure>"
 
 
-def _table(
+def _list(
     name: str, errors: Sequence[Mistake], answers: int, scores: bool
 ) -> str:
-    rows = [
-        (
-            html.Number(str(error.line)),
-            _short(error.text),
-            _short(error.right),
-            _short(error.answer),
-            html.Number(error.score),
-        )
-        for error in errors[:MOST_ERRORS]
-    ]
     if scores:
         # A score is hardly ever right to all digits, nor need it be.
         shown = min(len(errors), MOST_ERRORS)
-        caption = (
-            f"{name}: of {answers:,} scores the {shown} that are farthest off"
-        )
+        title = f"{name}: the {shown} of {answers:,} scores farthest off"
     else:
-        caption = f"{name}: {len(errors):,} of {answers:,} answers are wrong"
+        what = "answers are wrong"
+        if not errors[0].answer:
+            what = "sentences have a wrong label"
+        title = f"{name}: {len(errors):,} of {answers:,} {what}"
         if len(errors) > MOST_ERRORS:
-            caption += f"; the worst {MOST_ERRORS}"
-    head = ("line", "text", "right", "answer", "score")
-    return f'<div class="wide">{html.table(head, rows, caption)}</div>'
+            title += f"; the worst {MOST_ERRORS}"
+    items = "".join(_item(error) for error in errors[:MOST_ERRORS])
+    return (
+        f'<div class="card wide"><p class="muted">{escape(title)}</p>'
+        f"{items}</div>"
+    )
 
 
-def _short(text: object) -> str:
-    text = str(text)
-    if len(text) <= _LONGEST_TEXT:
-        return text
-    return text[:_LONGEST_TEXT] + " ..."
+def _item(error: Mistake) -> str:
+    facts = [f'<span class="muted">line {error.line:,}</span>']
+    for words, value, style in (
+        ("expected", error.right, "wanted"),
+        ("predicted", error.answer, "got"),
+    ):
+        if value:
+            value = escape(marked_text.short(value, _LONGEST_TEXT))
+            facts.append(
+                f'<span>{words} <mark class="{style}" dir="auto">{value}'
+                "</mark></span>"
+            )
+    if error.score:
+        facts.append(f'<span class="muted">{escape(error.score)}</span>')
+    return (
+        f'<div class="mistake"><div class="facts">{"".join(facts)}</div>'
+        f"{error.body}</div>"
+    )

@@ -12,17 +12,23 @@ class Number(str):
     """A number that is written already (with a unit, with few digits)."""
 
 
+# Colours: Okabe and Ito 2008, "Color Universal Design", made darker on white
+# and lighter on black where their contrast would be below 3. Curves differ in
+# dashes and markers as well (plots.py), marks in words by their underline.
 STYLE = """
 :root {
   color-scheme: light dark;
   --page: #f6f7f9; --card: #ffffff; --ink: #1b2330; --muted: #5d6877;
-  --grid: #dde2e8; --train: #1f6feb; --validation: #d9480f; --heat: #1f6feb;
+  --grid: #dde2e8; --heat: #0072b2;
+  --curve-1: #0072b2; --curve-2: #d55e00; --curve-3: #00855f;
+  --curve-4: #b3558f; --curve-5: #a87400; --curve-6: #1b2330;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #11151b; --card: #1a2029; --ink: #e8ecf1; --muted: #9aa6b5;
-    --grid: #323c49; --train: #6cb0ff; --validation: #ff9b62;
-    --heat: #2f7fe6;
+    --grid: #323c49; --heat: #1f86c8;
+    --curve-1: #56b4e9; --curve-2: #f08a43; --curve-3: #2cbf94;
+    --curve-4: #dd92ba; --curve-5: #e69f00; --curve-6: #e8ecf1;
   }
 }
 * { box-sizing: border-box; }
@@ -34,32 +40,40 @@ body {
 main { max-width: 1080px; margin: 0 auto; padding: 28px 20px 48px; }
 h1 { font-size: 26px; line-height: 1.2; margin: 0; overflow-wrap: anywhere; }
 h2 { font-size: 19px; margin: 36px 0 12px; }
-h3 { font-size: 15px; margin: 0 0 8px; }
-p { margin: 6px 0; }
+h3 { font-size: 15px; margin: 0 0 8px; overflow-wrap: anywhere; }
+p { margin: 6px 0; overflow-wrap: anywhere; }
 .muted, figcaption, caption { color: var(--muted); font-size: 13.5px; }
+h3 .muted { font-weight: 400; }
 .columns { columns: 2; column-gap: 14px; }
-.columns + .card { margin-top: 14px; }
 .columns > * { break-inside: avoid; margin-bottom: 14px; }
-@media (max-width: 760px) { .columns { columns: 1; } }
 .card, figure {
   background: var(--card); border: 1px solid var(--grid);
   border-radius: 10px; padding: 14px 16px; min-width: 0;
 }
+.card + .card, .columns + .card, .card + .grid, .grid + .card,
+  .grid + .grid { margin-top: 14px; }
 .figures {
   display: grid; gap: 12px; margin-top: 20px;
   grid-template-columns: repeat(auto-fill, minmax(220px, 1fr));
 }
-.figures .value { font-size: 25px; font-weight: 650; line-height: 1.25; }
+.figures .card + .card, .grid > .card + .card, .columns > .card + .card {
+  margin-top: 0; }
+.figures .value { font-size: 25px; font-weight: 650; line-height: 1.25;
+  overflow-wrap: anywhere; }
 .figures .label { font-size: 13.5px; color: var(--muted); }
 .figures .note { font-size: 12.5px; color: var(--muted); }
-.grid { display: grid; gap: 14px; grid-template-columns: repeat(2, 1fr); }
+.figures .main { border-color: var(--curve-1); border-width: 2px; }
+.grid { display: grid; gap: 14px;
+  grid-template-columns: repeat(2, minmax(0, 1fr)); align-items: start; }
 .grid .wide { grid-column: 1 / -1; }
-@media (max-width: 760px) { .grid { grid-template-columns: 1fr; } }
 figure { padding: 10px 12px 8px; margin: 0; }
 svg { display: block; width: 100%; height: auto; }
 svg text { font-family: inherit !important; }
-nav a { color: var(--train); margin-right: 14px; text-decoration: none; }
-nav { margin-top: 14px; font-size: 14px; }
+.on-phones { display: none; }
+nav { display: flex; flex-wrap: wrap; gap: 2px 14px; margin-top: 14px;
+  font-size: 14px; }
+a { color: var(--curve-1); }
+nav a { text-decoration: none; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; }
 caption { text-align: left; padding-bottom: 6px; }
@@ -76,14 +90,55 @@ td.number, th.number {
   text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap;
 }
 td.bars { width: 55%; vertical-align: middle; }
-.bar { height: 10px; border-radius: 3px; background: var(--train); }
+.bar { height: 10px; border-radius: 3px; background: var(--curve-1); }
+tr.best > * { font-weight: 650; color: var(--ink); }
+table.runs tbody th { white-space: nowrap; }
+table.runs td, table.runs thead th { min-width: 110px; }
 table.confusion { width: auto; }
 table.confusion td, table.confusion th {
   padding: 6px 12px; border: 1px solid var(--grid); text-align: center;
+  overflow-wrap: normal;
 }
 table.confusion tbody th { text-align: right; width: auto; }
 code { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas,
   "Liberation Mono", monospace; overflow-wrap: anywhere; }
+summary { cursor: pointer; color: var(--muted); font-size: 14px; }
+details[open] > summary { margin-bottom: 8px; }
+.mistake { border-top: 1px solid var(--grid); padding: 9px 0;
+  overflow-wrap: anywhere; }
+.mistake .facts { display: flex; flex-wrap: wrap; gap: 2px 16px;
+  margin-bottom: 3px; }
+.mistake .facts b { font-weight: 600; }
+.mistake .text { max-width: 85ch; font-size: 14px; }
+.mistake .said { display: grid; gap: 0 10px; max-width: 95ch;
+  grid-template-columns: 5.2em minmax(0, 1fr); line-height: 1.9;
+  font-size: 14px; }
+.wanted, .got, .both, .predicate {
+  background: none; color: inherit; padding: 0 2px; border-radius: 3px;
+  border-bottom: 2px solid var(--muted);
+}
+.wanted { border-bottom: 3px solid var(--curve-1);
+  background: color-mix(in srgb, var(--curve-1) 16%, transparent); }
+.got { border-bottom: 3px dashed var(--curve-2);
+  background: color-mix(in srgb, var(--curve-2) 16%, transparent); }
+.wanted.got { border-bottom: 3px double var(--ink); background: none; }
+.predicate { border: 1px solid var(--ink); border-radius: 4px; }
+.kind { font-size: 11px; color: var(--muted); margin-left: 3px;
+  white-space: nowrap; }
+@media (max-width: 760px) {
+  main { padding: 20px 12px 40px; }
+  .columns { columns: 1; }
+  .grid { grid-template-columns: minmax(0, 1fr); }
+  .figures { gap: 8px;
+    grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  .figures .card { padding: 10px 12px; }
+  .figures .value { font-size: 20px; }
+  .on-screens { display: none; }
+  .on-phones { display: block; }
+  td.bars { width: 30%; }
+  table.runs tbody th { white-space: normal; min-width: 110px; }
+  .mistake .said { grid-template-columns: minmax(0, 1fr); line-height: 1.7; }
+}
 @media print {
   body { background: #fff; } .card, figure { break-inside: avoid; }
 }
@@ -142,7 +197,8 @@ def cards(figures) -> str:
     return (
         '<div class="figures">'
         + "".join(
-            f'<div class="card"><div class="label">{escape(figure.label)}</div>'
+            f'<div class="card{" main" if figure.main else ""}">'
+            f'<div class="label">{escape(figure.label)}</div>'
             f'<div class="value">{escape(figure.value)}</div>'
             f'<div class="note">{escape(figure.note)}</div></div>'
             for figure in figures
@@ -151,9 +207,17 @@ def cards(figures) -> str:
     )
 
 
+def folded(summary: str, content: str) -> str:
+    """Content that a reader opens with a click."""
+    return (
+        f'<details class="card"><summary>{escape(summary)}</summary>'
+        f"{content}</details>"
+    )
+
+
 def facts(rows: Mapping, title: str = "") -> str:
     """A card with a table of names and values."""
-    heading = f"<h3>{escape(title)}</h3>" if title else ""
+    heading = f"<h3>{text(title)}</h3>" if title else ""
     body = "".join(
         f"<tr><th scope=row>{text(name)}</th><td>{text(value)}</td></tr>"
         for name, value in rows.items()
@@ -164,8 +228,20 @@ def facts(rows: Mapping, title: str = "") -> str:
     )
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence], caption="") -> str:
-    """A card with a table; columns of numbers are set right."""
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence],
+    caption: str = "",
+    best: int | None = None,
+) -> str:
+    """A card with a table; columns of numbers are set right.
+
+    Args:
+      head: names of the columns.
+      rows: their cells.
+      caption: a line above.
+      best: the row that is set bold.
+    """
     numeric = [
         bool(rows)
         and all(isinstance(row[i], int | Number | None) for row in rows)
@@ -179,12 +255,37 @@ def table(head: Sequence[str], rows: Sequence[Sequence], caption="") -> str:
             for i, cell in enumerate(cells)
         )
 
-    body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
+    body = "".join(
+        f"<tr{' class=best' if place == best else ''}>{line(row, 'td')}</tr>"
+        for place, row in enumerate(rows)
+    )
     return (
         '<div class="card scroll"><table>'
         + (f"<caption>{text(caption)}</caption>" if caption else "")
         + f"<thead><tr>{line(head, 'th')}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def side_by_side(
+    names: Sequence[str], rows: Sequence[tuple[str, Sequence]]
+) -> str:
+    """A card with a column for each run.
+
+    Args:
+      names: of the runs.
+      rows: what is told, and its value for each run.
+    """
+    head = "".join(f"<th scope=col>{escape(name)}</th>" for name in names)
+    body = "".join(
+        f"<tr><th scope=row>{text(name)}</th>"
+        + "".join(f"<td>{text(value)}</td>" for value in values)
+        + "</tr>"
+        for name, values in rows
+    )
+    return (
+        '<div class="card scroll"><table class="runs"><thead><tr><th></th>'
+        f"{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 

@@ -15,24 +15,46 @@ import numpy as np
 
 # Stand-in colours -> variables of the page (trainers/reports/page.py).
 INK, MUTED, GRID = "#0a0b01", "#0a0b02", "#0a0b03"
-TRAIN, VALIDATION = "#0a0b04", "#0a0b05"
+CURVES = tuple(f"#0a0b0{i}" for i in range(4, 10))
+TRAIN, VALIDATION = CURVES[:2]
 VARIABLES = {
     INK: "--ink",
     MUTED: "--muted",
     GRID: "--grid",
-    TRAIN: "--train",
-    VALIDATION: "--validation",
+    **{colour: f"--curve-{i}" for i, colour in enumerate(CURVES, 1)},
 }
+# Dashes and marker of each colour: curves can be told apart without it, too.
+LOOKS = dict(
+    zip(
+        CURVES,
+        (
+            ("solid", "o"),
+            ((0, (5, 2)), "s"),
+            ((0, (1, 1.2)), "^"),
+            ((0, (6, 2, 1, 2)), "D"),
+            ((0, (9, 3)), "v"),
+            ((0, (3, 1, 1, 1, 1, 1)), "X"),
+        ),
+        strict=True,
+    )
+)
+_MANY_POINTS = 60
 # A curve needs no more points than a screen has columns.
 MOST_POINTS = 800
 # The moving average spans this share of a curve.
 SMOOTHING_SHARE = 1 / 40
-# A curve whose values span more than this is drawn on a logarithmic axis.
+# Where a plot may be logarithmic, it is if its values span more than this.
 LOGARITHMIC_FROM = 100.0
 # Ticks at 1, 2, 2.5 and 5 times a power of ten.
 ROUND_STEPS = (1, 2, 2.5, 5, 10)
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-WIDE, NARROW = (10.0, 3.5), (5.6, 3.1)
+# In inches; text is 10 points. A plot is as wide as half a page, or as a phone.
+WIDE, NARROW = (10.0, 3.5), (5.2, 3.0)
+# Of the legend, in points: a letter, and what is beside a name. Fonts of pages
+# may be wider than those that matplotlib measures.
+_LETTER, _HANDLE = 6.2, 46.0
+_LONGEST_NAME = 45
+_LEGEND_LINE = 0.22
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +64,11 @@ class Curve:
     Attributes:
       label: its name in the legend.
       x, y: the points; a y that is None or NaN is a gap.
-      colour: TRAIN or VALIDATION.
+      colour: one of CURVES, or MUTED for a line to compare with.
       smooth: draw a moving average, the points themselves faintly.
-      marked: draw the points as dots (few points that one wants to see).
+      marked: draw the points (few points that one wants to see).
+      line: draw a line through the points.
+      spread: how far each y may be off; drawn as bars.
     """
 
     label: str
@@ -53,6 +77,8 @@ class Curve:
     colour: str = TRAIN
     smooth: bool = False
     marked: bool = False
+    line: bool = True
+    spread: Sequence[float] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +91,11 @@ class Plot:
       curves: what it shows; the later ones on top.
       size: WIDE or NARROW.
       percent: y is a share, written in per cent.
+      percent_x: x is, too.
       from_zero: the y axis begins at 0.
-      level: a value marked by a dashed line, or None.
+      level: a value marked by a thin dashed line, or None.
+      logarithmic: the y axis is, if the values span LOGARITHMIC_FROM.
+      ticks: names of the places 0, 1, ... on the x axis; None: numbers.
     """
 
     name: str
@@ -76,8 +105,27 @@ class Plot:
     curves: Sequence[Curve]
     size: tuple[float, float] = NARROW
     percent: bool = False
+    percent_x: bool = False
     from_zero: bool = False
     level: float | None = None
+    logarithmic: bool = False
+    ticks: Sequence[str] | None = None
+
+
+def slug(name: str) -> str:
+    """A name as `Plot.name` may have it."""
+    return "".join(c if c.isalnum() else "-" for c in name)
+
+
+def draw_for_all(plot: Plot) -> str:
+    """The plot, drawn again for phones where it is wide."""
+    if plot.size != WIDE:
+        return draw(plot)
+    small = dataclasses.replace(plot, size=NARROW, name=f"{plot.name}-small")
+    return (
+        f'<div class="on-screens">{draw(plot)}</div>'
+        f'<div class="on-phones">{draw(small)}</div>'
+    )
 
 
 def draw(plot: Plot) -> str:
@@ -89,6 +137,8 @@ def draw(plot: Plot) -> str:
 
     settings = {
         "svg.fonttype": "none",
+        # A name with $ in it is no formula.
+        "text.parse_math": False,
         "svg.hashsalt": plot.name,
         "font.size": 10,
         "text.color": INK,
@@ -102,12 +152,19 @@ def draw(plot: Plot) -> str:
         "axes.unicode_minus": True,
     }
     with matplotlib.rc_context(settings):
-        figure = Figure(figsize=plot.size, layout="constrained")
+        columns, lines = _legend_shape(plot)
+        width, height = plot.size
+        figure = Figure(
+            figsize=(width, height + lines * _LEGEND_LINE),
+            layout="constrained",
+        )
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
         for curve in plot.curves:
             _draw_curve(axes, curve)
         _set_axes(axes, plot)
+        if lines:
+            _draw_legend(figure, axes, columns)
         stream = io.StringIO()
         figure.savefig(
             stream, format="svg", transparent=True, metadata={"Date": None}
@@ -149,26 +206,70 @@ def moving_average(y: np.ndarray, window: int) -> np.ndarray:
 
 def _draw_curve(axes, curve: Curve) -> None:
     x, y = thin(curve.x, curve.y)
+    dashes, marker = LOOKS.get(curve.colour, ((0, (4, 3)), "o"))
     # A lone point makes no line.
-    dots = "o" if curve.marked or len(x) < 3 else None
+    marked = curve.marked or not curve.line or len(x) < 3
     window = round(len(x) * SMOOTHING_SHARE)
     smooth = curve.smooth and window >= 2
+    quiet = curve.colour == MUTED
+    # Matplotlib leaves names that begin with _ out of the legend.
+    label = shortened(curve.label.lstrip("_"))
     axes.plot(
         x,
         y,
         color=curve.colour,
-        linewidth=0.9 if smooth else 1.6,
+        linewidth=0.9 if smooth or quiet else 1.7,
+        linestyle=("solid" if smooth else dashes) if curve.line else "none",
         alpha=0.35 if smooth else 1.0,
-        marker=dots,
-        markersize=4,
-        label=None if smooth else curve.label,
+        marker=marker if marked and not quiet else None,
+        markersize=2.5 if len(x) > _MANY_POINTS else 5,
+        label=None if smooth else label,
         solid_joinstyle="round",
     )
+    if curve.spread is not None:
+        axes.errorbar(
+            x, y, curve.spread, color=curve.colour, fmt="none", capsize=4
+        )
     if smooth:
         average = moving_average(y, window)
         axes.plot(
-            x, average, color=curve.colour, linewidth=1.9, label=curve.label
+            x,
+            average,
+            color=curve.colour,
+            linewidth=1.9,
+            linestyle=dashes,
+            label=label,
         )
+
+
+def shortened(name: str) -> str:
+    """A name that fits into a legend, without its middle if it is long."""
+    if len(name) <= _LONGEST_NAME:
+        return name
+    half = (_LONGEST_NAME - 1) // 2
+    return f"{name[:half]}\u2026{name[-half:]}"
+
+
+def _legend_shape(plot: Plot) -> tuple[int, int]:
+    """Columns and lines of the legend; (0, 0) where there is none."""
+    named = [shortened(curve.label) for curve in plot.curves if curve.label]
+    if len(named) < 2:
+        return 0, 0
+    widest = max(map(len, named)) * _LETTER + _HANDLE
+    columns = max(1, min(len(named), int(plot.size[0] * 72 / widest)))
+    return columns, math.ceil(len(named) / columns)
+
+
+def _draw_legend(figure, axes, columns: int) -> None:
+    """Below the plot, where it covers neither curves nor the title."""
+    figure.legend(
+        *axes.get_legend_handles_labels(),
+        loc="outside lower left",
+        ncols=columns,
+        frameon=False,
+        handlelength=2.6,
+        fontsize=9.5,
+    )
 
 
 def _set_axes(axes, plot: Plot) -> None:
@@ -184,10 +285,16 @@ def _set_axes(axes, plot: Plot) -> None:
     axes.grid(axis="y")
     axes.set_axisbelow(True)
     axes.margins(x=0.01)
-    axes.xaxis.set_major_locator(MaxNLocator(6, steps=ROUND_STEPS))
-    axes.xaxis.set_major_formatter(_number)
+    if plot.ticks is None:
+        axes.xaxis.set_major_locator(
+            MaxNLocator(6, steps=ROUND_STEPS, integer=plot.x_label == "step")
+        )
+        axes.xaxis.set_major_formatter(_percent if plot.percent_x else _number)
+    else:
+        axes.set_xticks(range(len(plot.ticks)), plot.ticks)
+        axes.set_xlim(-0.5, len(plot.ticks) - 0.5)
     values = _finite_values(plot)
-    if not plot.from_zero and _spans_decades(values):
+    if plot.logarithmic and _spans_decades(values):
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(_number)
         axes.yaxis.set_minor_formatter("")
@@ -197,19 +304,13 @@ def _set_axes(axes, plot: Plot) -> None:
         if plot.from_zero:
             top = max([*values, plot.level or 0.0], default=1.0)
             axes.set_ylim(0, (top or 1.0) * 1.08)
+        elif values and min(values) >= 0 and axes.get_ylim()[0] < 0:
+            # Nothing is below zero, also where the margin would be.
+            spread = axes.get_ylim()[1]
+            axes.set_ylim(-0.02 * spread, spread)
     if plot.level is not None:
         axes.axhline(
             plot.level, color=MUTED, linewidth=1, linestyle=(0, (4, 3))
-        )
-    if len(plot.curves) > 1:
-        axes.legend(
-            loc="lower right",
-            bbox_to_anchor=(1.0, 1.0),
-            ncols=len(plot.curves),
-            frameon=False,
-            borderaxespad=0.0,
-            handlelength=1.4,
-            fontsize=9.5,
         )
 
 

@@ -7,20 +7,23 @@ from collections.abc import Mapping
 from tfrecords.layout import HELD_OUT_FOLDER, MANIFEST_FILE
 from trainers.files.run_folder import RunFolder, read_json
 from trainers.files.text import flat, size
+from trainers.reports import measures
 from trainers.reports import page as html
-from trainers.reports.figures import amount, title_of
+from trainers.reports.figures import amount, evaluation_name, kind_of
 
 # Sources and per-label rows shown; the files have all of them.
 MOST_ROWS = 30
 # What run.json counts of labelled data.
-COUNTS = (
-    "train_examples",
-    "validation_examples",
-    "validation_in_train",
-    "repeated_in_train",
-    "conflicting_in_train",
-    "truncated_or_full",
-)
+COUNTS = {
+    "train_examples": "examples to train on",
+    "validation_examples": "examples of validation",
+    "validation_in_train": "of validation, inputs that training has too",
+    "repeated_in_train": "inputs repeated in training",
+    "conflicting_in_train": "of these, with different labels",
+    "truncated_or_full": "texts that fill max_length or are cut",
+}
+# Settings of data that every task has.
+ANY_TASK = ("train", "validation", "test", "tokenizer", "metric", "max_length")
 STARTS = ("started (UTC)", "host", "command")
 
 
@@ -49,33 +52,49 @@ def data_account(run: RunFolder) -> str:
 
 
 def settings(run: RunFolder) -> str:
-    """All resolved settings, a card for each section."""
-    sections = {"general": {}}
+    """All resolved settings, a card for each section.
+
+    The settings of the data that the kind of task reads come before all
+    others; those of other tasks are folded.
+    """
+    sections = {"task": {}, "data": {}}
     for name, value in run.settings.items():
         if isinstance(value, Mapping):
             sections[name] = flat(value)
         else:
-            sections["general"][name] = value
+            sections["task"][name] = value
+    own, others = _own_settings(run, sections["data"])
+    sections["data"] = own
     if run.config:
         sections["config.json (the encoder)"] = run.config
-    shown = {
-        title: {
-            name: value
-            for name, value in section.items()
-            # Not set: the preset or another setting decides.
-            if value is not None
-        }
-        for title, section in sections.items()
-    }
-    return (
-        '<div class="columns">'
-        + "".join(
-            html.facts({n: _setting(v) for n, v in rows.items()}, title)
-            for title, rows in shown.items()
-            if rows
-        )
-        + "</div>"
+    cards = "".join(
+        html.facts(shown, title)
+        for title, rows in sections.items()
+        if (shown := _given(rows))
     )
+    columns = f'<div class="columns">{cards}</div>'
+    if others := _given(others):
+        summary = f"{len(others)} settings of data for other tasks"
+        columns += html.folded(summary, html.facts(others))
+    return columns
+
+
+def _own_settings(run: RunFolder, data: Mapping) -> tuple[dict, dict]:
+    """The settings of data that the run's task has, and the others.
+
+    run.json of a fine-tuned run repeats those that its kind of task reads.
+    """
+    if kind_of(run) in ("", "pretraining"):
+        return dict(data), {}
+    first = [name for name in run.about if name in data]
+    names = [*first, *(name for name in ANY_TASK if name in data)]
+    own = {name: data[name] for name in dict.fromkeys(names)}
+    return own, {n: v for n, v in data.items() if n not in own}
+
+
+def _given(rows: Mapping) -> dict:
+    """The settings that are set; else the preset or another one decides."""
+    return {n: setting(v) for n, v in rows.items() if v is not None}
 
 
 def environment(run: RunFolder) -> str:
@@ -142,13 +161,11 @@ def evaluations(run: RunFolder) -> str:
     parts = []
     for name, content in run.evaluations.items():
         per_class = content.get("per_class")
-        shown = {
-            title_of(key): _setting(value)
-            for key, value in content.items()
-            if isinstance(value, str | int | float)
-            and not key.endswith("sha256")
-        }
-        parts.append(html.facts(shown, name))
+        title = html.Html(
+            f"On {html.escape(evaluation_name(name))} "
+            f'<span class="muted">({html.escape(name)})</span>'
+        )
+        parts.append(html.facts(_measured(content, kind_of(run)), title))
         if isinstance(per_class, Mapping):
             parts.append(_per_class(per_class))
         labels = content.get("labels") or run.about.get("labels")
@@ -156,6 +173,20 @@ def evaluations(run: RunFolder) -> str:
             matrix = html.confusion(labels, content["confusion"])
             parts.append(f'<div class="wide">{matrix}</div>')
     return '<div class="grid">' + "".join(parts) + "</div>" if parts else ""
+
+
+def _measured(content: Mapping, kind: str) -> dict:
+    """The figures of an evaluation by their titles, the task's own first."""
+    names = [n for n in content if not n.endswith("sha256")]
+    first = measures.measures_of(kind, names)
+    shown = {}
+    for name in dict.fromkeys([*first, *names]):
+        value = content[name]
+        if isinstance(value, float):
+            value = measures.shown(name, value)
+        if isinstance(value, str | int):
+            shown[measures.title_of(name, kind)] = setting(value)
+    return shown
 
 
 def _per_class(per_class: Mapping) -> str:
@@ -263,14 +294,11 @@ def _sources(manifest: Mapping) -> str:
 def _data_of_finetuning(run: RunFolder) -> str:
     """Which tables and columns a fine-tuning run read."""
     data = run.settings.get("data")
-    rows = flat(data) if isinstance(data, Mapping) else {}
-    labels = run.about.get("labels")
-    if labels:
-        rows["labels"] = labels
-    for name in COUNTS:
-        if name in run.about:
-            rows[name.replace("_", " ")] = run.about[name]
-    shown = {n: _setting(v) for n, v in rows.items() if v is not None}
+    data = flat(data) if isinstance(data, Mapping) else {}
+    rows = {n: data.get(n) for n in ("train", "validation", "test")}
+    rows["labels"] = run.about.get("labels")
+    rows |= {title: run.about.get(n) for n, title in COUNTS.items()}
+    shown = _given(rows)
     return html.facts(shown) if shown else ""
 
 
@@ -283,7 +311,7 @@ def _is_square(matrix, labels) -> bool:
     )
 
 
-def _setting(value) -> str | int | bool | None:
+def setting(value) -> str | int | bool | None:
     """A setting as it is written in a file, lists in one line."""
     if isinstance(value, list | tuple):
         return ", ".join(str(item) for item in value) or "none"

@@ -1,6 +1,5 @@
 import json
 
-import numpy as np
 import pytest
 
 from trainers.reports import errors
@@ -37,15 +36,16 @@ def write(folder, name, rows):
 
 def test_the_worst_error_is_the_surest():
     first, second = errors.mistakes(CLASSES)
-    assert (first.line, first.text) == (4, "so bad <i>")
-    assert (first.right, first.answer, first.score) == ("bad", "good", "0.9000")
-    assert second.text == "dull | really"
+    assert first.line == 4 and "so bad &lt;i&gt;" in first.body
+    shown = (first.right, first.answer, first.score)
+    assert shown == ("bad", "good", "confidence 90.0%")
+    assert "dull</p>" in second.body and "really</p>" in second.body
 
 
 @pytest.mark.parametrize(
     ("row", "right", "answer", "score"),
     [
-        ({"label": 2.0, "predicted": 2.5}, "2", "2.5", "+0.5"),
+        ({"label": 2.0, "predicted": 2.5}, "2", "2.5", "off by +0.5"),
         (
             {"label": ["a"], "predicted": [], "probabilities": [0.4, 0.1]},
             "a",
@@ -61,7 +61,7 @@ def test_the_worst_error_is_the_surest():
             },
             "y",
             "x",
-            "0.7500",
+            "confidence 75.0%",
         ),
         (
             {"gold": ["a b"], "answer": "", "f1": 0.0},
@@ -76,9 +76,9 @@ def test_the_worst_error_is_the_surest():
                 "predicted": ["O", "O"],
                 "scores": [0.99, 0.75],
             },
-            "Rome: B-LOC",
-            "Rome: O",
-            "0.7500",
+            "",
+            "",
+            "1 word wrong, confidence 75.0%",
         ),
     ],
 )
@@ -90,20 +90,6 @@ def test_every_kind_of_answer(row, right, answer, score):
         assert not errors.mistakes([{**row, "predicted": row["label"]}])
     else:
         assert not errors.mistakes([{**row, "f1": 1}])
-
-
-def test_calibration_is_that_of_the_definition():
-    pairs = np.array([(0.95, 1), (0.65, 0), (0.9, 0), (1.0, 1)], float)
-    bins, error = errors.calibration(pairs)
-    assert bins[0] == (0.65, 0, 1)
-    assert bins[1] == pytest.approx((0.95, 2 / 3, 3))
-    assert error == pytest.approx((0.65 + 3 * (0.95 - 2 / 3)) / 4)
-    # Right as often as sure: no error.
-    draw = np.random.default_rng(0)
-    sure = draw.uniform(0.5, 1, 20_000)
-    right = draw.random(20_000) < sure
-    exact = np.stack([sure, right], axis=1).astype(float)
-    assert errors.calibration(exact)[1] < 0.02
 
 
 def test_the_section_of_a_page(tmp_path):
@@ -144,5 +130,99 @@ def test_scores_are_off_and_not_wrong(tmp_path):
     ]
     write(tmp_path, "test", rows)
     page = errors.section(tmp_path, ["evaluation-test.json"])
-    assert "test: of 30 scores the 20 that are farthest off" in page
+    assert "test: the 20 of 30 scores farthest off" in page
+    assert page.count("<svg") == 1
     assert "wrong" not in page
+
+
+WORDS = {
+    "line": 7,
+    "words": ["Anna", "of", "New", "York", "met", "<Bo>"],
+    "label": ["B-PER", "O", "B-LOC", "I-LOC", "O", "B-PER"],
+    "predicted": ["B-PER", "O", "O", "B-LOC", "O", "O"],
+    "scores": [0.9, 0.8, 0.7, 0.6, 0.9, 0.5],
+}
+
+
+def test_spans_are_marked_in_the_sentence():
+    [mistake] = errors.mistakes([WORDS])
+    assert mistake.score == "3 words wrong, confidence 70.0%"
+    wanted, got = mistake.body.split(">predicted<")
+    kind = '<span class="kind">{}</span></mark>'.format
+    assert f'<mark class="both">Anna{kind("PER")}' in wanted
+    assert f'<mark class="wanted">New York{kind("LOC")}' in wanted
+    assert f'<mark class="wanted">&lt;Bo&gt;{kind("PER")}' in wanted
+    assert f'<mark class="both">Anna{kind("PER")}' in got
+    assert f'<mark class="got">York{kind("LOC")}' in got
+    assert got.count("<mark") == 2 and wanted.count("<mark") == 3
+    assert "[" not in mistake.body and "B-" not in mistake.body
+
+
+@pytest.mark.parametrize(
+    ("about", "label"),
+    [
+        ({"label_scheme": "BIOES"}, ["B-X", "E-X", "S-X"]),
+        ({"label_scheme": "IO"}, ["X", "X", "O"]),
+        ({}, ["B-X", "I-X", "B-X"]),
+    ],
+)
+def test_spans_are_read_in_the_scheme_of_the_run(about, label):
+    row = WORDS | {"words": ["a", "b", "c"], "label": label}
+    row |= {"predicted": ["O"] * 3, "scores": [0.5] * 3}
+    [mistake] = errors.mistakes([row], about)
+    assert '<mark class="wanted">a b<span' in mistake.body
+
+
+def test_plain_tags_are_marked_at_wrong_words_alone():
+    row = WORDS | {"label": list("NVNNVN"), "predicted": list("NVNVVN")}
+    [mistake] = errors.mistakes([row], {"has_spans": False})
+    assert mistake.body.count("<mark") == 2
+    assert '<mark class="wanted">York<span class="kind">N<' in mistake.body
+
+
+def test_the_predicate_of_a_role_is_shown():
+    row = WORDS | {"predicate": 4}
+    [mistake] = errors.mistakes([row])
+    assert mistake.body.count('<b class="predicate">met</b>') == 2
+
+
+def test_of_a_long_sentence_the_neighbourhood_is_shown():
+    row = {
+        "line": 1,
+        "words": [f"w{i}" for i in range(200)],
+        "label": ["O"] * 100 + ["B-X"] + ["O"] * 99,
+        "predicted": ["O"] * 200,
+        "scores": [0.9] * 200,
+    }
+    [mistake] = errors.mistakes([row])
+    for word, there in (("w100", 1), ("w88", 1), ("w80", 0), ("w120", 0)):
+        assert (f"{word}<" in mistake.body or f"{word} " in mistake.body) == (
+            there
+        )
+    assert mistake.body.count("\u2026") == 4
+
+
+def test_answers_are_marked_in_their_context():
+    context = (
+        "x" * 500 + " It was in 1887 and not in 1889, they say. " + "y" * 500
+    )
+    start = context.index("1889")
+    row = {
+        "line": 3,
+        "text": ["When <was> it?", context],
+        "gold": ["1887", "in 1887"],
+        "answer": "1889",
+        "start": start,
+        "end": start + 4,
+        "f1": 0.0,
+    }
+    [mistake] = errors.mistakes([row])
+    assert "<b>When &lt;was&gt; it?</b>" in mistake.body
+    assert '<mark class="wanted">1887</mark>' in mistake.body
+    assert '<mark class="got">1889</mark>' in mistake.body
+    assert len(mistake.body) < 700 and mistake.body.count("\u2026") == 2
+    assert mistake.right == "1887 / in 1887"
+    # "No answer" marks what was wanted alone.
+    row |= {"answer": "", "start": -1, "end": -1}
+    [mistake] = errors.mistakes([row])
+    assert 'class="got"' not in mistake.body and mistake.answer == "no answer"

@@ -1,5 +1,5 @@
 from trainers.reports import machine
-from trainers.reports.figures import NOT_CURVES
+from trainers.reports.curves import NOT_CURVES
 from trainers.reports.plots import draw
 
 

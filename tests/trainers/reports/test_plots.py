@@ -1,10 +1,21 @@
 import math
+import re
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
 
-from trainers.reports.plots import Curve, Plot, draw, moving_average, thin
+from trainers.reports.plots import (
+    CURVES,
+    LOOKS,
+    WIDE,
+    Curve,
+    Plot,
+    draw,
+    draw_for_all,
+    moving_average,
+    thin,
+)
 
 
 def plot(**options):
@@ -25,7 +36,7 @@ def words_of(svg):
 def test_text_stays_text_and_colours_come_from_the_page():
     svg = draw(plot())
     assert {"Loss <&>", "step", "nats"} <= set(words_of(svg))
-    assert "var(--train)" in svg and "var(--ink)" in svg
+    assert "var(--curve-1)" in svg and "var(--ink)" in svg
     assert "#0a0b0" not in svg
     assert "width=" not in svg.split(">")[0]
 
@@ -64,10 +75,43 @@ def test_shares_are_written_in_per_cent():
     assert "50 %" in words_of(draw(plot(curves=curves, percent=True)))
 
 
-def test_values_over_decades_get_a_logarithmic_axis():
+def test_only_where_it_may_be_an_axis_is_logarithmic():
     curves = [Curve("norm", range(5), [1e4, 100, 10, 1, 0.5])]
-    words = words_of(draw(plot(curves=curves)))
+    words = words_of(draw(plot(curves=curves, logarithmic=True)))
     assert {"1", "100", "10,000"} <= set(words)
+    words = words_of(draw(plot(curves=curves)))
+    assert {"0", "5,000", "10,000"} <= set(words)
+
+
+def test_curves_differ_in_more_than_colour():
+    curves = [
+        Curve(str(i), [0, 1, 2], [i, i, i], colour, marked=True)
+        for i, colour in enumerate(CURVES)
+    ]
+    svg = draw(plot(curves=curves))
+    dashes = re.findall(r"stroke-dasharray: ([\d., ]+)", svg)
+    assert len(set(dashes)) == len(CURVES) - 1  # the first is solid
+    assert len({marker for _, marker in LOOKS.values()}) == len(CURVES)
+
+
+def test_names_are_no_formulas_and_none_is_hidden():
+    curves = [Curve("_a", [0, 1], [0, 1]), Curve("b$x$", [0, 1], [1, 0])]
+    assert {"a", "b$x$"} <= set(words_of(draw(plot(curves=curves))))
+
+
+def test_places_may_have_names():
+    curves = [Curve("seeds", [0, 1], [3, 4], line=False)]
+    assert {"s-7", "s-8"} <= set(
+        words_of(draw(plot(curves=curves, ticks=["s-7", "s-8"])))
+    )
+
+
+def test_a_wide_plot_is_drawn_again_for_phones():
+    assert draw_for_all(plot()).count("<svg") == 1
+    page = draw_for_all(plot(size=WIDE, level=2.0))
+    assert page.count("<svg") == 2 and "on-phones" in page
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert ids and len(ids) == len(set(ids))
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf])

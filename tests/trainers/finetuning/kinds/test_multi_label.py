@@ -39,7 +39,7 @@ def test_the_worst_answer_has_the_largest_miss():
     found = errors.mistakes(rows)
     assert [mistake.line for mistake in found] == [2, 1, 4]
     assert [mistake.score for mistake in found] == [
-        "0.9000",
-        "0.6000",
-        "0.6000",
+        "farthest label off by 0.9000",
+        "farthest label off by 0.6000",
+        "farthest label off by 0.6000",
     ]
