@@ -20,6 +20,8 @@ def forget(files: Iterable[Path]) -> None:
 
 def resident_bytes(path: Path) -> int:
     """Bytes of a file that are in memory."""
+    if not path.stat().st_size:
+        return 0
     libc = ctypes.CDLL(None)
     libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
     data = np.memmap(path, np.uint8, "r")

@@ -11,6 +11,7 @@ Needs the extra [hf] and `accelerate`.
 """
 
 import argparse
+import importlib.util
 import json
 import statistics
 import tempfile
@@ -18,16 +19,21 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
-import transformers
 
 from tfrecords.labelled import classification, sentences
 from trainers import convert, finetune
+
+PEERS = ("torch", "transformers", "accelerate")
 
 
 def main() -> None:
     """Measures and prints."""
     options = parse_arguments()
+    for name in PEERS:
+        if importlib.util.find_spec(name) is None:
+            raise SystemExit(
+                f"{name} is not installed: pip install 'tfbert[hf]' accelerate"
+            )
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         ours = run_ours(options, Path(folder) / "ours")
@@ -72,6 +78,8 @@ def run_ours(options: argparse.Namespace, folder: Path) -> list[float]:
 
 def run_theirs(options: argparse.Namespace, folder: Path) -> list[float]:
     """Test accuracy for each seed, by transformers.Trainer."""
+    import transformers
+
     source = folder / "source"
     folder.mkdir()
     convert.main(
@@ -93,7 +101,7 @@ def run_theirs(options: argparse.Namespace, folder: Path) -> list[float]:
     ]
 
 
-class Rows(torch.utils.data.Dataset):
+class Rows:
     """Examples as transformers.Trainer reads them."""
 
     def __init__(self, tokenizer, examples, labels, max_length: int):
@@ -114,6 +122,8 @@ class Rows(torch.utils.data.Dataset):
 
 
 def _train(options, source, folder, seed, labels, train, test) -> float:
+    import transformers
+
     arguments = transformers.TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=options.epochs,

@@ -1,6 +1,6 @@
 """The tokenizer beside its peers: speed, and whether the ids are equal.
 
-    python benchmarks/tokenization.py --text 'corpus/*.txt' --vocab vocab.txt
+    python -m benchmarks.tokenization --text 'corpus/*.txt' --vocab vocab.txt
 
 Contenders take turns over the same lines; a figure is the median over the
 turns. "per core" is megabytes of text per second of processor time of all

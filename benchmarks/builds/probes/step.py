@@ -15,9 +15,9 @@ import keras
 from benchmarks.builds.probes import training
 
 ROWS, LENGTH, PREDICTIONS = 32, 128, 20
-BLOCKS = 7
-# Of one block: about 4 seconds of processor.
-STEPS = {"tiny": 20, "mini": 6}
+BLOCKS = 5
+# Of one block: 2 to 4 seconds of processor.
+STEPS = {"tiny": 15, "mini": 5}
 
 
 class Blocks(keras.callbacks.Callback):
