@@ -14,6 +14,7 @@ those of all threads and processes, and hardly depend on what else runs.
 import argparse
 import json
 import math
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -34,6 +35,8 @@ WIDTH = 110
 def main(argv: list[str] | None = None) -> int:
     """Measures and prints; returns 1 if a case could not be measured."""
     options = parse_arguments(argv)
+    # So that the command that runs is ended, too, and the folder removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     console = rich.console.Console()
     if not console.is_terminal:
         console = rich.console.Console(width=WIDTH)
