@@ -12,7 +12,7 @@ import numpy as np
 from tfbert.errors import UserError
 from tfrecords.labelled import classification, sentences
 from tfrecords.labelled.encoded import Encode, Encoded, encode_texts
-from tfrecords.labelled.files import json_lines
+from tfrecords.labelled.files import json_lines, tables
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ def read_examples(
     text_columns: Sequence[str],
     label_column: str,
     separator: str,
+    reading: tables.Reading = tables.BY_LOOKING,
 ) -> Examples:
     """Reads texts and their labels.
 
@@ -40,7 +41,7 @@ def read_examples(
     if not separator:
         raise UserError("wanted data.label_separator, got an empty one")
     found = sentences.read_examples(
-        path, text_columns, label_column, many_labels=True
+        path, text_columns, label_column, True, reading
     )
     labels = [
         _split(f"{found.path}:{line}", cell, separator)

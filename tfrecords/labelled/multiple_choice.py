@@ -26,6 +26,7 @@ class Examples:
       questions: what is asked, or what is to be continued.
       choices: two or more for each.
       labels: the place of the right choice, from 0.
+      form: how the file was read, for the user.
     """
 
     path: Path
@@ -33,6 +34,7 @@ class Examples:
     questions: list[str]
     choices: list[list[str]]
     labels: list[int]
+    form: str = ""
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -47,9 +49,11 @@ def read_questions(
     path: str | os.PathLike,
     question_column: str,
     choice_columns: Sequence[str],
+    reading: tables.Reading = tables.BY_LOOKING,
 ) -> tuple[tables.Table, list[list[str]]]:
     """Reads questions and choices; `read_examples` has their answers too."""
-    table = _read(path, [question_column, *choice_columns], choice_columns)
+    columns = [question_column, *choice_columns]
+    table = _read(path, columns, choice_columns, reading)
     return table, _choices(table, choice_columns)
 
 
@@ -58,6 +62,7 @@ def read_examples(
     question_column: str,
     choice_columns: Sequence[str],
     label_column: str,
+    reading: tables.Reading = tables.BY_LOOKING,
 ) -> Examples:
     """Reads questions, choices and the right choice's place.
 
@@ -67,29 +72,41 @@ def read_examples(
       choice_columns: the column that holds a JSON list of choices, or one
         column for each choice.
       label_column: the right choice, a number from 0 or a letter from A.
+      reading: how the file is read.
 
     Raises:
       UserError: as `tables.read_table`; one column for two purposes; fewer
         than two choices; a label that names no choice; with file and line.
     """
     columns = [question_column, *choice_columns, label_column]
-    table = _read(path, columns, choice_columns)
+    table = _read(path, columns, choice_columns, reading)
     choices = _choices(table, choice_columns)
     labels = [
         _label(table.where(row), cell, len(choices[row]))
         for row, cell in enumerate(table.columns[label_column])
     ]
     questions = table.columns[question_column]
-    return Examples(table.path, table.lines, questions, choices, labels)
+    return Examples(
+        table.path,
+        table.lines,
+        questions,
+        choices,
+        labels,
+        f"{table.form}; question: {question_column}; choices: "
+        f"{', '.join(choice_columns)}; label: {label_column}",
+    )
 
 
-def _read(path, columns: Sequence[str], lists: Sequence[str]) -> tables.Table:
+def _read(
+    path, columns: Sequence[str], lists: Sequence[str], reading: tables.Reading
+) -> tables.Table:
     if len(set(columns)) < len(columns) or not lists:
         raise UserError(
             "question, choices and label should come from different columns, "
             f"not {', '.join(columns)}."
         )
-    return tables.read_table(path, columns, lists if len(lists) == 1 else ())
+    lists = lists if len(lists) == 1 else ()
+    return tables.read_table(path, columns, lists, reading=reading)
 
 
 def _choices(

@@ -19,6 +19,7 @@ class Examples:
       text_a: the sentences, or the first of each pair.
       text_b: the second of each pair; None for single sentences.
       labels: the label of each, as written in the file.
+      form: how the file was read, for the user.
     """
 
     path: Path
@@ -26,6 +27,7 @@ class Examples:
     text_a: list[str]
     text_b: list[str] | None
     labels: list[str]
+    form: str = ""
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -42,14 +44,17 @@ def read_examples(
     text_columns: Sequence[str],
     label_column: str,
     many_labels: bool = False,
+    reading: tables.Reading = tables.BY_LOOKING,
 ) -> Examples:
     """Reads sentences (one text column) or pairs (two) and their labels.
 
     Args:
       path: the file.
-      text_columns: one column name or two.
-      label_column: name of the label's column.
+      text_columns: one column or two: names, or numbers from 0 where the file
+        has no header.
+      label_column: the label's column, likewise.
       many_labels: whether its cells may be empty, and lists in .jsonl files.
+      reading: how the file is read.
 
     Raises:
       UserError: as `tables.read_table`; or not one or two text columns, or
@@ -68,7 +73,7 @@ def read_examples(
             f"{', '.join(columns)}."
         )
     special = [label_column] if many_labels else []
-    table = tables.read_table(path, columns, special, special)
+    table = tables.read_table(path, columns, special, special, reading)
     pairs = len(text_columns) == 2
     return Examples(
         table.path,
@@ -77,4 +82,5 @@ def read_examples(
         table.columns[text_columns[1]] if pairs else None,
         # Spaces around a label are an accident of the file, never a class.
         [label.strip() for label in table.columns[label_column]],
+        f"{table.form}; text: {', '.join(text_columns)}; label: {label_column}",
     )

@@ -87,9 +87,10 @@ class FinetuningData:
         taken.
       test: file that the best weights are measured on after training; null:
         none (`tfbert evaluate` can do it later).
-      text_columns: the column of the sentence, or the two columns of a pair.
-      label_column: the column of the label; multiple_choice: the right
-        choice, a number from 0 or a letter from A.
+      text_columns: the column of the sentence, or the two columns of a pair;
+        numbers from 0 where a file has no header, such as 0,3.
+      label_column: the column of the label, name or number; multiple_choice:
+        the right choice, a number from 0 or a letter from A.
       label_separator: multi_label: what stands between a cell's labels.
       question_column: multiple_choice: the column of the question.
       choice_columns: multiple_choice: the column of a JSON list of choices,
@@ -111,7 +112,14 @@ class FinetuningData:
         .jsonl files the key of the words (tokens, if a number is given).
       tag_column: token labelling: the tag's column; negative: from the last;
         in .jsonl files the key of the tags (tags, if a number is given).
-      separator: token labelling: what is between columns, whitespace or tab.
+      separator: what is between columns: tab, comma, semicolon, pipe, or a
+        character; null: found by looking. Token labelling: whitespace (null)
+        or tab.
+      header: whether the first line names the columns; null: found by looking.
+      quoting: csv (cells may be in quotation marks, RFC 4180), or none
+        (quotation marks are text); null: found by looking.
+      bad_rows: a row with too few or too many cells, or without text: error;
+        or skip, which leaves it out and counts it.
       tag_scheme: token labelling: IO, IOB1, IOB2 (BIO), BIOES, or plain (no
         spans); null: what the tags look like.
       predicate_column: role labelling: the column that is "-" where a word
@@ -126,13 +134,13 @@ class FinetuningData:
     train: str | None = None
     validation: str | None = None
     test: str | None = None
-    text_columns: list[str] = dataclasses.field(
+    text_columns: list[int | str] = dataclasses.field(
         default_factory=lambda: ["text"]
     )
-    label_column: str = "label"
+    label_column: int | str = "label"
     label_separator: str = ","
-    question_column: str = "question"
-    choice_columns: list[str] = dataclasses.field(
+    question_column: int | str = "question"
+    choice_columns: list[int | str] = dataclasses.field(
         default_factory=lambda: ["choices"]
     )
     max_length: int = 128
@@ -145,12 +153,22 @@ class FinetuningData:
     skip_misplaced_answers: bool = False
     token_column: int | str = 0
     tag_column: int | str = -1
-    separator: str = "whitespace"
+    separator: str | None = None
+    header: bool | None = None
+    quoting: Literal["csv", "none"] | None = None
+    bad_rows: Literal["error", "skip"] = "error"
     tag_scheme: str | None = None
     predicate_column: int = 1
     first_role_column: int = 2
     find_predicates: bool = True
     split_words: bool = False
+
+    def __post_init__(self):
+        # Columns are names; where there is no header, "0", "1" and so on.
+        for name in ("text_columns", "choice_columns"):
+            setattr(self, name, list(map(str, getattr(self, name))))
+        for name in ("label_column", "question_column"):
+            setattr(self, name, str(getattr(self, name)))
 
 
 @dataclasses.dataclass

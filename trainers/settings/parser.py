@@ -100,8 +100,9 @@ def _addresses(value: object) -> Iterator[str]:
 
 
 def _is_list_of_texts(hint) -> bool:
-    """Whether a type is list[str], or that or None."""
-    return hint == list[str] or list[str] in typing.get_args(hint)
+    """Whether a type is list[str] or list[int | str], or that or None."""
+    lists = (list[str], list[int | str])
+    return hint in lists or any(a in lists for a in typing.get_args(hint))
 
 
 def _in_brackets(text: str) -> str:

@@ -57,7 +57,7 @@ def in_words(hint: typing.Any) -> str:
         of = parts[0] if parts else str
         if dataclasses.is_dataclass(of):
             return f"a list of {{{in_words(of)}}}"
-        return "a list such as " + ("[a, b]" if of is str else "[1, 2]")
+        return "a list such as " + ("[1, 2]" if of is int else "[a, b]")
     return _TYPES.get(origin or hint, getattr(hint, "__name__", str(hint)))
 
 

@@ -68,7 +68,11 @@ def test_lists_as_people_write_them(given, columns):
             ["--model.preset", "huge"],
             "one of tiny, mini, small, medium, base, large or null, got huge",
         ),
-        (finetune, ["--data.text_columns", "[a, 3]"], "such as [a, b], got 3"),
+        (
+            finetune,
+            ["--runtime.allow_change", "[a, 3]"],
+            "such as [a, b], got 3",
+        ),
         (
             finetune,
             ["--model", "tiny"],

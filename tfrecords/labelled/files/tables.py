@@ -1,20 +1,18 @@
-"""Files with named columns: TSV, CSV and JSON Lines.
+"""Files with columns: TSV, CSV and the like, and JSON Lines.
 
 A file is read whole: labelled data is small beside text for pretraining, and
 a mistake in its last row should be known before the first step.
 """
 
-import csv
-import io
 import json
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tfbert.errors import UserError
-from tfrecords.labelled.files import json_lines
+from tfrecords.labelled.files import json_lines, table_form
+from tfrecords.labelled.files.table_form import Cells, TableForm
 from tfrecords.labelled.files.text import (
     ending,
     nearest_first,
@@ -23,16 +21,43 @@ from tfrecords.labelled.files.text import (
 )
 
 FORMATS = (".tsv", ".csv", ".jsonl")
+BAD_ROWS = ("error", "skip")
 
-# What stands between cells where it is not what the file's ending says.
-_OTHER_MARKS = {
-    ";": "semicolons: write the file with commas, or with tabs as .tsv",
-    "\t": "tabs: name the file .tsv",
-    ",": "commas: name the file .csv",
-}
+_JSON_LINES = (".jsonl", ".ndjson")
+# By their endings no text, or none of rows.
+_NO_TABLES = (".parquet", ".xlsx", ".xls")
 
-# A row under way: its line in the file and its cells by column name.
-_Row = tuple[int, dict[str, str]]
+# A row under way: its line in the file and its cells by column name; or what
+# is wrong with it.
+_Row = tuple[int, dict[str, str] | UserError]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How tables are read.
+
+    Attributes:
+      form: of those that are no JSON Lines.
+      bad_rows: what is done about a row with other cells than the header, or
+        without text in a cell that is wanted: error, or skip, which leaves it
+        out and counts it.
+
+    Raises:
+      UserError: bad_rows is something else.
+    """
+
+    form: TableForm = TableForm()
+    bad_rows: str = "error"
+
+    def __post_init__(self):
+        if self.bad_rows not in BAD_ROWS:
+            raise UserError(
+                f"wanted bad_rows of {' or '.join(BAD_ROWS)}, got "
+                f"{self.bad_rows!r}"
+            )
+
+
+BY_LOOKING = Reading()
 
 
 @dataclass(frozen=True)
@@ -43,11 +68,13 @@ class Table:
       path: the file.
       lines: the line in the file on which each row ends, from 1.
       columns: name -> one string for each row.
+      form: how the file was read, and what was left out, for the user.
     """
 
     path: Path
     lines: list[int]
     columns: dict[str, list[str]]
+    form: str
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -62,22 +89,23 @@ def read_table(
     columns: Sequence[str],
     lists: Sequence[str] = (),
     optional: Sequence[str] = (),
+    reading: Reading = BY_LOOKING,
 ) -> Table:
-    """Reads the named columns of a .tsv, .csv or .jsonl file.
+    """Reads columns of a file of cells, or of JSON Lines.
 
-    .tsv has a header line, cells apart by tabs, and no quoting: a quotation
-    mark is text, as in the GLUE files. .csv has a header and quoting (RFC
-    4180); if a space follows each comma of the header, such spaces are none of
-    the cells'. .jsonl has one object a line; numbers and booleans become their
-    JSON text. All are UTF-8, with or without a byte order mark, also packed
-    (.gz). Empty lines are skipped.
+    JSON Lines have one object a line; numbers and booleans become their JSON
+    text. They are known by their ending (.jsonl, .ndjson, .json), elsewhere
+    (but in .tsv and .csv) by their first line. All else are cells; see
+    `table_form` for what is found by looking. All are UTF-8, with or without
+    a byte order mark, also packed (.gz). Empty lines are skipped.
 
     Args:
       path: the file.
-      columns: their names.
-      lists: those of them that may hold lists in .jsonl files; they become
+      columns: their names; numbers from 0 where there is no header.
+      lists: those of them that may hold lists in JSON Lines; they become
         JSON text.
       optional: those of them whose cells may be empty.
+      reading: how it is read.
 
     Raises:
       UserError: no such file, not a known format, not UTF-8, no header, no
@@ -86,83 +114,104 @@ def read_table(
     """
     path = Path(path)
     form = ending(path)
-    if form not in FORMATS:
+    if form in _NO_TABLES:
         raise refused(path, FORMATS)
     text = read_text(path)
-    if form == ".jsonl":
+    if _is_json(path, form, text):
+        described = "JSON Lines"
         rows = _json_rows(path, text, columns, lists)
-    elif form == ".csv":
-        rows = _delimited_rows(path, _csv_cells(path, text), columns)
     else:
-        rows = _delimited_rows(path, _tsv_cells(text), columns)
-    return _collect(path, rows, columns, optional)
+        settled = table_form.settle(reading.form, path, text, columns)
+        described = settled.describe()
+        cells = table_form.read_cells(settled, path, text)
+        rows = _delimited_rows(path, cells, columns, settled)
+    return _collect(path, rows, columns, optional, reading, described)
 
 
-def _tsv_cells(text: str) -> Iterator[tuple[int, list[str]]]:
-    # Not str.splitlines: that also breaks at U+2028, form feeds and others,
-    # which are text here.
-    for number, line in enumerate(text.split("\n"), start=1):
-        line = line.removesuffix("\r")
-        if line:
-            yield number, line.split("\t")
+def _is_json(path: Path, form: str, text: str) -> bool:
+    """Whether a file holds JSON Lines.
 
-
-def _csv_cells(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    # The limit is a global of the csv module (131,072 characters a cell).
-    before = csv.field_size_limit(sys.maxsize)
-    try:
-        reader = csv.reader(
-            io.StringIO(text, newline=""),
-            strict=True,
-            skipinitialspace=_has_spaces_behind_commas(text),
-        )
-        for cells in reader:
-            if cells:
-                yield reader.line_num, cells
-    except csv.Error as error:
-        raise UserError(
-            f"{path}:{reader.line_num}: not valid CSV: {error}. A quotation "
-            'mark inside a quoted cell is doubled (""); a file without '
-            "quoting should end in .tsv."
-        ) from error
-    finally:
-        csv.field_size_limit(before)
-
-
-def _has_spaces_behind_commas(text: str) -> bool:
-    header = text.lstrip("\r\n").split("\n", 1)[0]
-    return "," in header and header.count(",") == header.count(", ")
+    Raises:
+      UserError: it is one JSON value of many lines.
+    """
+    if form in _JSON_LINES:
+        return True
+    first = text.lstrip().split("\n", 1)[0].rstrip()
+    if form == ".json" and not first.endswith("}"):
+        raise refused(path, FORMATS)
+    return form not in (".tsv", ".csv") and first[:1] + first[-1:] == "{}"
 
 
 def _delimited_rows(
     path: Path,
-    cells: Iterator[tuple[int, list[str]]],
+    cells: Iterator[Cells],
     columns: Sequence[str],
+    form: TableForm,
 ) -> Iterator[_Row]:
-    line, header = next(cells, (1, []))
-    if not header:
+    line, first = next(cells, (1, []))
+    if not first:
         raise UserError(
             f"{path}: the file is empty; a first line with the names of the "
             "columns was wanted."
         )
-    _check_columns(f"{path}:{line}", columns, header)
+    places = _places(f"{path}:{line}", columns, first, form)
+    if not form.header:
+        yield _picked(path, (line, first), places, first, form)
+    for row in cells:
+        yield _picked(path, row, places, first, form)
+
+
+def _picked(
+    path: Path,
+    row: Cells,
+    places: dict[str, int],
+    first: list[str],
+    form: TableForm,
+) -> _Row:
+    """The wanted cells of a row, or that it has too few or too many."""
+    line, cells = row
+    if len(cells) == len(first):
+        return line, {name: cells[place] for name, place in places.items()}
+    if form.header:
+        wanted = f"the header has {len(first)} columns ({', '.join(first)})"
+    else:
+        wanted = f"the first line has {len(first)}"
+    return line, UserError(
+        f"{path}:{line}: {len(cells)} cells, but {wanted}. Mend or remove the "
+        f"row, or leave such rows out: bad_rows skip. (Read as: "
+        f"{form.describe()}; separator, header and quoting can be set.)"
+    )
+
+
+def _places(
+    where: str, columns: Sequence[str], first: list[str], form: TableForm
+) -> dict[str, int]:
+    """Where in a row the wanted columns are, by name.
+
+    Raises:
+      UserError: one is not there, or two have the same name.
+    """
+    if form.header and all(name in first for name in columns):
+        for name in columns:
+            if first.count(name) > 1:
+                raise UserError(
+                    f"{where}: two columns are named {name!r}. Rename one."
+                )
+        return {name: first.index(name) for name in columns}
+    numbered = all(name.isdecimal() for name in columns)
+    if form.header and not numbered:
+        _check_columns(where, columns, first, _advice(first))
     for name in columns:
-        if header.count(name) > 1:
+        if not name.isdecimal() or int(name) >= len(first):
             raise UserError(
-                f"{path}:{line}: two columns are named {name!r}. Rename one."
+                f"{where}: there is no column {name!r}. The first line has "
+                f"{len(first)} cells, which are numbered from 0 where "
+                "there is no header: "
+                f"{', '.join(cell[:30] for cell in first[:20])}. (Read as: "
+                f"{form.describe()}; separator, header and quoting can be "
+                "set.)"
             )
-    places = [header.index(name) for name in columns]
-    for line, row in cells:
-        if len(row) != len(header):
-            raise UserError(
-                f"{path}:{line}: {len(row)} cells, but the header has "
-                f"{len(header)} columns ({', '.join(header)}). "
-                "Mend or remove the row."
-            )
-        yield (
-            line,
-            {n: row[p] for n, p in zip(columns, places, strict=True)},
-        )
+    return {name: int(name) for name in columns}
 
 
 def _json_rows(
@@ -171,11 +220,14 @@ def _json_rows(
     wanted = f"a JSON object with the keys {', '.join(columns)}"
     for line, row in json_lines.read_objects(path, text, wanted):
         where = f"{path}:{line}"
-        _check_columns(where, columns, list(row))
-        yield (
-            line,
-            {n: _json_cell(where, n, row[n], n in lists) for n in columns},
-        )
+        try:
+            _check_columns(where, columns, list(row))
+            yield (
+                line,
+                {n: _json_cell(where, n, row[n], n in lists) for n in columns},
+            )
+        except UserError as error:
+            yield line, error
 
 
 def _json_cell(where: str, name: str, value: object, may_be_list: bool) -> str:
@@ -192,24 +244,28 @@ def _json_cell(where: str, name: str, value: object, may_be_list: bool) -> str:
 
 
 def _check_columns(
-    where: str, wanted: Sequence[str], there: Sequence[str]
+    where: str, wanted: Sequence[str], there: Sequence[str], advice: str = ""
 ) -> None:
     for name in wanted:
         if name not in there:
-            listed = ", ".join(nearest_first(name, there))
+            listed = ", ".join(n[:60] for n in nearest_first(name, there))
             raise UserError(
                 f"{where}: there is no column {name!r}. The columns are: "
-                f"{listed}.{_advice(there)}"
+                f"{listed}.{advice}"
             )
 
 
-def _advice(there: Sequence[str]) -> str:
-    """What to do where a header was not cut into columns."""
-    if len(there) == 1:
-        for mark, how in _OTHER_MARKS.items():
-            if mark in there[0]:
-                return f" They seem to be apart by {how}."
-    return ""
+def _advice(first: Sequence[str]) -> str:
+    """What to do where the first line is not the header that it should be."""
+    if len(first) == 1:
+        return (
+            " No separator was found; if it is another than "
+            f"{', '.join(table_form.SEPARATORS)}, set separator."
+        )
+    return (
+        " If the first line is a row and no header, give columns by number, "
+        f"from 0 to {len(first) - 1}."
+    )
 
 
 def _collect(
@@ -217,18 +273,46 @@ def _collect(
     rows: Iterator[_Row],
     columns: Sequence[str],
     optional: Sequence[str],
+    reading: Reading,
+    form: str,
 ) -> Table:
     lines: list[int] = []
     cells: dict[str, list[str]] = {name: [] for name in columns}
+    bad: dict[int, UserError] = {}
     for line, row in rows:
+        row = _checked(path, line, row, optional)
+        if isinstance(row, UserError):
+            if reading.bad_rows == "error":
+                raise row
+            bad[line] = row
+            continue
         for name, value in row.items():
-            if not value.strip() and name not in optional:
-                raise UserError(
-                    f"{path}:{line}: the cell of column {name!r} is empty. "
-                    "Fill it or remove the row."
-                )
             cells[name].append(value)
         lines.append(line)
+    if not lines and bad:
+        raise next(iter(bad.values()))
     if not lines:
         raise UserError(f"{path}: the file has no rows.")
-    return Table(path, lines, cells)
+    if bad:
+        shown = ", ".join(map(str, list(bad)[:5])) + ", ..." * (len(bad) > 5)
+        form += f"; {len(bad):,} bad rows left out (lines {shown})"
+    return Table(path, lines, cells, f"{path}: {form}")
+
+
+def _checked(
+    path: Path,
+    line: int,
+    row: dict[str, str] | UserError,
+    optional: Sequence[str],
+) -> dict[str, str] | UserError:
+    """The row, or what is wrong with it."""
+    if isinstance(row, UserError):
+        return row
+    for name, value in row.items():
+        if not value.strip() and name not in optional:
+            return UserError(
+                f"{path}:{line}: the cell of column {name!r} is empty. "
+                "Fill it, remove the row, or leave such rows out: bad_rows "
+                "skip."
+            )
+    return row

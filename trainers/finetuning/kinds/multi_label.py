@@ -38,7 +38,11 @@ class MultiLabel(SentenceKind):
     @classmethod
     def read(cls, path: str | os.PathLike, data: Any) -> multi_label.Examples:
         return multi_label.read_examples(
-            path, data.text_columns, data.label_column, data.label_separator
+            path,
+            data.text_columns,
+            data.label_column,
+            data.label_separator,
+            cls.reading_of(data),
         )
 
     @classmethod

@@ -14,13 +14,14 @@ import rich.text
 
 from tfbert.serving.graphs.request_bounds import DEFAULT
 from tfrecords.labelled import multiple_choice
-from trainers.finetuning.kinds.kind import Encoded, Evaluation, Kind
+from trainers.finetuning.kinds.kind import Encoded, Evaluation
 from trainers.finetuning.kinds.sentence_kind import rounded
+from trainers.finetuning.kinds.table_kind import TableKind
 from trainers.finetuning.metrics.classification import log_softmax
 
 
 @dataclasses.dataclass(frozen=True)
-class MultipleChoice(Kind):
+class MultipleChoice(TableKind):
     """Softmax over the choices of a question.
 
     Attributes:
@@ -43,12 +44,17 @@ class MultipleChoice(Kind):
         cls, path: str | os.PathLike, data: Any
     ) -> multiple_choice.Examples:
         return multiple_choice.read_examples(
-            path, data.question_column, data.choice_columns, data.label_column
+            path,
+            data.question_column,
+            data.choice_columns,
+            data.label_column,
+            cls.reading_of(data),
         )
 
     @classmethod
     def from_training(cls, data: Any, train: multiple_choice.Examples) -> Self:
         return cls(
+            **cls.settings_of(data),
             question_column=data.question_column,
             choice_columns=list(data.choice_columns),
             label_column=data.label_column,

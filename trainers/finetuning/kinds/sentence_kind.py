@@ -5,19 +5,19 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from tfrecords.labelled import sentences
-from trainers.finetuning.kinds.kind import Kind
+from trainers.finetuning.kinds.table_kind import TableKind
 
 if TYPE_CHECKING:
     from tfbert.config import BertConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class SentenceKind(Kind):
+class SentenceKind(TableKind):
     """A label for a sentence or a pair of sentences.
 
     Attributes:
-      text_columns: one column name (sentences) or two (pairs).
-      label_column: name of the label's column.
+      text_columns: one column (sentences) or two (pairs), names or numbers.
+      label_column: the label's column, likewise.
       max_length: longest sequence in tokens.
     """
 
@@ -28,13 +28,17 @@ class SentenceKind(Kind):
     @classmethod
     def read(cls, path: str | os.PathLike, data: Any) -> sentences.Examples:
         return sentences.read_examples(
-            path, data.text_columns, data.label_column
+            path,
+            data.text_columns,
+            data.label_column,
+            reading=cls.reading_of(data),
         )
 
     @classmethod
     def settings_of(cls, data: Any) -> dict:
         """The fields above, from FinetuningData."""
         return {
+            **super().settings_of(data),
             "text_columns": list(data.text_columns),
             "label_column": data.label_column,
             "max_length": data.max_length,

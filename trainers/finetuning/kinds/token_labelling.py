@@ -60,7 +60,7 @@ class TokenLabelling(Kind):
             path,
             data.token_column,
             data.tag_column,
-            data.separator,
+            data.separator or "whitespace",
             data.tag_scheme,
         )
 
@@ -82,7 +82,7 @@ class TokenLabelling(Kind):
             has_spans=train.has_spans,
             token_column=data.token_column,
             tag_column=data.tag_column,
-            separator=data.separator,
+            separator=data.separator or "whitespace",
             tag_scheme=data.tag_scheme,
             split_words=data.split_words,
             max_length=data.max_length,

@@ -1,5 +1,6 @@
 import gzip
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from tfbert.errors import UserError
 from tfrecords.labelled.files import tables
+from tfrecords.labelled.files.table_form import TableForm
 
 
 def write(tmp_path, name, text):
@@ -84,7 +86,7 @@ def test_the_three_formats_agree(tmp_path_factory, rows):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.txt", "x", r"\.tsv, \.csv, \.jsonl, not '\.txt'"),
+        ("a.txt", "x", "no column 'text'.*No separator was found"),
         ("a.tsv", "", "the file is empty"),
         ("a.csv", "", "the file is empty"),
         ("a.jsonl", "", "no rows"),
@@ -107,9 +109,6 @@ def test_the_three_formats_agree(tmp_path_factory, rows):
         ("a.csv", b"\xff\xfet\0", "UTF-16.*iconv -f utf-16"),
         ("a.csv", b"PAR1", "a Parquet file"),
         ("a.csv.gz", b"text", "not a sound gzip file"),
-        ("a.csv", "text;label\na;b\n", "apart by semicolons"),
-        ("a.csv", "text\tlabel\na\tb\n", "apart by tabs: name the file .tsv"),
-        ("a.tsv", "text,label\na,b\n", "apart by commas"),
         ("a.jsonl", '{"text": null, "label": "b"}', "string or a number"),
         ("a.jsonl", '{"text": "\\ud800", "label": "b"}', "surrogate"),
         ("a.jsonl", '{"text": "a"}\n', r"a\.jsonl:1: .*no column 'label'"),
@@ -148,3 +147,97 @@ def test_spaces_behind_commas(tmp_path):
     # They are of the cells where the header has none.
     path = write(tmp_path, "b.csv", "text,label\na, b\n")
     assert tables.read_table(path, ["label"]).columns == {"label": [" b"]}
+
+
+FORMS = [
+    ("a.csv", "text;label\na,b;c\n", "semicolons"),
+    ("a.csv", "text\tlabel\na,b\tc\n", "tabs"),
+    ("a.tsv", 'text,label\n"a,b",c\n', "commas"),
+    ("a.data", "label|text\nc|a,b\n", "pipes"),
+    ("a", 'text\tlabel\n"a,b"\tc\n', "tabs.*quotation marks are text"),
+    ("a.tsv", '"text"\t"label"\n"a,b"\t"c"\n', "tabs.*may be quoted"),
+    ("a.txt", 'text\tlabel\n"a\nb"\tc\n', "tabs.*may be quoted"),
+    ("a.json", '{"text": "a,b", "label": "c"}\n', "JSON Lines"),
+    ("a", '{"text": "a,b", "label": "c"}\n', "JSON Lines"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "form"), FORMS)
+def test_a_form_is_found_by_looking(tmp_path, name, text, form):
+    table = tables.read_table(write(tmp_path, name, text), ["text", "label"])
+    assert table.columns["label"] == ["c"]
+    assert table.columns["text"][0].replace("\n", ",").strip('"') == "a,b"
+    assert re.search(form, table.form)
+
+
+def test_columns_without_a_header_are_numbers(tmp_path):
+    path = write(tmp_path, "a.tsv", "x\t1\t\tone, two\ny\t0\t*\tthree\n")
+    table = tables.read_table(path, ["3", "1"])
+    assert table.columns == {"3": ["one, two", "three"], "1": ["1", "0"]}
+    assert table.lines == [1, 2]
+    assert "no header" in table.form
+
+
+def test_a_header_is_none_of_the_rows(tmp_path):
+    path = write(tmp_path, "a.tsv", "sentence\tlabel\na\tb\nc\td\n")
+    found = tables.read_table(path, ["0", "1"])
+    assert found.columns["1"] == ["b", "d"] and "is the header" in found.form
+    told = tables.Reading(TableForm(header=False))
+    found = tables.read_table(path, ["0", "1"], reading=told)
+    assert found.columns["1"] == ["label", "b", "d"]
+    # A name may be a number too.
+    path = write(tmp_path, "b.tsv", "1\t0\na\tb\n")
+    assert tables.read_table(path, ["0"]).columns == {"0": ["b"]}
+    told = tables.Reading(TableForm(header=True))
+    path = write(tmp_path, "c.tsv", "x\ty\na\tb\n")
+    found = tables.read_table(path, ["1"], reading=told)
+    assert found.columns == {"1": ["b"]}
+
+
+def test_a_form_can_be_told(tmp_path):
+    path = write(tmp_path, "a.csv", 'text:label\n"a:b\n')
+    told = tables.Reading(TableForm(":", quoting="none"))
+    table = tables.read_table(path, ["text", "label"], reading=told)
+    assert table.columns == {"text": ['"a'], "label": ["b"]}
+    assert "apart by ':'" in table.form
+
+
+@pytest.mark.parametrize("name", ["tab", "\\t", "\t"])
+def test_a_tab_has_a_name(name):
+    assert TableForm(name).separator == "\t"
+
+
+def test_bad_rows_are_counted_where_they_are_left_out(tmp_path):
+    text = "q\ta\tlabel\n1\t2\tx\n1\t2\n\t2\ty\n1\t2\ty\n"
+    path = write(tmp_path, "a.tsv", text)
+    skip = tables.Reading(bad_rows="skip")
+    table = tables.read_table(path, ["q", "label"], reading=skip)
+    assert table.lines == [2, 5]
+    assert "2 bad rows left out (lines 3, 4)" in table.form
+    with pytest.raises(UserError, match=r"a\.tsv:3: .*bad_rows skip"):
+        tables.read_table(path, ["q", "label"])
+    with pytest.raises(UserError, match="no column 'z'"):
+        tables.read_table(path, ["z"], reading=skip)
+
+
+@pytest.mark.parametrize(
+    ("columns", "form", "message"),
+    [
+        (["0", "5"], {}, r"a:1: there is no column '5'.*3 cells"),
+        (["0", "label"], {}, r"a:1: there is no column '0'.*by number"),
+        (["x", "1"], {"header": False}, "no column 'x'.*numbered from 0"),
+        (["9"], {"header": True}, r"no column '9'"),
+        (["0"], {"separator": "::"}, "wanted a separator of tab, comma"),
+        (["0"], {"quoting": "all"}, "wanted quoting of csv or none"),
+    ],
+)
+def test_what_contradicts_the_file_is_named(tmp_path, columns, form, message):
+    path = write(tmp_path, "a", "a,b,c\nd,e,f\n")
+    with pytest.raises(UserError, match=message):
+        reading = tables.Reading(TableForm(**form))
+        tables.read_table(path, columns, reading=reading)
+
+
+def test_bad_rows_are_errors_or_skipped():
+    with pytest.raises(UserError, match="bad_rows of error or skip"):
+        tables.Reading(bad_rows="drop")
