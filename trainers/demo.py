@@ -10,10 +10,12 @@ import csv
 import dataclasses
 import importlib.resources
 import json
+import multiprocessing
+import os
 import shlex
 import shutil
-import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -22,7 +24,7 @@ import rich.text
 
 from tfbert import files
 from tfbert.errors import UserError
-from trainers import command
+from trainers import cli, command
 from trainers.files import exit_status
 from trainers.files.console import console
 from trainers.reports import demo_summary
@@ -31,6 +33,10 @@ EXAMPLE = "tfbert demo"
 SETTINGS_FILE = "demo.json"
 SUMMARY_FILE = "summary.json"
 NUM_SENTENCES = 3
+# Elsewhere a process that has threads cannot be forked.
+_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
+# What most verbs import; trainers.command first, as it hides notices.
+_IMPORTED = ["trainers.command", "trainers.run.api"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -278,8 +284,7 @@ def run_step(place: str, step: Step) -> None:
     if step.result is not None and step.result.exists():
         console.print(f"{step.result} is there already.")
         return
-    status = subprocess.run(_process(step.argv)).returncode
-    _check(status, step)
+    _check(run_verb(step.argv), step)
 
 
 def ask(place: str, demo: Demo, sentences: list[dict]) -> list[dict]:
@@ -290,11 +295,11 @@ def ask(place: str, demo: Demo, sentences: list[dict]) -> list[dict]:
         ["predict", str(demo.export), *texts, "--json"],
     )
     _announce(place, step)
-    done = subprocess.run(
-        _process(step.argv), stdout=subprocess.PIPE, encoding="utf-8"
-    )
-    _check(done.returncode, step)
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "answers.jsonl"
+        _check(run_verb(step.argv, path), step)
+        lines = path.read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
 
 
 def _announce(place: str, step: Step) -> None:
@@ -306,8 +311,35 @@ def _announce(place: str, step: Step) -> None:
     console.print(rich.text.Text(f"$ {shown}"))
 
 
-def _process(argv: list[str]) -> list[str]:
-    return [sys.executable, "-m", "trainers.cli", *argv]
+def run_verb(argv: list[str], output: Path | None = None) -> int:
+    """Runs a verb in a process of its own; returns its exit status.
+
+    The process is forked from one that has imported TensorFlow, which takes
+    seconds, and done nothing else.
+
+    Args:
+      argv: the verb and its arguments.
+      output: a file that takes what the verb prints.
+    """
+    context = multiprocessing.get_context(_METHOD)
+    if _METHOD == "forkserver":
+        context.set_forkserver_preload(_IMPORTED)
+    process = context.Process(target=_verb, args=(argv, output))
+    process.start()
+    while True:
+        try:
+            process.join()
+        except KeyboardInterrupt:
+            # It reached the verb, too, which saves what it has and ends.
+            continue
+        return process.exitcode
+
+
+def _verb(argv: list[str], output: Path | None) -> None:
+    if output is not None:
+        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT, 0o600)
+        os.dup2(descriptor, 1)
+    sys.exit(command.run(cli.dispatch, argv))
 
 
 def _check(status: int, step: Step) -> None:
