@@ -27,6 +27,9 @@ _JSON_LINES = (".jsonl", ".ndjson")
 # By their endings no text, or none of rows.
 _NO_TABLES = (".parquet", ".xlsx", ".xls")
 
+# Cells no longer than this, and so many, are kept once if they are equal.
+_LABEL_LENGTH, _LABELS = 40, 10_000
+
 # A row under way: its line in the file and its cells by column name; or what
 # is wrong with it.
 _Row = tuple[int, dict[str, str] | UserError]
@@ -279,6 +282,8 @@ def _collect(
     lines: list[int] = []
     cells: dict[str, list[str]] = {name: [] for name in columns}
     bad: dict[int, UserError] = {}
+    # Labels are the same few again and again.
+    seen: dict[str, str] = {}
     for line, row in rows:
         row = _checked(path, line, row, optional)
         if isinstance(row, UserError):
@@ -287,6 +292,8 @@ def _collect(
             bad[line] = row
             continue
         for name, value in row.items():
+            if len(value) <= _LABEL_LENGTH and len(seen) < _LABELS:
+                value = seen.setdefault(value, value)
             cells[name].append(value)
         lines.append(line)
     if not lines and bad:
