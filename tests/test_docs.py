@@ -177,6 +177,20 @@ def test_links_lead_somewhere(page):
     assert not dead, "\n" + "\n".join(dead)
 
 
+def test_each_script_of_findings_has_its_line():
+    page = (ROOT / "findings/README.md").read_text()
+    listed = re.findall(r"^\| \[(\S+)\]\(\1\) \|", page, re.MULTILINE)
+    scripts = sorted(path.name for path in (ROOT / "findings").glob("*.sh"))
+    assert sorted(listed) == scripts
+
+
+def test_each_page_of_docs_is_named_in_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    named = set(re.findall(r"\]\((docs/\w+\.md)", readme))
+    pages = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
+    assert pages <= named, f"name in README.md: {sorted(pages - named)}"
+
+
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
 def test_a_config_says_how_it_is_used(config):
     """A config file is an experiment card."""
