@@ -17,9 +17,14 @@ _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 def texts(
-    stream: io.BufferedReader, whole, kind: str, path: str, column: str
-) -> Iterator[tuple[int, bytes | None]]:
-    """Yields (row from 1, text or None for null) of a file.
+    stream: io.BufferedReader,
+    whole,
+    kind: str,
+    path: str,
+    column: str,
+    longest: int,
+) -> Iterator[tuple[int, bytes | int | None]]:
+    """Yields (row from 1, text) of a file; None for null.
 
     Args:
       stream: its bytes, decompressed, from the first on.
@@ -28,6 +33,7 @@ def texts(
       kind: `formats.PARQUET`, `ARROW_FILE` or `ARROW_STREAM`.
       path: its name.
       column: what holds the text.
+      longest: of a text with more bytes, their number comes in its place.
 
     Raises:
       UserError: pyarrow is missing, or the file is damaged or has no such
@@ -53,7 +59,7 @@ def texts(
     row = 0
     try:
         for array in arrays:
-            for text in _values(array):
+            for text in _values(array, longest):
                 row += 1
                 yield row, text
     except (pyarrow.ArrowException, OSError, EOFError) as error:
@@ -159,10 +165,18 @@ def _place(schema, path: str, column: str) -> int:
     return places[0]
 
 
-def _values(array) -> list[bytes | None]:
+def _values(array, longest: int) -> list[bytes | int | None]:
     """The texts as bytes; `to_pylist` of strings fails at the first bad one."""
     import pyarrow
+    import pyarrow.compute
 
     if pyarrow.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    return array.cast(pyarrow.large_binary()).to_pylist()
+    array = array.cast(pyarrow.large_binary())
+    sizes = pyarrow.compute.binary_length(array).to_pylist()
+    if max(filter(None, sizes), default=0) <= longest:
+        return array.to_pylist()
+    return [
+        size if size and size > longest else array[place].as_py()
+        for place, size in enumerate(sizes)
+    ]

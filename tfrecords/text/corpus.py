@@ -63,7 +63,8 @@ class Reading:
         "error" stops, "skip" leaves the line out, "replace" puts U+FFFD for
         bad bytes (and leaves bad JSON out).
       format: one of `formats.CHOICES`; "auto" goes by what a file holds.
-      max_line: MiB of a line of JSON, at most: it is read as a whole.
+      max_line: MiB of a line of JSON, or of a text in a table, at most: it is
+        read as a whole.
     """
 
     documents: str = "blank_line"
@@ -181,9 +182,17 @@ class Corpus:
         """Yields the documents of a table."""
         path = source.file
         for number, text in arrow.texts(
-            stream, whole, source.format, path, self._reading.text_field
+            stream,
+            whole,
+            source.format,
+            path,
+            self._reading.text_field,
+            self._reading.max_line << 20,
         ):
             source.lines = number
+            if isinstance(text, int):
+                self._too_long(path, number)
+                continue
             text = self._checked(text, path, number) if text else b""
             if text is not None:
                 yield from self._parts(text, path, number)
@@ -228,14 +237,7 @@ class Corpus:
         for line, number, whole in lines:
             if size <= limit < size + len(line):
                 held.clear()
-                self._bad(
-                    "line_too_long",
-                    path,
-                    number,
-                    f"is longer than {self._reading.max_line} MiB. Allow more "
-                    "by --max_line, at the price of about ten times as much "
-                    "memory",
-                )
+                self._too_long(path, number)
             size += len(line)
             if size <= limit:
                 held.append(line)
@@ -318,6 +320,15 @@ class Corpus:
                 number,
                 f"is not UTF-8 (byte 0x{byte:02x} at column {error.start + 1})",
             )
+
+    def _too_long(self, path: str, number: int) -> None:
+        self._bad(
+            "line_too_long",
+            path,
+            number,
+            f"is longer than {self._reading.max_line} MiB. Allow more by "
+            "--max_line, at the price of about ten times as much memory",
+        )
 
     def _bad(self, reason: str, path: str, number: int, problem: str) -> None:
         """Counts a bad line, or stops at it."""

@@ -37,7 +37,8 @@ def add_reading(parser: Parser) -> None:
         "--max_line",
         type=int,
         default=16,
-        help="MiB of a line of JSON, at most: it is read as a whole",
+        help="MiB of a line of JSON, or of a text in a table, at most: it is "
+        "read as a whole",
     )
     add(
         "--on_bad_text",

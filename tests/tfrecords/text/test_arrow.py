@@ -167,3 +167,16 @@ def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UserError, match=r"pip install 'tfbert\[arrow\]'"):
         read(path)
+
+
+@pytest.mark.parametrize("how", ["parquet", "file", "stream"])
+def test_a_text_beyond_the_limit_is_refused_or_left_out(tmp_path, how):
+    texts = ["good", "x" * (1 << 20), None, "y" * ((1 << 20) + 1), "good"]
+    path = write(tmp_path / "a.bin", table(texts), how)
+    with pytest.raises(UserError, match="line 4: it is longer than 1 MiB"):
+        read(path, max_line=1)
+    documents, rejected, _ = read(path, max_line=1, on_bad_text="skip")
+    assert [line for _, line in documents] == [1, 2, 5]
+    assert ("line_too_long", 4) in rejected
+    documents, _, _ = read(path)
+    assert [line for _, line in documents] == [1, 2, 4, 5]
