@@ -46,7 +46,7 @@ class _Finder(importlib.abc.MetaPathFinder):
             run = spec.loader.exec_module
 
             def exec_module(module):
-                with _sifted():
+                with sifted_notices():
                     run(module)
 
             spec.loader.exec_module = exec_module
@@ -54,7 +54,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 @contextlib.contextmanager
-def _sifted() -> Iterator[None]:
+def sifted_notices() -> Iterator[None]:
     """Passes on what is written to descriptor 2, without the notices."""
     try:
         sys.stderr.flush()

@@ -1,6 +1,7 @@
 """`tfbert predict EXPORT "text"`: asks a SavedModel, as a server would.
 
-The export is loaded by TensorFlow alone; no code of the model takes part. A
+The export is loaded by TensorFlow's C library, as TF Serving does; no code of
+the model takes part, nor Python's TensorFlow, which takes seconds to import. A
 graph that may do more than compute is not loaded.
 """
 
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import rich.table
 import rich.text
 
@@ -86,7 +88,6 @@ def main(argv: list[str] | None = None) -> None:
     """Runs the verb."""
     argv = sys.argv[1:] if argv is None else argv
     args = build_parser().parse_args(_options_last(argv))
-    # Before TensorFlow is imported, which takes seconds.
     version = versions.newest_version(args.export)
     card = versions.read_card(version)
     inputs = _given(args.text, args.text_b, args.choice)
@@ -124,28 +125,20 @@ class Model:
     """
 
     def __init__(self, version: Path, signature: str = "serving_default"):
-        import tensorflow as tf
-        import tensorflow_text  # noqa: F401  registers operations
-
+        from tfbert.serving.package.c_session import Session
         from tfbert.serving.package.operations import check_only_computes
 
         check_only_computes(version)
-        self._tf = tf
-        try:
-            self._loaded = tf.saved_model.load(str(version))
-        except (OSError, ValueError, tf.errors.OpError) as error:
-            raise UserError(
-                f"{version}: cannot be loaded as a SavedModel: {error}"
-            ) from error
+        self._session = Session(version)
         self._card = versions.read_card(version)
-        self._answer = self._loaded.signatures.get(signature)
-        if self._answer is None:
+        self._signature = signature
+        self._wanted = self._session.inputs.get(signature)
+        if self._wanted is None:
             raise UserError(
                 f"{version}: there is no signature {signature!r}; wanted one "
-                f"of {', '.join(sorted(self._loaded.signatures)) or 'none'}."
+                f"of {', '.join(self._session.inputs) or 'none'}."
             )
-        wanted = self._answer.structured_input_signature[1]
-        self.inputs = sorted(wanted)
+        self.inputs = sorted(self._wanted)
         known = self._card.get("inputs", [])
         if sorted(known) == self.inputs:
             self.inputs = known
@@ -155,7 +148,7 @@ class Model:
                 f"text_b, was wanted, not with {', '.join(self.inputs) or 0}."
             )
         self.form = prediction.form_of(
-            self._card, sorted(self._answer.structured_outputs)
+            self._card, sorted(self._session.outputs[signature])
         )
 
     @property
@@ -192,13 +185,14 @@ class Model:
                 )
 
     def _column(self, name: str, column: Sequence[str | list[str]]):
-        """A tensor for the input `name`: bytes of texts, or numbers."""
-        dtype = self._answer.structured_input_signature[1][name].dtype
-        if dtype == self._tf.string:
-            return self._tf.constant(_utf8(column))
+        """An array for the input `name`: bytes of texts, or numbers."""
+        # Of a dtype that is not known here the model says what it wants.
+        dtype = self._wanted[name] or np.dtype(np.int32)
+        if dtype.hasobject:
+            return np.array(_utf8(column), object)
         try:
-            return self._tf.constant([int(text) for text in column], dtype)
-        except ValueError as error:
+            return np.array([int(text) for text in column], dtype)
+        except (ValueError, OverflowError) as error:
             raise UserError(
                 f"the model's input {name} is a whole number: {error}"
             ) from error
@@ -211,10 +205,7 @@ class Model:
                 name: self._column(name, column)
                 for name, column in zip(self.inputs, columns, strict=True)
             }
-            outputs = {
-                name: value.numpy()
-                for name, value in self._answer(**batch).items()
-            }
+            outputs = self._session.run(self._signature, batch)
             for row in range(len(next(iter(outputs.values())))):
                 one = {name: value[row] for name, value in outputs.items()}
                 answer = self.form.readable(one, self._card)

@@ -1,9 +1,12 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from tfbert.errors import UserError
+from tfbert.serving.package import c_session
 from trainers import evaluate, export, predict
 
 
@@ -57,6 +60,19 @@ def test_a_labelled_file_gets_the_evaluators_answers(
         [r["probabilities"] for r in offline],
         atol=1e-6,
     )
+
+
+def test_tensorflow_is_not_imported(single_export):
+    program = (
+        "import sys\n"
+        "from trainers import predict\n"
+        f"predict.main([{str(single_export)!r}, 'fun'])\n"
+        "print(sorted({'tensorflow', 'keras'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True
+    )
+    assert done.stdout.endswith("[]\n"), done.stderr
 
 
 def test_pairs_from_words_and_files(pair_export, pair_data, tmp_path, capsys):
@@ -137,7 +153,7 @@ def test_a_graph_that_reads_files_is_not_loaded(tmp_path, monkeypatch):
         [tf.TensorSpec([None], tf.string, "text")],
     )
     tf.saved_model.save(module, str(tmp_path / "1"), module.read)
-    monkeypatch.setattr(tf.saved_model, "load", None)
+    monkeypatch.setattr(c_session, "Session", None)
     with pytest.raises(UserError, match="export of tfbert has: ReadFile"):
         predict.main([str(tmp_path), "fun"])
 

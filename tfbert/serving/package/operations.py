@@ -9,14 +9,10 @@ SUPPORTED_TENSORFLOW_OPS in tensorflow_serving/model_servers/BUILD.)
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Any
 
 from tfbert.errors import UserError
-from tfbert.serving.package.signatures import read_model
-
-if TYPE_CHECKING:
-    from tensorflow.core.framework import node_def_pb2
-    from tensorflow.core.protobuf import meta_graph_pb2
+from tfbert.serving.package.graph_file import read_graph_file
 
 # TensorFlow's, all of them in 2.7 or before.
 _CORE = frozenset(
@@ -58,7 +54,7 @@ _FILES = frozenset(("MergeV2Checkpoints", "RestoreV2", "SaveV2"))
 
 def operations(version: str | os.PathLike) -> set[str]:
     """The names of all operations in a SavedModel."""
-    graph = read_model(version).meta_graphs[0].graph_def
+    graph = read_graph_file(version).meta_graphs[0].graph_def
     nodes = [*graph.node]
     for function in graph.library.function:
         nodes += function.node_def
@@ -97,7 +93,7 @@ def check_only_computes(version: str | os.PathLike) -> None:
       UserError: there are others; or the file is none of a SavedModel.
     """
     try:
-        model = read_model(version)
+        model = read_graph_file(version)
     # Of a damaged file protobuf's DecodeError, which has no base in Python.
     except Exception as error:
         raise UserError(
@@ -116,7 +112,7 @@ def check_only_computes(version: str | os.PathLike) -> None:
         )
 
 
-def _foreign(meta: "meta_graph_pb2.MetaGraphDef") -> set[str]:
+def _foreign(meta: Any) -> set[str]:
     """Operations that are not those of an export, or not in their place."""
     graph = meta.graph_def
     callers = {
@@ -141,7 +137,7 @@ def _foreign(meta: "meta_graph_pb2.MetaGraphDef") -> set[str]:
     return found | (called & savers)
 
 
-def _functions(node: "node_def_pb2.NodeDef") -> Iterator[str]:
+def _functions(node: Any) -> Iterator[str]:
     """The functions that a node's attributes name."""
     for value in node.attr.values():
         yield value.func.name

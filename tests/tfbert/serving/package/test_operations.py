@@ -3,7 +3,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tfbert.errors import UserError
-from tfbert.serving.package import operations
+from tfbert.serving.package import operations, signatures
 
 
 def write(folder, *names):
@@ -79,7 +79,7 @@ def test_a_graph_that_only_computes_is_taken(tmp_path):
 
 def test_what_saves_the_variables_is_nobodys_to_call(tmp_path):
     save(tmp_path, harmless)
-    model = operations.read_model(tmp_path)
+    model = signatures.read_model(tmp_path)
     [graph] = model.meta_graphs
     names = [f.signature.name for f in graph.graph_def.library.function]
     [saver] = [name for name in names if "traced_save" in name]
