@@ -127,7 +127,9 @@ def _validated(run: RunFolder) -> list[Figure]:
     if not names:
         return []
     known = [row for row in rows if measures.is_finite(row.get(names[0]))]
-    best = measures.best_row(known, names[0])
+    # What was measured before the first step is not kept.
+    kept = [row for row in known if row["step"] > 0] or known
+    best = measures.best_row(kept, names[0])
     keeps_best = names[0] != "loss"
     row = best if keeps_best else known[-1]
     if "loss" not in names:

@@ -13,6 +13,8 @@ from trainers.reports.page import Html, escape
 # Of a longer text only the neighbourhood of what is marked is shown.
 _CHARACTERS_AROUND = 160
 _WORDS_AROUND = 12
+# In characters: a shorter gap is not worth its dots.
+_SHORT_GAP, _LONG_WORD = 40, 30
 GAP = " \u2026 "
 
 
@@ -41,42 +43,44 @@ def short(text: object, longest: int) -> str:
 
 
 def marked(text: str, marks: Iterable[Mark]) -> Html:
-    """One text, with marks that may lie over each other."""
+    """The neighbourhood of marks in a text; marks may lie over each other."""
     marks = [mark for mark in marks if mark.start < mark.end]
-    edges = {0, len(text)}
-    for mark in marks:
-        edges |= {
-            mark.start,
-            mark.end,
-            max(0, mark.start - _CHARACTERS_AROUND),
-            min(len(text), mark.end + _CHARACTERS_AROUND),
-        }
-    if not marks:
-        edges.add(min(len(text), 2 * _CHARACTERS_AROUND))
-    cuts = sorted(edges)
-    parts = []
-    for start, end in zip(cuts[:-1], cuts[1:], strict=True):
-        if not _is_near(start, end, marks):
-            parts.append(GAP if parts[-1:] != [GAP] else "")
-            continue
-        styles = sorted(
-            {m.style for m in marks if m.start <= start and end <= m.end}
-        )
-        part = escape(text[start:end])
-        if styles:
-            part = f'<mark class="{" ".join(styles)}">{part}</mark>'
-        parts.append(part)
-    return Html(f'<p class="text" dir="auto">{"".join(parts)}</p>')
+    shown = _parts_near(text, marks)
+    parts, last = [], 0
+    for start, end in shown:
+        parts.append(GAP if start > last else "")
+        cuts = {start, end, *(e for m in marks for e in (m.start, m.end))}
+        cuts = sorted(cut for cut in cuts if start <= cut <= end)
+        for left, right in zip(cuts[:-1], cuts[1:], strict=True):
+            over = {m.style for m in marks if m.start <= left < m.end}
+            part = escape(text[left:right])
+            if over:
+                classes = " ".join(sorted(over))
+                part = f'<mark class="{classes}">{part}</mark>'
+            parts.append(part)
+        last = end
+    parts.append(GAP if last < len(text) else "")
+    return Html(f'<p class="text" dir="auto">{"".join(parts).strip()}</p>')
 
 
-def _is_near(start: int, end: int, marks: Sequence[Mark]) -> bool:
-    if not marks:
-        return start < 2 * _CHARACTERS_AROUND
-    return any(
-        m.start - _CHARACTERS_AROUND <= start
-        and end <= m.end + _CHARACTERS_AROUND
-        for m in marks
-    )
+def _parts_near(text: str, marks: Sequence[Mark]) -> list[tuple[int, int]]:
+    """(start, end) of what is shown of a text, cut between words."""
+    wanted = [(m.start, m.end) for m in sorted(marks)] or [(0, 0)]
+    parts: list[tuple[int, int]] = []
+    for start, end in wanted:
+        start = max(0, start - _CHARACTERS_AROUND)
+        end = min(len(text), end + _CHARACTERS_AROUND)
+        # A word that is cut is left out, unless it is very long.
+        if start and (space := text.find(" ", start, start + _LONG_WORD)) > 0:
+            start = space + 1
+        if end < len(text):
+            space = text.rfind(" ", end - _LONG_WORD, end)
+            end = space if space > 0 else end
+        if parts and start <= parts[-1][1] + _SHORT_GAP:
+            start, end = parts[-1][0], max(end, parts[-1][1])
+            parts.pop()
+        parts.append((start, end))
+    return parts
 
 
 def places_of(text: str, parts: Iterable[str], near: int) -> list[Mark]:

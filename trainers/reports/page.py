@@ -79,8 +79,9 @@ table { border-collapse: collapse; width: 100%; font-size: 14px; }
 caption { text-align: left; padding-bottom: 6px; }
 th, td {
   text-align: left; vertical-align: top; padding: 4px 18px 4px 0;
-  border-bottom: 1px solid var(--grid); overflow-wrap: anywhere;
+  border-bottom: 1px solid var(--grid);
 }
+table.facts td { overflow-wrap: anywhere; }
 tr:last-child > * { border-bottom: 0; }
 th { font-weight: 500; color: var(--muted); }
 table.facts th { width: 1%; white-space: nowrap; }
@@ -97,7 +98,6 @@ table.runs td, table.runs thead th { min-width: 110px; }
 table.confusion { width: auto; }
 table.confusion td, table.confusion th {
   padding: 6px 12px; border: 1px solid var(--grid); text-align: center;
-  overflow-wrap: normal;
 }
 table.confusion tbody th { text-align: right; width: auto; }
 code { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas,
@@ -136,6 +136,8 @@ details[open] > summary { margin-bottom: 8px; }
   .on-screens { display: none; }
   .on-phones { display: block; }
   td.bars { width: 30%; }
+  table.facts th { width: 42%; white-space: normal; }
+  th, td { padding-right: 12px; }
   table.runs tbody th { white-space: normal; min-width: 110px; }
   .mistake .said { grid-template-columns: minmax(0, 1fr); line-height: 1.7; }
 }

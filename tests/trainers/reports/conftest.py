@@ -257,7 +257,10 @@ def write_run():
             figures, row, about = KINDS[kind]
             measured = figures | {"step": 100, "examples": 30}
             if kind == "classification":
+                one = {"precision": 0.5, "recall": 1.0, "f1": 0.67}
+                one["support"] = 15
                 measured |= {"confusion": [[12, 3], [4, 11]]}
+                measured |= {"per_class": {"dickens": one, "melville": one}}
             (folder / "evaluation-test.json").write_text(json.dumps(measured))
             rows = [row | {"line": 2 + i} for i in range(30)]
             write_lines(folder / "predictions-test.jsonl", rows)

@@ -1,8 +1,10 @@
 import json
+import re
 
 import pytest
 
-from trainers.reports import errors
+from trainers.reports import errors, marked_text
+from trainers.reports.marked_text import Mark
 
 CLASSES = [
     {
@@ -222,7 +224,34 @@ def test_answers_are_marked_in_their_context():
     assert '<mark class="got">1889</mark>' in mistake.body
     assert len(mistake.body) < 700 and mistake.body.count("\u2026") == 2
     assert mistake.right == "1887 / in 1887"
+    # No word is cut, and what is near one another is in one piece.
+    assert "\u2026 It was" not in mistake.body
     # "No answer" marks what was wanted alone.
     row |= {"answer": "", "start": -1, "end": -1}
     [mistake] = errors.mistakes([row])
     assert 'class="got"' not in mistake.body and mistake.answer == "no answer"
+
+
+def test_words_are_not_cut_and_short_gaps_are_filled():
+    text = " ".join(f"word{i}" for i in range(300))
+    first, second = text.index("word50 "), text.index("word100 ")
+    marks = [Mark(first, first + 6, "wanted"), Mark(second, second + 7, "got")]
+    shown = marked_text.marked(text, marks)
+    assert shown.count("\u2026") == 2
+    far = Mark(text.index("word200"), text.index("word200") + 7, "got")
+    shown = marked_text.marked(text, [*marks, far])
+    assert shown.count("\u2026") == 3
+    assert shown.count("<mark") == 3
+    words = re.sub(r"<[^>]+>", "", shown).replace("\u2026", " ").split()
+    assert set(words) <= set(text.split())
+
+
+def test_a_mark_over_another_has_both_styles():
+    shown = marked_text.marked(
+        "one two three", [Mark(0, 7, "wanted"), Mark(4, 13, "got")]
+    )
+    assert shown == (
+        '<p class="text" dir="auto"><mark class="wanted">one </mark>'
+        '<mark class="got wanted">two</mark><mark class="got"> three</mark></p>'
+    )
+    assert marked_text.marked("a b", []) == '<p class="text" dir="auto">a b</p>'

@@ -48,7 +48,10 @@ def test_the_best_evaluation_counts_where_best_weights_are_kept(tmp_path):
     (tmp_path / "run.json").write_text('{"kind": "token_labelling"}')
     rows = [
         {"step": s, "split": "validation", "loss": x, "f1": f}
-        for s, x, f in ((10, 0.5, 0.1), (20, 0.7, 0.4), (30, 0.6, 0.3))
+        # That of step 0 are never kept.
+        for s, x, f in (
+            *((0, 0.9, 0.5), (10, 0.5, 0.1), (20, 0.7, 0.4), (30, 0.6, 0.3)),
+        )
     ]
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (tmp_path / "metrics.jsonl").write_text(text)

@@ -35,6 +35,25 @@ OVERLAPS = """
       Math.max(a.top, b.top) > 2).map(([u, _]) => t + ' over ' + u)));
 })
 """
+# Words that stand on two lines.
+BROKEN = """
+[...document.querySelectorAll('td, th, .value, .label, .note, mark')]
+  .filter(e => e.offsetParent && !e.closest('code')).flatMap(e => {
+    const broken = [], walk = document.createTreeWalker(e, 4);
+    for (let text; text = walk.nextNode();) {
+      if (text.parentElement.closest('code')) continue;
+      for (const word of text.data.matchAll(/[\\p{L}\\p{N}_.]+/gu)) {
+        if (word[0].length > 24) continue;
+        const range = document.createRange();
+        range.setStart(text, word.index);
+        range.setEnd(text, word.index + word[0].length);
+        const tops = [...range.getClientRects()].map(r => Math.round(r.top));
+        if (new Set(tops).size > 1) broken.push(word[0]);
+      }
+    }
+    return broken;
+  })
+"""
 # Contrast of WCAG 2 between what is drawn and the card behind it, below 3.
 FAINT = """
 (() => {
@@ -93,4 +112,5 @@ def test_nothing_is_cut_or_lies_over_another(
     assert wide <= browser.value("innerWidth")
     assert browser.value(CUT) == []
     assert browser.value(OVERLAPS) == []
+    assert browser.value(BROKEN) == []
     assert browser.value(FAINT) == []
