@@ -112,7 +112,8 @@ def extend_vocabulary(
                 if old
                 else f"which has {size} rows and no vocab.txt"
             )
-            + f"; build the data with --vocab {model.source}/vocab.txt, or "
+            + f"; build the data with `tfbert records --vocab "
+            f"{model.source}/vocab.txt`, or "
             "with a vocabulary that `tfbert vocab --extend` made of it"
         )
     ids = {token: index for index, token in enumerate(old)}

@@ -260,5 +260,5 @@ def _misplaced(where: str, text: str, start: int, context: str) -> UserError:
         f"{where}: the answer {text[:40]!r} is not in its context at offset "
         f"{start}, where {there[:40]!r} stands; {elsewhere}. Mend the offset "
         "(it counts characters, not bytes), or leave such answers out and "
-        "count them with --data.skip_misplaced_answers true."
+        "count them when training, with data.skip_misplaced_answers true."
     )

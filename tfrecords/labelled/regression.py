@@ -29,8 +29,8 @@ def scores(examples: Examples) -> np.ndarray:
         if not math.isfinite(value):
             raise UserError(
                 f"{examples.path}:{line}: {label[:40]!r} is no number; "
-                "regression learns numbers such as 3.25. For names of "
-                "classes, use --task classification."
+                "regression learns numbers such as 3.25. Names of "
+                "classes are learnt by the task classification."
             )
         if abs(value) > LARGEST_SCORE:
             raise UserError(

@@ -138,8 +138,8 @@ def open_held_out(
     if held_out.vocabulary != records.vocabulary:
         raise UserError(
             f"wanted held-out records with the vocabulary of {records.path}, "
-            f"got another one in {held_out.path}; build both with the same "
-            "--vocab"
+            f"got another one in {held_out.path}; build both with the "
+            "same `tfbert records --vocab`"
         )
     held_out.classes = records.classes
     return held_out
