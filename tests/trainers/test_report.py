@@ -242,6 +242,29 @@ def test_not_a_run_folder_exits_with_one_message(tmp_path, capsys):
     assert capsys.readouterr().err.startswith("error: wanted a run folder")
 
 
+def test_a_folder_of_runs_names_them(pretraining):
+    with pytest.raises(UserError, match=f"wrote, such as {pretraining}$"):
+        report.write_report([pretraining.parent])
+
+
+def test_what_happened_is_told(pretraining):
+    assert "Events" not in run_page.render(RunFolder(pretraining))
+    write(
+        pretraining / "events.jsonl",
+        {"time": 1.7e9, "event": "restored", "step": 10},
+        *[
+            {"event": "skipped", "step": s, "message": "<nan>"}
+            for s in [20] * 30
+        ],
+        {"time": 1.7e9, "event": "save_failed", "step": 30, "message": "full"},
+    )
+    words = Checker.check(run_page.render(RunFolder(pretraining)))
+    for word in ("save failed", "full", "<nan>", "the last 30 of 32"):
+        assert word in words, word
+    assert words.index("save failed") < words.index("<nan>")
+    assert "restored" not in words
+
+
 def test_a_page_that_cannot_be_written(pretraining, tmp_path):
     (tmp_path / "file").write_text("")
     output = tmp_path / "file" / "page.html"

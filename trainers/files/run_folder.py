@@ -65,11 +65,11 @@ class RunFolder:
                 f"wanted a run folder, but {self.path} does not exist; give "
                 "the folder that `tfbert pretrain` or `tfbert finetune` wrote"
             )
-        if not any((self.path / sign).is_file() for sign in SIGNS):
+        if not _is_run(self.path):
             raise UserError(
                 f"wanted a run folder, got {self.path}, which has none of "
                 f"{', '.join(SIGNS)}; give the folder that `tfbert pretrain` "
-                "or `tfbert finetune` wrote"
+                f"or `tfbert finetune` wrote{_runs_below(self.path)}"
             )
 
     @functools.cached_property
@@ -162,6 +162,21 @@ class RunFolder:
 
     def _json(self, name: str) -> dict:
         return read_json(self.path / name)
+
+
+def _is_run(path: Path) -> bool:
+    return any((path / sign).is_file() for sign in SIGNS)
+
+
+def _runs_below(path: Path) -> str:
+    """Runs that a folder holds, as a remark: somebody may have meant them."""
+    if not path.is_dir():
+        return ""
+    found = sorted(below for below in path.iterdir() if _is_run(below))
+    if not found:
+        return ""
+    more = ", ..." if len(found) > 3 else ""
+    return f", such as {', '.join(map(str, found[:3]))}{more}"
 
 
 def read_json(path: Path) -> dict:

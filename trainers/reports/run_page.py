@@ -15,6 +15,7 @@ def render(run: RunFolder) -> str:
             errors.section(run.path, run.evaluations, run.about),
         ),
         ("curves", "Curves", curves.section(run)),
+        ("events", "Events", tables.events(run)),
         ("data", "Data", tables.data_account(run)),
         ("settings", "Settings", tables.settings(run)),
         ("environment", "Environment", tables.environment(run)),

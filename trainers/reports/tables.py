@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 
 from tfrecords.layout import HELD_OUT_FOLDER, MANIFEST_FILE
+from trainers.files.events import read_events
 from trainers.files.run_folder import RunFolder, read_json
 from trainers.files.text import flat, size
 from trainers.reports import measures
@@ -24,6 +25,8 @@ COUNTS = {
 }
 # Settings of data that every task has.
 ANY_TASK = ("train", "validation", "test", "tokenizer", "metric", "max_length")
+# What may be said of an event, the first that it has.
+_EVENT_TEXTS = ("message", "reason", "checkpoint")
 STARTS = ("started (UTC)", "host", "command")
 
 
@@ -154,6 +157,26 @@ def checkpoints(run: RunFolder) -> str:
         for checkpoint in run.checkpoints
     ]
     return html.table(("step", "size", "saved", "folder"), rows)
+
+
+def events(run: RunFolder) -> str:
+    """What happened besides the steps, the newest first."""
+    found = read_events(run.path)
+    rows = [
+        (
+            moment(event["time"]) if event.get("time") else "",
+            event.get("step"),
+            str(event.get("event", "")).replace("_", " "),
+            next(filter(None, map(event.get, _EVENT_TEXTS)), ""),
+        )
+        for event in reversed(found[-MOST_ROWS:])
+    ]
+    if not rows:
+        return ""
+    caption = ""
+    if len(found) > len(rows):
+        caption = f"the last {len(rows)} of {len(found):,}"
+    return html.table(("time", "step", "event", ""), rows, caption)
 
 
 def evaluations(run: RunFolder) -> str:
