@@ -156,7 +156,11 @@ def _facts(run: RunFolder) -> dict:
     for name in ("host", "python", "versions", "strategy", "git"):
         value = run.environment.get(name)
         if isinstance(value, Mapping):
-            found |= flat(value, f"{name}.")
+            # 12 digits tell commits apart.
+            short = {
+                k: str(v)[:12] if k == "commit" else v for k, v in value.items()
+            }
+            found |= flat(short, f"{name}.")
         elif value is not None:
             found[name] = value
     return found

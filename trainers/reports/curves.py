@@ -107,8 +107,7 @@ def axis_of(name: str, kind: str) -> dict:
     if name.endswith("loss"):
         unit = measures.unit_of_loss(kind)
     else:
-        # "Span F1" -> "span F1", but "F1" stays.
-        unit = title[0].lower() + title[1:] if title[1:2].islower() else title
+        unit = title
     return {
         "name": name.replace("_", "-"),
         "title": title,

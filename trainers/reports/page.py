@@ -86,10 +86,12 @@ tr:last-child > * { border-bottom: 0; }
 th { font-weight: 500; color: var(--muted); }
 table.facts th { width: 1%; white-space: nowrap; }
 th:last-child, td:last-child { padding-right: 0; }
-thead th, td.bars, tr:has(td.bars) td { white-space: nowrap; }
+thead th { vertical-align: bottom; }
+td.bars, tr:has(td.bars) td { white-space: nowrap; }
 td.number, th.number {
-  text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap;
+  text-align: right; font-variant-numeric: tabular-nums;
 }
+td.number { white-space: nowrap; }
 td.bars { width: 55%; vertical-align: middle; }
 .bar { height: 10px; border-radius: 3px; background: var(--curve-1); }
 tr.best > * { font-weight: 650; color: var(--ink); }
