@@ -1,20 +1,27 @@
-"""`tfbert evaluate RUN_DIR --data FILE`: measures a fine-tuned run."""
+"""`tfbert evaluate RUN_DIR --data DATA`: measures a run."""
 
 import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfbert import files
 from tfbert.errors import UserError
+from tfbert.file_names import SETTINGS_FILE
 from tfrecords.batches import mistakes
 from tfrecords.storage.writer import file_sha256
 from trainers import command
 from trainers.files.console import console
+from trainers.files.run_folder import RunFolder
 from trainers.finetuning.kinds.kind import Evaluation
+from trainers.settings.sections import parse_settings
+
+if TYPE_CHECKING:
+    from trainers.distributed.strategies import Distribution
 
 EXAMPLE = "tfbert evaluate runs/reviews --data reviews/test.tsv"
 
@@ -23,15 +30,17 @@ def build_parser() -> command.Parser:
     """The options of `tfbert evaluate`."""
     parser = command.make_parser(
         "evaluate",
-        "Measures a fine-tuned run on a labelled file. Writes "
-        "RUN_DIR/evaluation-NAME.json and RUN_DIR/predictions-NAME.jsonl.",
+        "Measures a fine-tuned run on a labelled file, or a pretraining run "
+        "on held-out records. Writes RUN_DIR/evaluation-NAME.json, and of a "
+        "fine-tuned run RUN_DIR/predictions-NAME.jsonl.",
         EXAMPLE,
     )
-    parser.add_argument("run_dir", help="folder that `tfbert finetune` wrote")
+    parser.add_argument("run_dir", help="folder of a run")
     parser.add_argument(
         "--data",
         required=True,
-        help="a labelled file of the form of the training data",
+        help="a labelled file of the form of the training data, or (of a "
+        "pretraining run) a folder of records",
     )
     parser.add_argument(
         "--name",
@@ -44,7 +53,18 @@ def build_parser() -> command.Parser:
         default="best",
         help="best on validation data, or the last",
     )
-    parser.add_argument("--batch_size", type=int, default=64)
+    parser.add_argument(
+        "--batch_size",
+        type=int,
+        default=64,
+        help="rows of a forward pass, over all devices",
+    )
+    parser.add_argument(
+        "--devices",
+        type=int,
+        default=1,
+        help="how many GPUs of this host to use; without one, logical CPUs",
+    )
     return parser
 
 
@@ -53,12 +73,17 @@ def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
     if args.batch_size < 1:
         raise UserError(f"wanted a batch_size above 0, got {args.batch_size}")
+    if args.devices < 1:
+        raise UserError(f"wanted devices from 1, got {args.devices}")
     name = args.name or Path(args.data).stem
     if name != Path(name).name or name in (".", ".."):
         raise UserError(
             f"wanted a NAME for files in {args.run_dir} in --name, such as "
             f"{Path(name).name or 'test'}, got {name!r}, which is a path"
         )
+    if RunFolder(args.run_dir).about.get("kind") == "pretraining":
+        _evaluate_pretraining(args, name)
+        return
     with mistakes.raised():
         result = evaluate(
             args.run_dir,
@@ -66,6 +91,7 @@ def main(argv: list[str] | None = None) -> None:
             args.name,
             args.checkpoint,
             args.batch_size,
+            args.devices,
         )
     console.show(result.table(args.data))
     console.show(
@@ -75,12 +101,41 @@ def main(argv: list[str] | None = None) -> None:
     )
 
 
+def _evaluate_pretraining(args, name: str) -> None:
+    """Measures a pretraining run on held-out records."""
+    from trainers import pretrain
+    from trainers.distributed.strategies import distribution_on
+    from trainers.pretraining import evaluation
+
+    settings_file = Path(args.run_dir) / SETTINGS_FILE
+    argv = ["--config", str(settings_file)] if settings_file.is_file() else []
+    settings = parse_settings(
+        pretrain.build_parser(), pretrain.PretrainingSettings, argv
+    )
+    with mistakes.raised():
+        result = evaluation.evaluate(
+            args.run_dir,
+            args.data,
+            settings,
+            distribution_on(args.devices),
+            name,
+            args.checkpoint,
+            args.batch_size,
+        )
+    console.show(
+        f"step {result['step']:,} on {result['examples']:,} rows of "
+        f"{args.data}: {evaluation.summary(result)}\n"
+        f"written: {evaluation_path(args.run_dir, name)}"
+    )
+
+
 def evaluate(
     run_dir: str | os.PathLike,
     data: str | os.PathLike,
     name: str | None = None,
     checkpoint: str = "best",
     batch_size: int = 64,
+    devices: int = 1,
 ) -> Evaluation:
     """Measures a fine-tuned run on a file and writes the results.
 
@@ -90,18 +145,27 @@ def evaluate(
       name: of the result files; None: the data file's, without its ending.
       checkpoint: "best" or "last".
       batch_size: rows of a forward pass; changes only rounding.
+      devices: how many of this host to use.
 
     Raises:
       UserError: run or data are not as they should be.
     """
+    from trainers.distributed.strategies import distribution_on
     from trainers.finetuning.saved_run import FinetunedRun
 
+    # Before all else: logical devices are made when TensorFlow starts.
+    distribution = distribution_on(devices)
     run = FinetunedRun(run_dir)
     examples = run.read_examples(data)
     encoded = run.encode(examples)
-    trained = run.load_task(checkpoint)
+    with distribution.strategy.scope():
+        trained = run.load_task(checkpoint)
     outputs = predict(
-        trained.task, encoded.columns, run.kind.outputs, batch_size
+        trained.task,
+        encoded.columns,
+        run.kind.outputs,
+        batch_size,
+        distribution,
     )
     result = run.kind.evaluate(examples, encoded, outputs, trained.step)
     _write(run.path, name or Path(data).stem, result, data)
@@ -113,6 +177,7 @@ def predict(
     columns: Mapping[str, np.ndarray],
     names: Sequence[str],
     batch_size: int,
+    distribution: "Distribution | None" = None,
 ) -> dict[str, np.ndarray]:
     """The outputs of a task for all rows.
 
@@ -121,6 +186,7 @@ def predict(
       columns: of `Encoded`, [R, ...] each.
       names: the outputs that are wanted.
       batch_size: rows of a forward pass; changes only rounding.
+      distribution: where the task was built; None: no strategy's.
 
     Returns:
       name -> [R, ...].
@@ -128,15 +194,34 @@ def predict(
     import tensorflow as tf
 
     from tfrecords.labelled import batches
+    from trainers.distributed.strategies import distribution_on
 
-    @tf.function(autograph=False)
-    def forward(batch):
+    distribution = distribution or distribution_on(1)
+    strategy, replicas = distribution.strategy, distribution.num_replicas
+
+    def of_replica(batch):
         outputs = task(batch, training=False)
         return {name: outputs[name] for name in names}
 
+    @tf.function(autograph=False)
+    def forward(batch):
+        found = strategy.run(of_replica, (batch,))
+        # A replica's rows follow those of the one before it.
+        return {
+            name: tf.concat(strategy.experimental_local_results(value), 0)
+            for name, value in found.items()
+        }
+
     size = len(columns["input_ids"])
-    dataset, _ = batches.evaluation_batches(
-        columns, global_batch_size=min(batch_size, size)
+    rows = -(-min(batch_size, size) // replicas) * replicas
+    dataset = distribution.dataset(
+        lambda first_replica, local_replicas: batches.evaluation_batches(
+            columns,
+            global_batch_size=rows,
+            num_replicas=replicas,
+            first_replica=first_replica,
+            local_replicas=local_replicas,
+        )[0]
     )
     parts = [forward(batch) for batch in dataset]
     return {

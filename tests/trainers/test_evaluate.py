@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -158,4 +160,32 @@ def test_weights_of_another_number_of_classes_are_refused(single_run, tmp_path):
 def test_results_stay_in_the_folder_of_the_run(name, single_run, single_data):
     argv = [str(single_run), "--data", str(single_data), "--name", name]
     with pytest.raises(UserError, match="--name, such as .* which is a path"):
+        evaluate.main(argv)
+
+
+def test_devices_share_the_rows(single_run, single_data):
+    """In a process of its own: logical devices are made before all else."""
+    for devices, name in ((1, "one"), (2, "two")):
+        argv = [str(single_run), "--data", str(single_data), "--name", name]
+        argv += ["--devices", str(devices), "--batch_size", "3"]
+        command = [sys.executable, "-m", "trainers.cli", "evaluate", *argv]
+        subprocess.run(command, check=True, capture_output=True)
+    one, two = (
+        [
+            json.loads(line)
+            for line in (single_run / f"predictions-{name}.jsonl").open()
+        ]
+        for name in ("one", "two")
+    )
+    assert len(one) == 7
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_allclose(
+            a.pop("probabilities"), b.pop("probabilities"), atol=1e-6
+        )
+        assert a == b
+
+
+def test_devices_are_counted_from_one(single_run, single_data):
+    argv = [str(single_run), "--data", str(single_data), "--devices", "0"]
+    with pytest.raises(UserError, match="wanted devices from 1, got 0"):
         evaluate.main(argv)

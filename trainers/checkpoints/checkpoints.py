@@ -206,12 +206,12 @@ class Checkpoints:
     def _drop_old(self) -> None:
         """Removes all but the newest and the best checkpoints."""
         steps = self.steps()
-        kept = set(steps[-self.keep :]) | set(self._best(steps))
+        kept = set(steps[-self.keep :]) | set(self.best(steps))
         for step in steps:
             if step not in kept:
                 files.remove_folder(self.path(step))
 
-    def _best(self, steps: list[int]) -> list[int]:
+    def best(self, steps: list[int]) -> list[int]:
         """The steps with the lowest validation loss, of equal ones the later.
 
         A checkpoint without one, or whose JSON is damaged, is none of them.

@@ -243,6 +243,20 @@ def distribution_of(settings) -> Distribution:
     )
 
 
+def distribution_on(devices: int) -> Distribution:
+    """The distribution of a process of its own on some devices of this host.
+
+    Args:
+      devices: how many GPUs; without one, as many logical CPUs.
+
+    Raises:
+      UserError: there are not so many.
+    """
+    if devices == 1:
+        return Distribution(tf.distribute.get_strategy(), "one_device")
+    return Distribution(_make_mirrored(_local_devices(devices)), "mirrored")
+
+
 def detect_strategy(
     cluster: Cluster | None, tpu: str | None, devices: int | None
 ) -> str:
