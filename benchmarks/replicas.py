@@ -19,6 +19,7 @@ from tfbert.config import PRESETS, BertConfig
 from tfbert.optimizers import AdamW
 from tfbert.tasks import PretrainingTask
 from trainers.distributed.strategies import Distribution, make_distribution
+from trainers.step.options import Execution
 from trainers.step.training_model import TrainingModel
 
 
@@ -29,7 +30,7 @@ def make_run(distribution: Distribution, options):
     with distribution.strategy.scope():
         model = TrainingModel(
             PretrainingTask(config, dtype=policy),
-            all_reduce_dtype=options.all_reduce_dtype,
+            execution=Execution(all_reduce_dtype=options.all_reduce_dtype),
         )
         model.compile(AdamW(1e-4))
     rows = options.batch // distribution.num_replicas

@@ -298,3 +298,50 @@ def test_tests_that_need_other_libraries_are_in_the_table():
             for name in sorted(listed - conditional)
         ]
     )
+
+
+MAX_CONSTRUCTOR_ARGUMENTS = 8
+
+
+def arguments(node: ast.ClassDef) -> int:
+    """How many a constructor has of its own, `self` and **options aside.
+
+    Of a dataclass that does things, its fields. One that is frozen, or has
+    nothing but properties, or is a section of settings, is a table of values
+    with names, and may have as many as what it describes.
+    """
+    methods = [m for m in node.body if isinstance(m, ast.FunctionDef)]
+    for method in methods:
+        if method.name == "__init__":
+            given = method.args
+            names = [*given.posonlyargs, *given.args, *given.kwonlyargs]
+            return len(names) - 1
+    made = [
+        d for d in map(ast.unparse, node.decorator_list) if "dataclass" in d
+    ]
+    acts = any(not m.decorator_list for m in methods)
+    section = node.name.endswith(("Settings", "Data"))
+    if not made or "frozen=True" in made[0] or section or not acts:
+        return 0
+    fields = [m for m in node.body if isinstance(m, ast.AnnAssign)]
+    return sum("init=False" not in ast.unparse(field) for field in fields)
+
+
+def test_constructors_are_short():
+    findings = []
+    for path in sources():
+        if path.relative_to(ROOT).parts[0] not in MAY_IMPORT:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.ClassDef) or node.name[0] == "_":
+                continue
+            ceiling = MAX_CONSTRUCTOR_ARGUMENTS
+            if node.name == "TrainingModel":  # What people subclass most.
+                ceiling = 6
+            if (count := arguments(node)) > ceiling:
+                findings.append(
+                    f"{where(path, node.lineno)}: {node.name} takes {count} "
+                    f"arguments, {ceiling} is the ceiling; group those that "
+                    "belong together in a frozen dataclass with defaults"
+                )
+    report(findings)

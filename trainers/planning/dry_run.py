@@ -107,7 +107,7 @@ def variables_table(model: TrainingModel) -> list[str]:
     rows = [("variable", "shape", "numbers", "decay", "group", "learning rate")]
     learnt = {id(variable) for variable in model.learnt_variables}
     for variable in model.trainable_variables:
-        rate = layer_rate(variable.path, layers, model.layer_decay)
+        rate = layer_rate(variable.path, layers, model.rule.layer_decay)
         rows.append(
             (
                 variable.path.removeprefix(f"{model.task.path}/"),

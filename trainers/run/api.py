@@ -15,8 +15,10 @@ from trainers.distributed.strategies import Distribution
 from trainers.files.console import console
 from trainers.files.run_folder import read_json
 from trainers.run import resource_errors
+from trainers.run.run_data import RunData, Validation
 from trainers.run.run_setup import check_settings, open_run, run_facts
-from trainers.run.training_run import TrainingRun, Validation
+from trainers.run.training_run import TrainingRun
+from trainers.step.options import Execution, Rule
 from trainers.step.training_model import TrainingModel
 from trainers.watching.metrics_log import (
     MetricsLog,
@@ -49,13 +51,17 @@ def make_model(
         model = model_class(
             task,
             seed=settings.seed,
-            accumulation_steps=optimization.accumulation_steps,
-            clip_norm=optimization.clip_norm,
-            layer_decay=optimization.layer_decay,
-            xla=runtime.xla,
-            average_decay=optimization.average_decay,
-            all_reduce_dtype=runtime.all_reduce_dtype,
-            log_gradient_norms=runtime.log_gradient_norms,
+            rule=Rule(
+                optimization.clip_norm,
+                optimization.layer_decay,
+                optimization.average_decay,
+            ),
+            execution=Execution(
+                optimization.accumulation_steps,
+                runtime.xla,
+                runtime.all_reduce_dtype,
+                runtime.log_gradient_norms,
+            ),
         )
         model.time_data = not runtime.deterministic
         model.compile(
@@ -156,12 +162,10 @@ def train(
         model,
         settings,
         distribution,
-        make_batches,
-        validation,
+        RunData(make_batches, validation, row_ids),
         _watchers(run_dir, runtime, total, title, distribution, vitals),
         callbacks,
         run_facts(settings, about),
-        row_ids,
     )
     with resource_errors.explained():
         return run.run()

@@ -11,11 +11,10 @@ save, release the run folder
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 
 from tfbert.errors import UserError
 from trainers.checkpoints.best import KeepBest
@@ -36,6 +35,7 @@ from trainers.files.rollbacks import Rollbacks
 from trainers.files.run_lock import RunLock
 from trainers.run.callback_list import Callbacks
 from trainers.run.early_stopping import EarlyStopping
+from trainers.run.run_data import RunData
 from trainers.run.same_state import check_same_state
 from trainers.run.skipped_steps import Diverged, Guard
 from trainers.run.stopping import CANNOT_SAVE, STATUS, StopOnSignal
@@ -43,9 +43,6 @@ from trainers.step.training_model import TrainingModel
 from trainers.watching.metrics_log import LostOutput
 from trainers.watching.safe_callbacks import Harmless
 from trainers.watching.watcher import Watcher
-
-# (dataset, steps): held-out batches, the same at every evaluation.
-Validation = tuple[tf.data.Dataset, int]
 
 
 @dataclasses.dataclass
@@ -56,23 +53,19 @@ class TrainingRun:
       model: from make_model.
       settings: with sections optimization and runtime, and a seed.
       distribution: where it runs.
-      make_batches: first batch -> distributed training batches from there.
-      validation: held-out batches, if there are any.
+      data: what it reads.
       watchers: callbacks that show and log.
       callbacks: more callbacks, run before a checkpoint is written.
       facts: what checkpoints say of the run.
-      row_ids: batch -> ids of its rows, if they can be told.
     """
 
     model: TrainingModel
     settings: object
     distribution: Distribution
-    make_batches: Callable[[int], tf.data.Dataset]
-    validation: Validation | None
+    data: RunData
     watchers: Sequence[keras.callbacks.Callback]
     callbacks: Sequence[keras.callbacks.Callback]
     facts: dict
-    row_ids: Callable[[int], Sequence[int]] | None = None
 
     def __post_init__(self):
         runtime = self.settings.runtime
@@ -96,7 +89,7 @@ class TrainingRun:
             console.print,
             self.events,
             self.rollbacks.batch_of,
-            self.row_ids,
+            self.data.row_ids,
         )
         self.saving = SaveCheckpoints(
             self.checkpoints,
@@ -199,11 +192,11 @@ class TrainingRun:
         step = self.model.step
         due = step % self.settings.runtime.evaluate_every == 0
         due = due or step >= self.total
-        if not due or self.last or not self.validation:
+        if not due or self.last or not self.data.validation:
             return
         self.stop.set_model(self.model)
         stop = self.distribution.watched([self.stop])
-        values = self.model.evaluate(*self.validation, stop)
+        values = self.model.evaluate(*self.data.validation, stop)
         self.distribution.enter(worker_status.STARTING)
         if not values:
             return
@@ -237,7 +230,7 @@ class TrainingRun:
         A run that was resumed between two evaluations first finishes that
         interval, so that evaluations stay at multiples of evaluate_every.
         """
-        runtime = self.settings.runtime
+        runtime, held_out = self.settings.runtime, self.data.validation
         every, start = runtime.evaluate_every, self.model.step
         bounds = Boundaries(
             runtime.steps_per_loop,
@@ -252,13 +245,13 @@ class TrainingRun:
         self.model.next_boundary = bounds.after
         self.model.skip_evaluation = False
         return self.model.fit(
-            self.make_batches(self.rollbacks.batch_of(start)),
+            self.data.make_batches(self.rollbacks.batch_of(start)),
             initial_epoch=start // every,
             # The last epoch may be a short one; StopAt ends it.
             epochs=until // every,
             steps_per_epoch=steps,
-            validation_data=self.validation and self.validation[0],
-            validation_steps=self.validation and self.validation[1],
+            validation_data=held_out and held_out[0],
+            validation_steps=held_out and held_out[1],
             callbacks=self.told.of_fit(
                 self._all_callbacks(), self.model, until // every, steps
             ),

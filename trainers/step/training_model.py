@@ -38,6 +38,12 @@ from trainers.step.learnt_variables import learnt_variables, with_gradient
 from trainers.step.loop_model import LoopModel
 from trainers.step.loss_scale import LossScale
 from trainers.step.micro_batches import accumulate
+from trainers.step.options import (
+    DEFAULT_EXECUTION,
+    DEFAULT_RULE,
+    Execution,
+    Rule,
+)
 from trainers.step.update import Update, check_optimizer
 
 SUM = tf.distribute.ReduceOp.SUM
@@ -54,20 +60,9 @@ class TrainingModel(LoopModel):
       task: what is learnt.
       seed: dropout is a pure function of (seed, step, micro-batch, replica,
         layer).
-      accumulation_steps: micro-batches that one step's batch is cut into on
-        each replica. Their number does not change the update.
-      clip_norm: largest global norm of the reduced gradient; None: no limit.
-      layer_decay: factor between the learning rates of one layer and of the
-        layer below it (see layer_rate); 1: the same rate for all.
-      xla: compile forward and backward pass with XLA. Collectives stay
-        outside.
-      average_decay: of an exponential moving average of the weights, which
-        is what is evaluated and saved (see WeightAverage); None: no average.
-      all_reduce_dtype: in which gradients travel between replicas; bfloat16
-        halves what is sent and keeps 8 bits of each. Sums of losses and
-        metrics always travel in float32.
-      log_gradient_norms: also log the norm of each group of layers, which
-        takes one more pass over the gradients.
+      rule: what becomes of a reduced gradient: clipping, rates of layers,
+        an average of the weights.
+      execution: micro-batches, XLA, what travels and what is logged.
 
     Attributes:
       loss_scale: the LossScale of a task that computes in float16, else
@@ -84,24 +79,14 @@ class TrainingModel(LoopModel):
         task: Task,
         *,
         seed: int = 0,
-        accumulation_steps: int = 1,
-        clip_norm: float | None = 1.0,
-        layer_decay: float = 1.0,
-        xla: bool = False,
-        average_decay: float | None = None,
-        all_reduce_dtype: str = "float32",
-        log_gradient_norms: bool = False,
+        rule: Rule = DEFAULT_RULE,
+        execution: Execution = DEFAULT_EXECUTION,
         name: str = "training",
     ):
         super().__init__(name=name)
         self.task = task
         self.seed = seed
-        self.accumulation_steps = accumulation_steps
-        self.clip_norm = clip_norm
-        self.layer_decay = layer_decay
-        self.average_decay = average_decay
-        self.all_reduce_dtype = all_reduce_dtype
-        self.log_gradient_norms = log_gradient_norms
+        self.rule, self.execution = rule, execution
         self.loss_scale = None
         if task.compute_dtype == "float16":
             self.loss_scale = LossScale()
@@ -109,7 +94,7 @@ class TrainingModel(LoopModel):
         self.learnt_variables = list(task.trainable_variables)
         self._forward_backward = tf.function(
             self._forward_backward_body,
-            jit_compile=xla or None,
+            jit_compile=execution.xla or None,
             autograph=False,
         )
         # The task has built its variables; Keras has nothing left to build.
@@ -150,8 +135,8 @@ class TrainingModel(LoopModel):
             learnt = learnt_variables(self.task, self.distribute_strategy)
             self.learnt_variables = learnt
             optimizer.build(learnt)
-            if self.average_decay is not None:
-                self.average = WeightAverage(learnt, self.average_decay)
+            if (decay := self.rule.average_decay) is not None:
+                self.average = WeightAverage(learnt, decay)
         self._update = Update(
             optimizer, self._layer_rate, self.average, self.loss_scale
         )
@@ -161,8 +146,8 @@ class TrainingModel(LoopModel):
     @property
     def reduced_dtypes(self) -> set[str]:
         """Sums travel in float32, gradients as they are or as asked for."""
-        if self.all_reduce_dtype != "float32":
-            return {"float32", self.all_reduce_dtype}
+        if self.execution.all_reduce_dtype != "float32":
+            return {"float32", self.execution.all_reduce_dtype}
         return {"float32"} | {v.dtype for v in self.trainable_variables}
 
     def before_first_step(self) -> None:
@@ -226,7 +211,7 @@ class TrainingModel(LoopModel):
             "loss_weight": next(iter(weights.values())),
             "tokens": sums["tokens"],
         }
-        if self.log_gradient_norms:
+        if self.execution.log_gradient_norms:
             norms = group_norms(gradients, self.learnt_variables)
             logs |= {name: value / scale for name, value in norms.items()}
         skipped = 1.0 - tf.cast(tf.math.is_finite(norm), tf.float32)
@@ -271,8 +256,8 @@ class TrainingModel(LoopModel):
         factor = tf.constant(1.0)
         if getattr(self.optimizer, "prenormalise", False):
             factor = tf.math.divide_no_nan(1.0, norm)
-        elif self.clip_norm is not None:
-            factor = self.clip_norm / tf.maximum(norm, self.clip_norm)
+        elif (limit := self.rule.clip_norm) is not None:
+            factor = limit / tf.maximum(norm, limit)
         # Keras' apply_gradients would sum over replicas a second time.
         tf.distribute.get_replica_context().merge_call(
             self._update.of(self.learnt_variables),
@@ -282,7 +267,7 @@ class TrainingModel(LoopModel):
 
     def _layer_rate(self, variable) -> float:
         layers = self.task.config.num_hidden_layers
-        return layer_rate(variable.path, layers, self.layer_decay)
+        return layer_rate(variable.path, layers, self.rule.layer_decay)
 
     def _global_weights(self, data):
         """Each objective's weight summed over the global batch."""
@@ -316,17 +301,19 @@ class TrainingModel(LoopModel):
         def compute(part, part_seed):
             return self._forward_backward(part, weights, scale, part_seed)
 
-        return accumulate(compute, data, self.accumulation_steps, seed)
+        pieces = self.execution.accumulation_steps
+        return accumulate(compute, data, pieces, seed)
 
     def _reduce(self, gradients, sums):
         """Sums gradients and logged sums over the replicas."""
         replica = tf.distribute.get_replica_context()
         flat = tf.stack(tf.nest.flatten(sums))
-        if self.all_reduce_dtype == "float32":
+        dtype = self.execution.all_reduce_dtype
+        if dtype == "float32":
             *gradients, flat = replica.all_reduce(SUM, [*gradients, flat])
         else:
             kept = [gradient.dtype for gradient in gradients]
-            gradients = [tf.cast(g, self.all_reduce_dtype) for g in gradients]
+            gradients = [tf.cast(g, dtype) for g in gradients]
             gradients = replica.all_reduce(SUM, gradients)
             flat = replica.all_reduce(SUM, flat)
             gradients = list(map(tf.cast, gradients, kept))

@@ -3,6 +3,8 @@
 Rows hold unequal numbers of masked tokens, and half of the replicas none.
 """
 
+import dataclasses
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -10,6 +12,7 @@ import tensorflow as tf
 import tfbert
 from tfbert.optimizers import AdamW, WarmupLinearDecay
 from tfbert.tasks.pretraining import PretrainingTask
+from trainers.step.options import Execution, Rule
 from trainers.step.training_model import TrainingModel
 
 BATCH, LENGTH, PREDICTIONS, STEPS = 8, 12, 4, 20
@@ -62,6 +65,16 @@ def make_strategy(replicas):
     )
 
 
+def training_model(task, model_class=TrainingModel, **options):
+    """A TrainingModel by the bare names of what its Rule and Execution hold."""
+    parts = {}
+    for name, kind in (("rule", Rule), ("execution", Execution)):
+        names = {field.name for field in dataclasses.fields(kind)}
+        own = {key: options.pop(key) for key in names & set(options)}
+        parts[name] = kind(**own)
+    return model_class(task, **parts, **options)
+
+
 def make_model(
     replicas=1,
     config=CONFIG,
@@ -73,7 +86,7 @@ def make_model(
 ):
     options.setdefault("clip_norm", 0.5)
     with make_strategy(replicas).scope():
-        model = TrainingModel(
+        model = training_model(
             task_class(config, next_sentence=True, seed=3, dtype=dtype),
             **options,
         )

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 import tfbert
 from tfbert import tasks
+from trainers.step.options import Execution
 from trainers.step.training_model import TrainingModel
 
 LENGTH, TOKENS = 16, 16_384
@@ -107,7 +108,7 @@ def gradients(case, dtype, xla=False, tokens=TOKENS, batch_of=None):
     make, lengths = CASES[case]
     task = make(dtype=dtype, seed=1)
     batch = make_batch(task, lengths, tokens)
-    model = TrainingModel(task, xla=xla)
+    model = TrainingModel(task, execution=Execution(xla=xla))
     scale = 2.0**10 if dtype == "mixed_float16" else 1.0
     arguments = (
         batch,

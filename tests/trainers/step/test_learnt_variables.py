@@ -8,6 +8,7 @@ from step_cases import (
     batches,
     make_data,
     make_strategy,
+    training_model,
     weights_of,
 )
 
@@ -16,7 +17,6 @@ from tfbert.optimizers import OPTIMIZERS, AdamW
 from tfbert.tasks.pretraining import PretrainingTask
 from trainers.checkpoints.checkpoints import Checkpoints
 from trainers.finetuning.freezing import freeze
-from trainers.step.training_model import TrainingModel
 
 KERAS = {
     "keras adamw": lambda rate, **_: keras.optimizers.AdamW(rate),
@@ -42,7 +42,7 @@ def make(
     """The optimizer is made in the strategy's scope."""
     with make_strategy(replicas).scope():
         task = task_class(SMALL, seed=3)
-        model = TrainingModel(freeze(task, frozen), **options)
+        model = training_model(freeze(task, frozen), **options)
         model.compile(optimizer())
     return model
 

@@ -9,6 +9,7 @@ import tfbert
 from tfbert.optimizers import AdamW, WarmupLinearDecay
 from tfbert.tasks.pretraining import PretrainingTask
 from trainers.distributed import strategies
+from trainers.step.options import Rule
 from trainers.step.reduction_proof import WrongSum, prove
 from trainers.step.training_model import TrainingModel
 
@@ -56,7 +57,7 @@ def trained(strategy):
     with strategy.scope():
         model = TrainingModel(
             PretrainingTask(ONE_LAYER, next_sentence=True, seed=3),
-            clip_norm=0.5,
+            rule=Rule(clip_norm=0.5),
         )
         model.compile(AdamW(WarmupLinearDecay(1e-2, 1, 2 * STEPS)))
     share = ROWS // strategy.num_replicas_in_sync

@@ -16,6 +16,7 @@ from tfbert.optimizers import AdamW, WarmupLinearDecay
 from tfbert.tasks.pretraining import PretrainingTask
 from trainers.distributed.strategies import Distribution
 from trainers.planning.budget import chiefs_value
+from trainers.step.options import Rule
 from trainers.step.training_model import TrainingModel
 
 ROWS = 12  # A batch that two and three workers divide.
@@ -32,8 +33,7 @@ def main(output: str) -> None:
     with strategy.scope():
         model = TrainingModel(
             PretrainingTask(CONFIG, next_sentence=True, seed=3),
-            clip_norm=0.5,
-            average_decay=0.9,
+            rule=Rule(clip_norm=0.5, average_decay=0.9),
         )
         model.compile(AdamW(WarmupLinearDecay(1e-2, 5, 2 * STEPS)))
 
