@@ -11,7 +11,7 @@ import os
 import re
 from pathlib import Path
 
-from tfbert import files
+from tfbert import files, numpy_scalars
 from tfbert.errors import UserError
 from tfbert.json_files import parse
 
@@ -101,6 +101,7 @@ class BertConfig:
     norm_position: str = "post"
 
     def __post_init__(self):
+        numpy_scalars.replace_in(self)
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.type is int:
@@ -232,6 +233,10 @@ class BertConfig:
     def to_dict(self) -> dict:
         """Returns all fields by name."""
         return dataclasses.asdict(self)
+
+    # Keras' names, by which whatever holds a config can be saved.
+    get_config = to_dict
+    from_config = from_dict
 
     def to_json(self, path: str | os.PathLike) -> None:
         """Writes all fields to `path`, whole or not at all."""

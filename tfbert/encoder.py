@@ -7,7 +7,7 @@ from keras import ops
 
 from tfbert import fast_ops
 from tfbert.config import BertConfig
-from tfbert.layers.bert_layer import BertLayer
+from tfbert.layers.bert_layer import BertLayer, serializable
 from tfbert.layers.dense import Dense
 from tfbert.layers.embeddings import Embeddings
 from tfbert.layers.encoder_block import EncoderBlock
@@ -20,8 +20,11 @@ INPUTS = (
     "position_ids",
     "sequence_ids",
 )
+# In what Keras writes: (seed, how many were drawn).
+_DRAWN = "drawn_seeds"
 
 
+@serializable
 class BertEncoder(BertLayer):
     """The encoder of Devlin et al. 2018, section 3.
 
@@ -32,8 +35,11 @@ class BertEncoder(BertLayer):
     Args:
       config: the model's shape.
       dtype: Keras dtype or policy, for example "mixed_bfloat16".
-      seed: of the initial weights.
+      seed: of the initial weights, and of dropout in Keras' own `fit`.
       name: first part of every variable's name.
+      draws_seeds: whether dropout that is called without a seed draws one,
+        another at each call; Keras saves how many were drawn. Without it a
+        seed must be passed, as a step does that resumes with the same bytes.
 
     Attributes:
       recompute: keep only each block's input for the backward pass and
@@ -48,9 +54,15 @@ class BertEncoder(BertLayer):
         dtype=None,
         seed: int = 0,
         name: str = "encoder",
+        draws_seeds: bool = True,
     ):
         super().__init__(config, seed=seed, dtype=dtype, name=name)
         self.recompute = False
+        self.seed_generator = None
+        if draws_seeds:
+            self.seed_generator = keras.random.SeedGenerator(
+                self.seed & 0x7FFFFFFF
+            )
         policy = self.dtype_policy
         self.embeddings = Embeddings(config, seed=seed, dtype=policy)
         self.blocks = [
@@ -93,7 +105,7 @@ class BertEncoder(BertLayer):
             sequence_ids: for packed rows: 1, 2, ... by sequence, 0 for
               padding. Attention stays within a sequence.
           training: whether dropout is on.
-          dropout_seed: int32 [2], needed when dropout is on.
+          dropout_seed: int32 [2]; None: one is drawn, see `draws_seeds`.
 
         Returns:
           "sequence_output" [B, S, H] and "pooled_output" [B, H] (tanh of the
@@ -106,6 +118,8 @@ class BertEncoder(BertLayer):
         """
         inputs = self._checked(inputs)
         ids = inputs["input_ids"]
+        if training and dropout_seed is None and self.seed_generator:
+            dropout_seed = ops.cast(self.seed_generator.next(), "int32")
         draw = {"training": training, "dropout_seed": dropout_seed}
         x = self.embeddings(
             ids,
@@ -171,3 +185,18 @@ class BertEncoder(BertLayer):
         shut = -3e4 if self.compute_dtype == "float16" else -1e9
         bias = ops.multiply(ops.cast(ops.logical_not(open_), "float32"), shut)
         return ops.cast(bias, self.compute_dtype)
+
+    def save_own_variables(self, store):
+        """Keras leaves out how many seeds were drawn; they would repeat."""
+        super().save_own_variables(store)
+        if self.seed_generator is not None:
+            store[_DRAWN] = ops.convert_to_numpy(self.seed_generator.state)
+
+    def load_own_variables(self, store):
+        """A file without the seeds that were drawn leaves them as they are."""
+        if self.seed_generator is not None and _DRAWN in store.keys():
+            self.seed_generator.state.assign(store[_DRAWN])
+
+    def get_config(self) -> dict:
+        draws_seeds = self.seed_generator is not None
+        return {**super().get_config(), "draws_seeds": draws_seeds}

@@ -6,11 +6,12 @@ import keras
 from keras import ops
 
 from tfbert.config import BertConfig
-from tfbert.layers.bert_layer import BertLayer
+from tfbert.layers.bert_layer import BertLayer, serializable
 from tfbert.layers.dense import Dense
 from tfbert.layers.dropout import Dropout
 
 
+@serializable
 class SelfAttention(BertLayer):
     """softmax(Q K^T / sqrt(D) + bias) V, with one projection for Q, K and V.
 

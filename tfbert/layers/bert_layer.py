@@ -1,9 +1,15 @@
 """The base of the layers: one config, one seed, variables with fixed names."""
 
+import operator
+
 import keras
 
 from tfbert.config import BertConfig
 from tfbert.layers.initializers import TruncatedNormal
+
+serializable = keras.saving.register_keras_serializable("tfbert")
+# Here, so that a config can be read where Keras is not wanted.
+serializable(BertConfig)
 
 
 class BertLayer(keras.layers.Layer):
@@ -26,7 +32,7 @@ class BertLayer(keras.layers.Layer):
     ):
         super().__init__(dtype=dtype, name=name)
         self.config = config
-        self.seed = seed
+        self.seed = operator.index(seed)
 
     def add_matrix(self, name: str, shape: tuple[int, ...], **options):
         """Adds a weight drawn from BERT's truncated normal distribution."""
@@ -38,19 +44,40 @@ class BertLayer(keras.layers.Layer):
         )
 
     def get_config(self) -> dict:
+        parts = _parts(self)
         return {
             **super().get_config(),
             "config": self.config.to_dict(),
             "seed": self.seed,
+            "frozen": [n for n, part in parts.items() if not part.trainable],
         }
 
     @classmethod
     def from_config(cls, config: dict):
         config = dict(config)
         config["config"] = BertConfig.from_dict(config["config"])
-        config.pop("trainable", None)
+        trainable = config.pop("trainable", True)
+        frozen = set(config.pop("frozen", ()))
         if isinstance(config.get("dtype"), dict):
             config["dtype"] = keras.saving.deserialize_keras_object(
                 config["dtype"]
             )
-        return cls(**config)
+        layer = cls(**config)
+        layer.trainable = trainable
+        # From the outside in: to freeze a layer is to freeze what is in it.
+        for name, part in _parts(layer).items():
+            part.trainable = name not in frozen
+        return layer
+
+
+def _parts(layer: keras.layers.Layer, way: str = "") -> dict:
+    """The layers with weights inside of one, by the way to them, outer first.
+
+    Dropout has none, and its automatic name says nothing.
+    """
+    parts = {}
+    for part in layer._layers:
+        if isinstance(part, BertLayer):
+            parts[way + part.name] = part
+            parts |= _parts(part, f"{way}{part.name}/")
+    return parts

@@ -1,13 +1,16 @@
 """Dense: a matrix product with a bias."""
 
+import operator
+
 import keras
 from keras import ops
 
 from tfbert import fast_ops
 from tfbert.config import BertConfig
-from tfbert.layers.bert_layer import BertLayer
+from tfbert.layers.bert_layer import BertLayer, serializable
 
 
+@serializable
 class Dense(BertLayer):
     """x W + b over the last axis.
 
@@ -28,8 +31,8 @@ class Dense(BertLayer):
         name=None,
     ):
         super().__init__(config, seed=seed, dtype=dtype, name=name)
-        self.inputs = inputs
-        self.outputs = outputs
+        self.inputs = operator.index(inputs)
+        self.outputs = operator.index(outputs)
 
     def build(self):
         self.kernel = self.add_matrix("kernel", (self.inputs, self.outputs))

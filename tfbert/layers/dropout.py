@@ -9,6 +9,7 @@ from keras import ops
 from tfbert import fast_ops
 
 
+@keras.saving.register_keras_serializable("tfbert")
 class Dropout(keras.layers.Layer):
     """Zeroes a share of the values and scales the rest.
 

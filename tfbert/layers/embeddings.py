@@ -6,7 +6,7 @@ from keras import ops
 
 from tfbert import fast_ops
 from tfbert.config import BertConfig
-from tfbert.layers.bert_layer import BertLayer
+from tfbert.layers.bert_layer import BertLayer, serializable
 from tfbert.layers.dropout import Dropout
 from tfbert.layers.layer_norm import LayerNorm
 
@@ -24,6 +24,7 @@ def sinusoids(length: int, width: int) -> np.ndarray:
     return table.astype(np.float32)
 
 
+@serializable
 class Embeddings(BertLayer):
     """Token + segment + position, normalised (post-norm) and dropped out.
 

@@ -1,16 +1,19 @@
 """One encoder block: self-attention and feed-forward with residuals."""
 
+import operator
+
 import keras
 from keras import ops
 
 from tfbert.config import BertConfig
 from tfbert.layers.attention import SelfAttention
-from tfbert.layers.bert_layer import BertLayer
+from tfbert.layers.bert_layer import BertLayer, serializable
 from tfbert.layers.dropout import Dropout
 from tfbert.layers.feed_forward import FeedForward
 from tfbert.layers.layer_norm import LayerNorm
 
 
+@serializable
 class EncoderBlock(BertLayer):
     """x + sublayer(x), normalised after the sum (post) or before (pre).
 
@@ -31,6 +34,7 @@ class EncoderBlock(BertLayer):
         dtype=None,
         name: str | None = None,
     ):
+        index = operator.index(index)
         name = name or f"block_{index}"
         super().__init__(config, seed=seed, dtype=dtype, name=name)
         self.index = index

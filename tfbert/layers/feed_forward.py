@@ -4,10 +4,11 @@ import keras
 
 from tfbert.config import BertConfig
 from tfbert.layers.activations import ACTIVATIONS
-from tfbert.layers.bert_layer import BertLayer
+from tfbert.layers.bert_layer import BertLayer, serializable
 from tfbert.layers.dense import Dense
 
 
+@serializable
 class FeedForward(BertLayer):
     """activation(x W_1 + b_1) W_2 + b_2 (Vaswani et al. 2017, section 3.3)."""
 

@@ -6,11 +6,12 @@ from keras import ops
 from tfbert import fast_ops
 from tfbert.config import BertConfig
 from tfbert.layers.activations import ACTIVATIONS
-from tfbert.layers.bert_layer import BertLayer
+from tfbert.layers.bert_layer import BertLayer, serializable
 from tfbert.layers.dense import Dense
 from tfbert.layers.layer_norm import LayerNorm
 
 
+@serializable
 class MaskedLMHead(BertLayer):
     """Hidden states at the masked positions, ready for the vocabulary.
 
@@ -96,6 +97,7 @@ class MaskedLMHead(BertLayer):
         )
 
 
+@serializable
 class NextSentenceHead(BertLayer):
     """Logits [B, 2] from the pooled output: 0 = is next, 1 = is random."""
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 
+@keras.saving.register_keras_serializable("tfbert")
 class TruncatedNormal(keras.initializers.Initializer):
     """A normal distribution cut at two standard deviations.
 

@@ -4,9 +4,10 @@ import keras
 from keras import ops
 
 from tfbert.config import BertConfig
-from tfbert.layers.bert_layer import BertLayer
+from tfbert.layers.bert_layer import BertLayer, serializable
 
 
+@serializable
 class LayerNorm(BertLayer):
     """gamma (x - mean) / sqrt(variance + eps) + beta, in float32 inside.
 

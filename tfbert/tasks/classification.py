@@ -8,6 +8,7 @@ from keras import ops
 
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
+from tfbert.layers.bert_layer import serializable
 from tfbert.tasks.task import (
     Batch,
     Outputs,
@@ -19,6 +20,7 @@ from tfbert.tasks.task import (
 )
 
 
+@serializable
 class ClassificationTask(Task):
     """Dropout and a softmax over the pooled output (Devlin et al., 4.1).
 

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from tfbert.config import BertConfig
+from tfbert.layers.bert_layer import serializable
 from tfbert.tasks.task import (
     Batch,
     Outputs,
@@ -13,6 +14,7 @@ from tfbert.tasks.task import (
 )
 
 
+@serializable
 class MultiLabelTask(Task):
     """Dropout and a sigmoid for each label over the pooled output.
 

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from tfbert.config import BertConfig
+from tfbert.layers.bert_layer import serializable
 from tfbert.tasks.task import (
     Batch,
     Outputs,
@@ -38,6 +39,7 @@ def among_choices(
     return {"logits": logits, "probabilities": probabilities}
 
 
+@serializable
 class MultipleChoiceTask(Task):
     """A score for each pair of question and choice, softmax over the choices.
 

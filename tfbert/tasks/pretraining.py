@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from tfbert.config import BertConfig
+from tfbert.layers.bert_layer import serializable
 from tfbert.layers.heads import MaskedLMHead, NextSentenceHead
 from tfbert.tasks.task import (
     Batch,
@@ -17,6 +18,7 @@ from tfbert.tasks.task import (
 )
 
 
+@serializable
 class PretrainingTask(Task):
     """Devlin et al. 2018, section 3.1.
 

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from tfbert.config import BertConfig
+from tfbert.layers.bert_layer import serializable
 from tfbert.tasks.task import (
     Batch,
     Outputs,
@@ -19,6 +20,7 @@ from tfbert.tasks.task import (
 NEVER = -1e9
 
 
+@serializable
 class QuestionAnsweringTask(Task):
     """A start and an end logit of each token (Devlin et al., 4.2 and 4.3).
 

@@ -5,6 +5,7 @@ from keras import ops
 
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
+from tfbert.layers.bert_layer import serializable
 from tfbert.score_limit import LARGEST_SCORE
 from tfbert.tasks.task import (
     Batch,
@@ -15,6 +16,7 @@ from tfbert.tasks.task import (
 )
 
 
+@serializable
 class RegressionTask(Task):
     """Dropout and a linear output over the pooled output, squared error.
 

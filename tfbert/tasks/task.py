@@ -39,7 +39,9 @@ class Task(BertLayer):
         self, config: BertConfig, *, dtype=None, seed: int = 0, name=None
     ):
         super().__init__(config, seed=seed, dtype=dtype, name=name)
-        self.encoder = BertEncoder(config, dtype=self.dtype_policy, seed=seed)
+        self.encoder = BertEncoder(
+            config, dtype=self.dtype_policy, seed=seed, draws_seeds=False
+        )
 
     def build(self):
         """Heads build themselves in their constructors."""

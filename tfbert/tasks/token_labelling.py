@@ -5,6 +5,7 @@ from keras import ops
 
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
+from tfbert.layers.bert_layer import serializable
 from tfbert.tasks.task import (
     Batch,
     Outputs,
@@ -16,6 +17,7 @@ from tfbert.tasks.task import (
 )
 
 
+@serializable
 class TokenLabellingTask(Task):
     """Dropout and a softmax over each token's output (Devlin et al., 5.3).
 

@@ -20,6 +20,7 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from tfbert.errors import UserError
+from tfbert.numpy_scalars import to_python
 from tfbert.text import tokenizer_settings
 from tfbert.text.normalization.combining_marks import (
     MarkOrder,
@@ -244,6 +245,7 @@ class Tokenizer(tf.Module):
                 f"max_length is {max_length}; the special tokens alone take "
                 f"{num_special}. Give a larger max_length."
             )
+        max_length = to_python(max_length)
         limit = longest_text(max_length)
 
         def ids(texts):

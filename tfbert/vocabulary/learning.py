@@ -13,6 +13,7 @@ import dataclasses
 import typing
 from collections.abc import Callable, Iterable, Iterator
 
+from tfbert import numpy_scalars
 from tfbert.errors import UserError
 from tfbert.text.normalization.characters import read_characters
 from tfbert.text.vocabulary_files import (
@@ -54,6 +55,7 @@ class VocabularySettings:
 
     def __post_init__(self):
         """Raises UserError for values that mean nothing."""
+        numpy_scalars.replace_in(self)
         if self.size < len(SPECIAL_TOKENS) + 2:
             raise UserError(
                 f"A vocabulary of {self.size} tokens was asked for; BERT's "

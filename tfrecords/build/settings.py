@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from tfbert import numpy_scalars
 from tfbert.errors import UserError
 from tfrecords import layout
 from tfrecords.build.chunks import Recipe
@@ -64,6 +65,7 @@ class BuildSettings:
 
     def __post_init__(self):
         """Raises UserError for settings that cannot be."""
+        numpy_scalars.replace_in(self)
         if not MIN_LENGTH <= self.max_length <= MAX_LENGTH:
             raise UserError(
                 f"max_length {self.max_length}: wanted {MIN_LENGTH} to "

@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from tfbert import numpy_scalars
 from tfbert.errors import UserError
 from tfrecords import keyed_order, layout
 from tfrecords.masking import draws
@@ -74,6 +75,7 @@ class Masking:
 
     def __post_init__(self):
         """Raises UserError for settings that mean nothing."""
+        numpy_scalars.replace_in(self)
         if self.strategy not in STRATEGIES:
             raise UserError(
                 f"masking strategy {self.strategy!r}: there are {STRATEGIES}."

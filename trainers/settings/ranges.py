@@ -9,6 +9,7 @@ import dataclasses
 import math
 from collections.abc import Iterator
 
+from tfbert import numpy_scalars
 from tfbert.errors import UserError
 
 
@@ -95,11 +96,13 @@ def check_ranges(settings) -> None:
 
     Args:
       settings: all settings of a run, a dataclass of sections; a number that
-        is None is left to what fills it in.
+        is None is left to what fills it in. NumPy's numbers become Python's,
+        which can be written.
 
     Raises:
       UserError: names the setting, what was wanted and what came.
     """
+    numpy_scalars.replace_in(settings)
     for name, value in _numbers(settings):
         check_number(name, value)
 

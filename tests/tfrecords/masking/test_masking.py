@@ -1,3 +1,5 @@
+import dataclasses
+import json
 import math
 
 import numpy as np
@@ -5,6 +7,7 @@ import pytest
 import scipy.stats
 
 from tfbert.errors import UserError
+from tfrecords.build.settings import BuildSettings
 from tfrecords.masking.masking import Masking
 from tfrecords.masking.token_classes import TokenClasses
 
@@ -295,3 +298,11 @@ def test_settings_that_mean_nothing_are_refused(wrong):
 def test_a_vocabulary_without_special_tokens_is_refused():
     with pytest.raises(UserError, match=r"\[MASK\]"):
         TokenClasses.of(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a"])
+
+
+def test_numpy_numbers_become_plain_ones():
+    masking = Masking(max_predictions=np.int64(9), rate=np.float32(0.25))
+    assert masking == Masking(max_predictions=9, rate=0.25)
+    assert json.dumps(dataclasses.asdict(masking))
+    settings = BuildSettings(["a"], "v", "r", max_length=np.int64(32))
+    assert type(settings.max_length) is int

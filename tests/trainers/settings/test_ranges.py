@@ -3,7 +3,9 @@
 import dataclasses
 import sys
 
+import numpy as np
 import pytest
+import yaml
 
 from tfbert.errors import UserError
 from trainers import finetune, pretrain
@@ -67,3 +69,16 @@ def test_ends_of_a_range():
     assert 0 not in opened and 1 not in opened and 0.5 in opened
     assert str(opened) == "above 0 and below 1" and str(whole) == "from 0 to 1"
     assert sys.float_info.max in Range(0) and float("inf") not in Range(0)
+
+
+def test_numpy_numbers_are_taken_and_can_be_written():
+    settings = parse_settings(pretrain.build_parser(), PretrainingSettings, [])
+    settings.optimization.batch_size = np.int64(32)
+    settings.optimization.learning_rate = np.float64(1e-3)
+    settings.runtime.checkpoint_every = np.int32(7)
+    check_ranges(settings)
+    text = yaml.safe_dump(dataclasses.asdict(settings))
+    assert "batch_size: 32\n" in text and "checkpoint_every: 7\n" in text
+    settings.runtime.log_every = np.int64(0)
+    with pytest.raises(UserError, match="runtime.log_every above 0, got 0"):
+        check_ranges(settings)

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from tfbert import numpy_scalars
 from tfbert.errors import UserError
 
 
@@ -28,6 +29,7 @@ class Limits:
     max_masks: int = 64
 
     def __post_init__(self):
+        numpy_scalars.replace_in(self)
         for name, value in dataclasses.asdict(self).items():
             if value < 1:
                 raise UserError(f"wanted {name} of 1 or more, got {value}")

@@ -59,7 +59,7 @@ class Servable(tf.Module):
         # A function: a layer as attribute would be saved with it.
         self._get_layer = lambda: layer
         # Keras' own variables are no tf.Variables, but hold one each.
-        self.layer_variables = [v.value for v in layer.variables]
+        self.layer_variables = [v.value for v in layer.weights]
         self.tokenizer = tokenizer
         self.functions = {
             **signatures,
@@ -77,7 +77,7 @@ class Servable(tf.Module):
           dtype: "bfloat16" or "float16".
         """
         layer = self._get_layer()
-        scope = StoredWeights(layer.variables, dtype)
+        scope = StoredWeights(layer.weights, dtype)
         self.layer_variables = scope.stored
         with scope:
             tokens = on_tokens(layer)

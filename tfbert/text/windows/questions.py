@@ -12,6 +12,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfbert.errors import UserError
+from tfbert.numpy_scalars import to_python
 from tfbert.text.row_layout import lay_out
 from tfbert.text.spans import TokensWithOffsets
 
@@ -102,6 +103,8 @@ def make_windows(
       UserError: as `check_lengths`; or the tokenizer reads special tokens in
         text, and so cannot tell where tokens stand.
     """
+    sizes = (max_length, window_stride, max_question_length)
+    max_length, window_stride, max_question_length = map(to_python, sizes)
     check_lengths(max_length, window_stride, max_question_length)
     asked = _tokenize_questions(tokenizer, questions)[:, :max_question_length]
     tokens = tokenizer.tokenize_with_offsets(contexts)
@@ -114,9 +117,8 @@ def make_windows(
     numbers = tf.ragged.range(1 + more)  # [B, None]
     example = tf.cast(numbers.value_rowids(), tf.int32)  # [R]
     first = numbers.flat_values * tf.gather(stride, example)
-    count = tf.minimum(
-        tf.gather(room, example), tf.gather(lengths, example) - first
-    )
+    left = tf.gather(lengths, example) - first
+    count = tf.minimum(tf.gather(room, example), left)
     starts = tf.cast(tf.gather(tokens.ids.row_splits, example), tf.int32)
     places = tf.ragged.range(starts + first, starts + first + count)
     batch = lay_out(
@@ -128,8 +130,8 @@ def make_windows(
         sep_id=tokenizer.sep_id,
     )
     column = tf.gather(question_lengths, example) + 2
-    batch = _without_padding(batch, column + count + 1)
-    return Windows(batch, example, first, count, column, tokens)
+    rows = _without_padding(batch, column + count + 1)
+    return Windows(rows, example, first, count, column, tokens)
 
 
 def _without_padding(batch: dict, lengths: tf.Tensor) -> dict:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfbert.errors import UserError
+from tfbert.numpy_scalars import to_python
 from tfbert.text.spans import Characters
 from tfbert.text.vocabulary_files import CONTINUATION
 
@@ -170,7 +171,7 @@ class SentenceTokenizer(tf.Module):
             raise ValueError(
                 f"max_length is {max_length}; [CLS], a piece and [SEP] need 3."
             )
-        room = max_length - 2
+        room = to_python(max_length) - 2
         stride = max(room // 2, 1)
         word_splits = pieces.values.row_splits
         splits = tf.gather(word_splits, pieces.row_splits)  # [B + 1]
@@ -251,7 +252,7 @@ def around(
         whole sentence is given.
       max_length: of a row, with [CLS] and [SEP].
     """
-    room = max_length - 2
+    room = to_python(max_length) - 2
     splits = pieces.values.row_splits  # [W + 1]
     marked = tf.cast(marked, tf.int64)
     words = tf.gather(pieces.row_splits, sentences)
