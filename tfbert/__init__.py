@@ -1,12 +1,11 @@
-"""BERT for Keras 3: the model and its life.
+"""Text in, a BERT model and its answers out: the model and its life.
 
-Separation of concerns:
-
-- `config` says what a model is; `layers`, `encoder` and `tasks` build it.
-- `kernels` holds the few operations that have a faster form on a backend.
-- `optimizers` update it, `weights` reads and writes it.
-- `converters` read and write the weights of other libraries.
-- `tokenization` and `vocabulary` turn text into ids.
+- `config` says what a model is; `encoder`, of `layers`, computes it, with the
+  few operations that have a faster form on a backend (`fast_ops`).
+- `text` and `vocabulary` turn text into ids, and know no model.
+- `tasks` put heads and losses on the encoder; `optimizers` update it.
+- `weights` reads and writes variables; `converters` those of other libraries.
+- `serving` makes of task and tokenizer what TF Serving loads.
 
 Names are imported when they are first used, so that the encoder runs on any
 Keras backend without TensorFlow being imported.

@@ -1,4 +1,4 @@
-"""Operations that have a faster form on one backend.
+"""Tensors in, tensors out: operations with a faster form on one backend.
 
 Each function exists in `plain` (keras.ops, every backend, the definition) and
 in a module for TensorFlow, which agrees with the plain one in value and

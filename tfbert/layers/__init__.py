@@ -1,4 +1,4 @@
-"""The encoder's layers, one public class per file, in plain keras.ops."""
+"""Ids or hidden states in, hidden states out: one public class per file."""
 
 from tfbert.layers.attention import SelfAttention
 from tfbert.layers.bert_layer import BertLayer

@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules."""
+"""Gradients in, updated weights out: optimizers and rates' schedules."""
 
 import functools
 

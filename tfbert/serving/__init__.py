@@ -1,7 +1,6 @@
-"""What is served: the graph from raw text to an answer; one file for each kind.
+"""A trained task in, a folder that TF Serving loads out.
 
-Separation of concerns: `servable` has what all share (strings to token ids,
-signatures, saving); each kind's file puts an encoder, a head and an answer
-into signatures; `tfbert.serving.package` writes versions, cards and how to
-ask.
+In `graphs`, `servable` has what all share (strings to token ids, signatures,
+saving), and each kind's file puts an encoder, a head and an answer into
+signatures; `package` writes versions, cards and how to ask.
 """

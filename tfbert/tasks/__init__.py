@@ -1,4 +1,4 @@
-"""What a model is trained for: one task per file, one interface (`task`)."""
+"""Batches in, outputs and sums of losses out: one task per file (`task`)."""
 
 from tfbert.tasks.classification import ClassificationTask
 from tfbert.tasks.multi_label import MultiLabelTask

@@ -1,7 +1,6 @@
-"""Labelled data -> batches, one file for each kind of task.
+"""Labelled files in, batches out: one file for each kind of task.
 
-Separation of concerns: `tables` reads files of named columns and knows no
-task; each task's file (`classification`) turns rows into arrays of ids and
+`files` reads tables, lines of JSON and columns and knows no task; each task's file (`classification`) turns rows into arrays of ids and
 labels; `batches` turns arrays into the batches of a replica and knows no
 task either.
 """
