@@ -9,19 +9,17 @@ from keras import ops
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
 from tfbert.layers.bert_layer import serializable
+from tfbert.tasks.pooled import PooledTask, label_accuracy
 from tfbert.tasks.task import (
     Batch,
     Outputs,
-    Task,
-    accuracy_sums,
     example_weights,
     sparse_cross_entropy,
-    token_inputs,
 )
 
 
 @serializable
-class ClassificationTask(Task):
+class ClassificationTask(PooledTask):
     """Dropout and a softmax over the pooled output (Devlin et al., 4.1).
 
     Objective "loss" (weight: real examples, each times the weight of its
@@ -49,28 +47,25 @@ class ClassificationTask(Task):
         seed: int = 0,
         name: str = "classification",
     ):
-        super().__init__(config, dtype=dtype, seed=seed, name=name)
         if num_classes < 2:
             raise UserError(
                 f"classification needs at least two classes, got {num_classes};"
                 " check the label column"
             )
+        head = "classifier"
+        super().__init__(
+            config, num_classes, head, dtype=dtype, seed=seed, name=name
+        )
         self.num_classes = num_classes
         self.class_weights = None
         if class_weights is not None:
             self.class_weights = _checked(class_weights, num_classes)
-        self.dropout = self.make_dropout("classifier")
-        self.classifier = self.make_dense(num_classes, "classifier")
-        self.build()
 
     def call(
         self, batch: Batch, training: bool = False, dropout_seed=None
     ) -> Outputs:
         """Returns logits and probabilities, both float32 [B, C]."""
-        draw = {"training": training, "dropout_seed": dropout_seed}
-        pooled = self.encoder(batch, **draw)["pooled_output"]  # [B, H]
-        logits = self.classifier(self.dropout(pooled, **draw))
-        logits = ops.cast(logits, "float32")
+        logits = self.head_outputs(batch, training, dropout_seed)
         return {
             "logits": logits,
             "probabilities": ops.softmax(logits, axis=-1),
@@ -96,22 +91,7 @@ class ClassificationTask(Task):
     def metric_sums(
         self, batch: Batch, outputs: Outputs
     ) -> dict[str, tuple[keras.KerasTensor, keras.KerasTensor]]:
-        return {
-            "accuracy": accuracy_sums(
-                ops.argmax(outputs["logits"], axis=-1),
-                batch["label_ids"],
-                example_weights(batch),
-            )
-        }
-
-    def input_signature(
-        self, batch_size: int | None, sequence_length: int = 128
-    ) -> dict[str, keras.KerasTensor]:
-        """Returns a symbolic batch."""
-        signature = token_inputs(batch_size, sequence_length)
-        for name in ("label_ids", "is_real_example"):
-            signature[name] = keras.KerasTensor((batch_size,), "int32")
-        return signature
+        return label_accuracy(batch, outputs)
 
     def get_config(self) -> dict:
         return {

@@ -5,17 +5,12 @@ from keras import ops
 
 from tfbert.config import BertConfig
 from tfbert.layers.bert_layer import serializable
-from tfbert.tasks.task import (
-    Batch,
-    Outputs,
-    Task,
-    example_weights,
-    token_inputs,
-)
+from tfbert.tasks.pooled import PooledTask
+from tfbert.tasks.task import Batch, Outputs, example_weights
 
 
 @serializable
-class MultiLabelTask(Task):
+class MultiLabelTask(PooledTask):
     """Dropout and a sigmoid for each label over the pooled output.
 
     The loss of an example is the mean of its labels' binary cross-entropies.
@@ -38,20 +33,17 @@ class MultiLabelTask(Task):
         seed: int = 0,
         name: str = "multi_label",
     ):
-        super().__init__(config, dtype=dtype, seed=seed, name=name)
+        head = "classifier"
+        super().__init__(
+            config, num_classes, head, dtype=dtype, seed=seed, name=name
+        )
         self.num_classes = num_classes
-        self.dropout = self.make_dropout("classifier")
-        self.classifier = self.make_dense(num_classes, "classifier")
-        self.build()
 
     def call(
         self, batch: Batch, training: bool = False, dropout_seed=None
     ) -> Outputs:
         """Returns logits and probabilities, both float32 [B, C]."""
-        draw = {"training": training, "dropout_seed": dropout_seed}
-        pooled = self.encoder(batch, **draw)["pooled_output"]  # [B, H]
-        logits = self.classifier(self.dropout(pooled, **draw))
-        logits = ops.cast(logits, "float32")
+        logits = self.head_outputs(batch, training, dropout_seed)
         return {"logits": logits, "probabilities": ops.sigmoid(logits)}
 
     def loss_sums(
@@ -74,15 +66,8 @@ class MultiLabelTask(Task):
         weights = example_weights(batch)
         return {"label_accuracy": (ops.sum(share * weights), ops.sum(weights))}
 
-    def input_signature(
-        self, batch_size: int | None, sequence_length: int = 128
-    ) -> dict[str, keras.KerasTensor]:
-        """Returns a symbolic batch."""
-        signature = token_inputs(batch_size, sequence_length)
-        shape = (batch_size, self.num_classes)
-        signature["labels"] = keras.KerasTensor(shape, "int32")
-        signature["is_real_example"] = keras.KerasTensor((batch_size,), "int32")
-        return signature
+    def targets(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        return {"labels": ((self.num_classes,), "int32")}
 
     def get_config(self) -> dict:
         return {**super().get_config(), "num_classes": self.num_classes}

@@ -3,13 +3,13 @@
 import keras
 from keras import ops
 
+from tfbert.batch_keys import TOKEN_KEYS
 from tfbert.config import BertConfig
 from tfbert.layers.bert_layer import serializable
+from tfbert.tasks.pooled import PooledTask, label_accuracy
 from tfbert.tasks.task import (
     Batch,
     Outputs,
-    Task,
-    accuracy_sums,
     check_segments,
     example_weights,
     sparse_cross_entropy,
@@ -40,7 +40,7 @@ def among_choices(
 
 
 @serializable
-class MultipleChoiceTask(Task):
+class MultipleChoiceTask(PooledTask):
     """A score for each pair of question and choice, softmax over the choices.
 
     As BERT is fine-tuned for SWAG (Devlin et al., 4.4). Tokens have the shape
@@ -65,22 +65,16 @@ class MultipleChoiceTask(Task):
         seed: int = 0,
         name: str = "multiple_choice",
     ):
-        super().__init__(config, dtype=dtype, seed=seed, name=name)
         check_segments(config, "multiple choice")
-        self.dropout = self.make_dropout("scorer")
-        self.scorer = self.make_dense(1, "scorer")
-        self.build()
+        super().__init__(config, 1, "scorer", dtype=dtype, seed=seed, name=name)
 
     def call(
         self, batch: Batch, training: bool = False, dropout_seed=None
     ) -> Outputs:
         """Returns logits and probabilities, both float32 [B, K]."""
-        draw = {"training": training, "dropout_seed": dropout_seed}
-        names = ("input_ids", "input_mask", "segment_ids")
         length = ops.shape(batch["input_ids"])[-1]
-        rows = {n: ops.reshape(batch[n], (-1, length)) for n in names}
-        pooled = self.encoder(rows, **draw)["pooled_output"]  # [B K, H]
-        scores = self.scorer(self.dropout(pooled, **draw))  # [B K, 1]
+        rows = {n: ops.reshape(batch[n], (-1, length)) for n in TOKEN_KEYS}
+        scores = self.head_outputs(rows, training, dropout_seed)  # [B K, 1]
         return among_choices(scores, batch["choice_mask"])
 
     def loss_sums(
@@ -92,13 +86,7 @@ class MultipleChoiceTask(Task):
     def metric_sums(
         self, batch: Batch, outputs: Outputs
     ) -> dict[str, tuple[keras.KerasTensor, keras.KerasTensor]]:
-        return {
-            "accuracy": accuracy_sums(
-                ops.argmax(outputs["logits"], axis=-1),
-                batch["label_ids"],
-                example_weights(batch),
-            )
-        }
+        return label_accuracy(batch, outputs)
 
     def input_signature(
         self,
@@ -108,8 +96,7 @@ class MultipleChoiceTask(Task):
     ) -> dict[str, keras.KerasTensor]:
         """Returns a symbolic batch."""
         shapes = {
-            name: (batch_size, choices, sequence_length)
-            for name in ("input_ids", "input_mask", "segment_ids")
+            name: (batch_size, choices, sequence_length) for name in TOKEN_KEYS
         }
         shapes["choice_mask"] = (batch_size, choices)
         shapes |= {"label_ids": (batch_size,), "is_real_example": (batch_size,)}

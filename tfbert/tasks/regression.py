@@ -7,17 +7,12 @@ from tfbert.config import BertConfig
 from tfbert.errors import UserError
 from tfbert.layers.bert_layer import serializable
 from tfbert.score_limit import LARGEST_SCORE
-from tfbert.tasks.task import (
-    Batch,
-    Outputs,
-    Task,
-    example_weights,
-    token_inputs,
-)
+from tfbert.tasks.pooled import PooledTask
+from tfbert.tasks.task import Batch, Outputs, example_weights
 
 
 @serializable
-class RegressionTask(Task):
+class RegressionTask(PooledTask):
     """Dropout and a linear output over the pooled output, squared error.
 
     As BERT is fine-tuned for STS-B (Devlin et al., 4.1). What the head
@@ -47,27 +42,23 @@ class RegressionTask(Task):
         seed: int = 0,
         name: str = "regression",
     ):
-        super().__init__(config, dtype=dtype, seed=seed, name=name)
         if not (abs(mean) <= LARGEST_SCORE and 0 < scale <= LARGEST_SCORE):
             raise UserError(
                 "wanted the mean and the spread (above 0) of the scores to be "
                 f"numbers that float32 holds squared, got {mean:g} and "
                 f"{scale:g}; give the scores in another unit"
             )
+        super().__init__(
+            config, 1, "regressor", dtype=dtype, seed=seed, name=name
+        )
         self.mean, self.scale = mean, scale
-        self.dropout = self.make_dropout("regressor")
-        self.regressor = self.make_dense(1, "regressor")
-        self.build()
 
     def call(
         self, batch: Batch, training: bool = False, dropout_seed=None
     ) -> Outputs:
         """Returns scores, float32 [B]."""
-        draw = {"training": training, "dropout_seed": dropout_seed}
-        pooled = self.encoder(batch, **draw)["pooled_output"]  # [B, H]
-        learnt = self.regressor(self.dropout(pooled, **draw))  # [B, 1]
-        learnt = ops.cast(learnt, "float32")[:, 0]
-        return {"scores": learnt * self.scale + self.mean}
+        learnt = self.head_outputs(batch, training, dropout_seed)  # [B, 1]
+        return {"scores": learnt[:, 0] * self.scale + self.mean}
 
     def loss_sums(
         self, batch: Batch, outputs: Outputs
@@ -82,14 +73,8 @@ class RegressionTask(Task):
         errors = (outputs["scores"] - batch["scores"]) ** 2
         return {"mse": (ops.sum(errors * weights), ops.sum(weights))}
 
-    def input_signature(
-        self, batch_size: int | None, sequence_length: int = 128
-    ) -> dict[str, keras.KerasTensor]:
-        """Returns a symbolic batch."""
-        signature = token_inputs(batch_size, sequence_length)
-        signature["scores"] = keras.KerasTensor((batch_size,), "float32")
-        signature["is_real_example"] = keras.KerasTensor((batch_size,), "int32")
-        return signature
+    def targets(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        return {"scores": ((), "float32")}
 
     def get_config(self) -> dict:
         return {

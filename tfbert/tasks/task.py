@@ -12,6 +12,7 @@ batch. Gradients are those of `loss_sums` divided by the same global weight.
 import keras
 from keras import ops
 
+from tfbert.batch_keys import TOKEN_KEYS
 from tfbert.config import BertConfig
 from tfbert.encoder import BertEncoder
 from tfbert.errors import UserError
@@ -152,8 +153,7 @@ def token_inputs(
 ) -> dict[str, keras.KerasTensor]:
     """Returns the three inputs [B, S] that all tasks read, symbolically."""
     shape = (batch_size, sequence_length)
-    names = ("input_ids", "input_mask", "segment_ids")
-    return {name: keras.KerasTensor(shape, "int32") for name in names}
+    return {name: keras.KerasTensor(shape, "int32") for name in TOKEN_KEYS}
 
 
 def sparse_cross_entropy(

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from tfbert.batch_keys import TOKEN_KEYS
+
 
 def lay_out(
     first: tf.RaggedTensor,
@@ -49,11 +51,9 @@ def lay_out(
         ids = tf.where((place > middle) & (place < end), from_second, ids)
     ids = tf.where((place == middle) | (place == end - 1), sep_id, ids)
     ids = tf.where(place == 0, cls_id, ids)
-    return {
-        "input_ids": ids,
-        "input_mask": tf.cast(place < end, tf.int32),
-        "segment_ids": tf.cast((place > middle) & (place < end), tf.int32),
-    }
+    mask = tf.cast(place < end, tf.int32)
+    segments = tf.cast((place > middle) & (place < end), tf.int32)
+    return dict(zip(TOKEN_KEYS, (ids, mask, segments), strict=True))
 
 
 def _dense(ids: tf.RaggedTensor, width: int) -> tuple[tf.Tensor, tf.Tensor]:

@@ -18,6 +18,7 @@ from tfrecords import keyed_order, layout
 from tfrecords.batches import mistakes
 from tfrecords.batches.batch import AnyRecords, make_batch, row_ids_at
 from tfrecords.batches.options import with_options
+from tfrecords.batches.replicas import rows_of_replica
 from tfrecords.masking.masking import Masking
 from tfrecords.storage.legacy_2018 import StaticRecords
 from tfrecords.storage.reader import Records
@@ -113,7 +114,7 @@ def pretraining_batches(
       UserError: the sizes do not fit together, or there are fewer rows than
         one global batch takes.
     """
-    rows = _rows_of_replica(global_batch_size, num_replicas, micro_batches)
+    rows = rows_of_replica(global_batch_size, num_replicas, micro_batches)
     _check_replicas(num_replicas, first_replica, local_replicas)
     _check_enough(records, global_batch_size)
 
@@ -162,7 +163,7 @@ def evaluation_batches(
     Raises:
       UserError: the sizes do not fit together, or there are no rows.
     """
-    rows = _rows_of_replica(global_batch_size, num_replicas, 1)
+    rows = rows_of_replica(global_batch_size, num_replicas, 1)
     _check_replicas(num_replicas, first_replica, local_replicas)
     if not records.num_rows or (max_rows is not None and max_rows < 1):
         raise UserError(
@@ -241,17 +242,6 @@ def _dataset(
         load, num_parallel_calls=_PARALLEL_CALLS, deterministic=True
     )
     return with_options(dataset.prefetch(_PREFETCH))
-
-
-def _rows_of_replica(batch_size, num_replicas, micro_batches) -> int:
-    parts = num_replicas * micro_batches
-    if batch_size < 1 or batch_size % parts:
-        raise UserError(
-            f"a global batch of {batch_size} rows cannot be shared equally by "
-            f"{num_replicas} replicas in {micro_batches} micro-batches each; "
-            f"make it a multiple of {parts}."
-        )
-    return batch_size // num_replicas
 
 
 def _check_enough(records: AnyRecords, global_batch_size: int) -> None:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfbert.errors import UserError
 from tfrecords.batches.options import with_options
+from tfrecords.batches.replicas import rows_of_replica
 from tfrecords.labelled.epochs import batch_order
 
 # Key -> one row for each example, [N, ...].
@@ -123,20 +123,6 @@ def gather(columns: Columns, places: np.ndarray) -> dict[str, np.ndarray]:
     batch = {key: _batch_type(array[inside]) for key, array in columns.items()}
     batch[REAL] = real.astype(np.int32)
     return batch
-
-
-def rows_of_replica(global_batch_size: int, num_replicas: int) -> int:
-    """The rows of a global batch that one replica takes.
-
-    Raises:
-      UserError: the global batch does not divide.
-    """
-    if global_batch_size < 1 or global_batch_size % num_replicas:
-        raise UserError(
-            f"a global batch of {global_batch_size} cannot be shared equally "
-            f"by {num_replicas} replicas; make it a multiple of them."
-        )
-    return global_batch_size // num_replicas
 
 
 def _size(columns: Columns) -> int:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from tfbert.batch_keys import TOKEN_KEYS
+
 # A tokenizer's `encode`: (text_a, text_b or None, max_length=) -> dict of
 # tensors.
 Encode = Callable[..., dict[str, Any]]
 
-TOKEN_KEYS = ("input_ids", "input_mask", "segment_ids")
 
 _ENCODE_AT_ONCE = 1024
 # Sequence lengths are rounded up to a multiple of this: kernels like it.

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tfbert.batch_keys import TOKEN_KEYS
 from tfbert.errors import UserError
-from tfrecords.labelled.encoded import TOKEN_KEYS, Encode, Encoded, encode_texts
+from tfrecords.labelled.encoded import Encode, Encoded, encode_texts
 from tfrecords.labelled.files import tables
 
 

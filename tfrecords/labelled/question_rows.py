@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tfbert.batch_keys import TOKEN_KEYS
 from tfbert.text.windows.questions import Windows, make_windows
 from tfrecords.labelled.question_answering import Answer, Examples
-
-TOKEN_KEYS = ("input_ids", "input_mask", "segment_ids")
 
 _ENCODE_AT_ONCE = 128
 # Sequence lengths are rounded up to a multiple of this: kernels like it.

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfbert.errors import UserError
+from tfbert.text.vocabulary_files import SPECIAL_TOKENS
 from tfrecords.masking.word_list import WordList
 
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _UNUSED = re.compile(r"\[unused\d+\]")
 
 # Where a sentence may end; the rest of a text is cut wherever a row is full.

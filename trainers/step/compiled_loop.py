@@ -16,7 +16,12 @@ import tensorflow as tf
 # int32 [3]: skipped steps in a row at the call's beginning and at its end, and
 # the most in a row. A call without any good step has three times its length.
 SKIP_RUNS = "skip_runs"
-COUNTS = ("tokens", "loss_weight", "skipped", "overflow", "data_wait")
+# Counts of a step, which an interval adds up.
+COUNTS = ("tokens", "loss_weight", "skipped", "overflow")
+# Seconds of a step in which the loop waited for its batch.
+DATA_WAIT = "data_wait"
+# Of what a call of several steps gives the mean.
+_AVERAGED = (*COUNTS, DATA_WAIT)
 
 
 def compile_loop(
@@ -69,7 +74,7 @@ def compile_loop(
             body,
             (tf.constant(1), total, scalars),
         )
-        shares = {n: scalars[n] for n in COUNTS if n in scalars}
+        shares = {n: scalars[n] for n in _AVERAGED if n in scalars}
         for name, value in shares.items():
             scalars[name] = value / tf.cast(count, value.dtype)
         return total, scalars
@@ -84,7 +89,7 @@ def compile_loop(
 def _with(before: dict, scalars: dict, steps: tf.Tensor) -> dict:
     """Scalars of a step, with the counts of the `steps` before it."""
     scalars = dict(scalars)
-    for name in COUNTS:
+    for name in _AVERAGED:
         if name in scalars:
             scalars[name] += before[name]
     if SKIP_RUNS in scalars:
@@ -128,7 +133,7 @@ def _next(iterator, timed: bool) -> tuple:
     tensors = tf.nest.flatten(data, expand_composites=True)
     with tf.control_dependencies(tensors):
         wait = tf.timestamp() - begun
-    return data, {"data_wait": tf.cast(wait, tf.float32)}
+    return data, {DATA_WAIT: tf.cast(wait, tf.float32)}
 
 
 def means(logged: list, objectives: list[str]) -> dict:

@@ -12,15 +12,14 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-# Values that are counts of the interval, and values that are settings of the
+from trainers.step.compiled_loop import COUNTS, DATA_WAIT
+
+# Beside the counts of the interval (COUNTS), values that are settings of the
 # moment. All others are means, weighted by `loss_weight`.
-COUNTS = ("tokens", "loss_weight", "skipped", "overflow")
 LATEST = ("learning_rate", "loss_scale")
 # A mean over steps, not over predictions: it is one value for each step.
 # "gradient_norm/block_0" is one for a group of layers.
 UNWEIGHTED = ("gradient_norm",)
-# Seconds of a step in which the loop waited for its batch.
-DATA_WAIT = "data_wait"
 
 
 class IntervalMeter:

@@ -7,15 +7,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfbert.serving.graphs.embedding import embed_function
-from tfbert.serving.graphs.segments import check_segments
-from tfbert.serving.graphs.servable import (
-    Servable,
-    encode,
-    on_pairs,
-    on_text,
-    run_in_parts,
-)
+from tfbert.serving.graphs.sentence_servable import sentence_servable
+from tfbert.serving.graphs.servable import Servable
 
 
 def classifier(
@@ -43,22 +36,13 @@ def classifier(
     """
     names = tf.constant(list(labels), tf.string)  # [C]
 
-    if pairs:
-        check_segments(task, "pairs of texts")
-
-    def classify(text_a, text_b=None):
-        batch = encode(tokenizer, max_length, text_a, text_b)
-        logits = run_in_parts(task, batch, {"logits": [None, len(labels)]})
-        probabilities = tf.nn.softmax(logits["logits"])  # [B, C]
+    def answer(outputs):
+        probabilities = tf.nn.softmax(outputs["logits"])  # [B, C]
         best = tf.argmax(probabilities, axis=-1)
         return {
             "label": tf.gather(names, best),
             "probabilities": probabilities,
         }
 
-    embed = embed_function(task.encoder, tokenizer, max_length)
-    signatures = {
-        "serving_default": on_pairs(classify) if pairs else on_text(classify),
-        "embed": on_text(embed),
-    }
-    return Servable(task, tokenizer, signatures)
+    shapes = {"logits": [None, len(labels)]}
+    return sentence_servable(task, tokenizer, max_length, pairs, shapes, answer)

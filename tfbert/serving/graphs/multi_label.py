@@ -7,15 +7,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfbert.serving.graphs.embedding import embed_function
-from tfbert.serving.graphs.segments import check_segments
-from tfbert.serving.graphs.servable import (
-    Servable,
-    encode,
-    on_pairs,
-    on_text,
-    run_in_parts,
-)
+from tfbert.serving.graphs.sentence_servable import sentence_servable
+from tfbert.serving.graphs.servable import Servable
 
 
 def multi_labeller(
@@ -45,13 +38,8 @@ def multi_labeller(
     """
     names = tf.constant(list(labels), tf.string)  # [C]
 
-    if pairs:
-        check_segments(task, "pairs of texts")
-
-    def label(text_a, text_b=None):
-        batch = encode(tokenizer, max_length, text_a, text_b)
-        shapes = {"logits": [None, len(labels)]}
-        logits = run_in_parts(task, batch, shapes)["logits"]  # [B, C]
+    def answer(outputs):
+        logits = outputs["logits"]  # [B, C]
         order = tf.argsort(logits, axis=-1, direction="DESCENDING", stable=True)
         chosen = tf.gather(logits, order, batch_dims=1) > 0
         return {
@@ -59,9 +47,5 @@ def multi_labeller(
             "probabilities": tf.sigmoid(logits),
         }
 
-    embed = embed_function(task.encoder, tokenizer, max_length)
-    signatures = {
-        "serving_default": on_pairs(label) if pairs else on_text(label),
-        "embed": on_text(embed),
-    }
-    return Servable(task, tokenizer, signatures)
+    shapes = {"logits": [None, len(labels)]}
+    return sentence_servable(task, tokenizer, max_length, pairs, shapes, answer)

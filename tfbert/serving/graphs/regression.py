@@ -3,15 +3,8 @@
 Legend: B batch, H hidden.
 """
 
-from tfbert.serving.graphs.embedding import embed_function
-from tfbert.serving.graphs.segments import check_segments
-from tfbert.serving.graphs.servable import (
-    Servable,
-    encode,
-    on_pairs,
-    on_text,
-    run_in_parts,
-)
+from tfbert.serving.graphs.sentence_servable import sentence_servable
+from tfbert.serving.graphs.servable import Servable
 
 
 def regressor(
@@ -32,17 +25,8 @@ def regressor(
       UserError: of pairs, if the encoder has one segment.
     """
 
-    if pairs:
-        check_segments(task, "pairs of texts")
+    def answer(outputs):
+        return {"score": outputs["scores"]}
 
-    def score(text_a, text_b=None):
-        batch = encode(tokenizer, max_length, text_a, text_b)
-        scores = run_in_parts(task, batch, {"scores": [None]})["scores"]
-        return {"score": scores}
-
-    embed = embed_function(task.encoder, tokenizer, max_length)
-    signatures = {
-        "serving_default": on_pairs(score) if pairs else on_text(score),
-        "embed": on_text(embed),
-    }
-    return Servable(task, tokenizer, signatures)
+    shapes = {"scores": [None]}
+    return sentence_servable(task, tokenizer, max_length, pairs, shapes, answer)

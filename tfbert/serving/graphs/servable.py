@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 import keras
 import tensorflow as tf
 
+from tfbert.batch_keys import TOKEN_KEYS
 from tfbert.serving.graphs.checked_inputs import (
     as_promised,
     check_ids,
@@ -33,7 +34,7 @@ _PADDING_OF_A_PART = 64
 _STEP = 8
 
 # What a model reads of a batch when its labels are not known.
-TOKEN_INPUTS = ("input_ids", "input_mask", "segment_ids", "choice_mask")
+TOKEN_INPUTS = (*TOKEN_KEYS, "choice_mask")
 
 
 class Servable(tf.Module):
@@ -316,7 +317,7 @@ def on_tokens(layer):
     """
     if hasattr(layer, "masked_lm"):
         layer = layer.encoder
-    ranks = dict.fromkeys(TOKEN_INPUTS[:3], 2)
+    ranks = dict.fromkeys(TOKEN_KEYS, 2)
     if hasattr(layer, "input_signature"):
         ranks = {
             name: len(tensor.shape)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tfbert.batch_keys import TOKEN_KEYS
 from tfbert.serving.graphs.servable import run_in_parts
 from tfbert.tag_scheme import TagScheme
 from tfbert.tasks.tag_decoding import decode
@@ -61,11 +62,10 @@ class Tagger(tf.Module):
         self._max_length = max_length
         # One graph for all signatures, and all passes of a signature.
         tokens = tf.TensorSpec([None, None], tf.int32)
-        names = ("input_ids", "input_mask", "segment_ids")
         self._forward = tf.function(
-            self._in_parts, input_signature=[dict.fromkeys(names, tokens)]
+            self._in_parts, input_signature=[dict.fromkeys(TOKEN_KEYS, tokens)]
         )
-        names = (*names, "columns")
+        names = (*TOKEN_KEYS, "columns")
         self._tag_rows = tf.function(
             self._tag_in_parts, input_signature=[dict.fromkeys(names, tokens)]
         )
