@@ -115,25 +115,13 @@ def write_export(
     Raises:
       UserError: no such run, no checkpoint, or `output` is in use.
     """
-    from tfbert.converters import own
     from tfbert.serving.package import versions
-    from trainers.files.run_folder import RunFolder
     from trainers.reports import model_card
 
     versions.check_output(Path(output))
-    run = RunFolder(run_dir)
-    kind = run.about.get("kind")
-    policy = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
-    if kind in KINDS:
-        made, card, weights = _finetuned(run_dir, checkpoint, policy, most)
-    elif kind == "pretraining":
-        made, card = _pretrained(run, policy, pooling, most)
-        weights = own.newest_weights(Path(run_dir))
-    else:
-        raise UserError(
-            f"{run_dir}: a run of kind pretraining, {', '.join(KINDS)} was "
-            f"wanted, not kind {kind!r}"
-        )
+    run, made, card, weights = served(
+        run_dir, checkpoint, precision, pooling, most
+    )
     card |= {
         "run": str(Path(run_dir).absolute()),
         "precision": precision,
@@ -143,6 +131,39 @@ def write_export(
     if dtype != "float32":
         about |= {"Stored weights": _store(*made, dtype)}
     return versions.write_version(made[0], output, card, about)
+
+
+def served(
+    run_dir: str | os.PathLike,
+    checkpoint: str = "best",
+    precision: str = "float32",
+    pooling: str | None = None,
+    most: request_bounds.Limits = request_bounds.DEFAULT,
+) -> tuple:
+    """What is exported of a run.
+
+    Returns:
+      (RunFolder, (servable, layer, run as it was read), card, file of the
+      weights)
+
+    Raises:
+      UserError: no such run, or no checkpoint.
+    """
+    from tfbert.converters import own
+    from trainers.files.run_folder import RunFolder
+
+    run = RunFolder(run_dir)
+    kind = run.about.get("kind")
+    policy = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
+    if kind in KINDS:
+        return run, *_finetuned(run_dir, checkpoint, policy, most)
+    if kind == "pretraining":
+        made, card = _pretrained(run, policy, pooling, most)
+        return run, made, card, own.newest_weights(Path(run_dir))
+    raise UserError(
+        f"{run_dir}: a run of kind pretraining, {', '.join(KINDS)} was "
+        f"wanted, not kind {kind!r}"
+    )
 
 
 def _store(servable, layer, run, dtype: str) -> dict[str, object]:

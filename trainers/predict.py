@@ -1,5 +1,7 @@
 """`tfbert predict EXPORT "text"`: asks a SavedModel, as a server would.
 
+A run is asked too, as what `tfbert export` makes of it.
+
 The export is loaded by TensorFlow's C library, as TF Serving does; no code of
 the model takes part, nor Python's TensorFlow, which takes seconds to import. A
 graph that may do more than compute is not loaded.
@@ -8,8 +10,9 @@ graph that may do more than compute is not loaded.
 import itertools
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import rich.table
@@ -22,6 +25,7 @@ from tfrecords.labelled.files import tables
 from tfrecords.labelled.files.text import read_text
 from trainers import command
 from trainers.files.console import console
+from trainers.files.run_folder import is_run_folder
 from trainers.finetuning import prediction
 
 EXAMPLE = "tfbert predict exports/reviews 'a warm and funny film'"
@@ -37,11 +41,14 @@ def build_parser() -> command.Parser:
     """The options of `tfbert predict`."""
     parser = command.make_parser(
         "predict",
-        "Asks an exported model about text.",
+        "Asks an exported model about text; of a run, what its export would "
+        "answer (which starts more slowly).",
         EXAMPLE,
         may_be_addresses=("text", "text_b", "choice"),
     )
-    parser.add_argument("export", help="the export folder, or one version")
+    parser.add_argument(
+        "export", help="the export folder, or one version; or a run"
+    )
     parser.add_argument("text", nargs="*", help="what to ask about")
     parser.add_argument(
         "--text_b",
@@ -88,12 +95,13 @@ def main(argv: list[str] | None = None) -> None:
     """Runs the verb."""
     argv = sys.argv[1:] if argv is None else argv
     args = build_parser().parse_args(_options_last(argv))
-    version = versions.newest_version(args.export)
-    card = versions.read_card(version)
     inputs = _given(args.text, args.text_b, args.choice)
-    model = Model(version, args.signature)
+    if is_run_folder(Path(args.export)):
+        model = Model.of_run(args.export, args.signature)
+    else:
+        model = Model(versions.newest_version(args.export), args.signature)
     if args.file:
-        columns = args.text_column or card.get("text_columns", [])
+        columns = args.text_column or model.card.get("text_columns", [])
         read = _read_questions if model.has_choices else _read_file
         inputs += read(Path(args.file), columns, len(model.inputs))
     if not inputs:
@@ -118,6 +126,7 @@ class Model:
     Attributes:
       inputs: names of its inputs: ["text"], ["text_a", "text_b"], or what
         the export's card says.
+      card: what the export says of itself.
       form: how its answers are shown.
 
     Raises:
@@ -128,9 +137,29 @@ class Model:
         from tfbert.serving.package.c_session import Session
         from tfbert.serving.package.operations import check_only_computes
 
+        # A damaged card is told before what takes longer.
+        card = versions.read_card(version)
         check_only_computes(version)
-        self._session = Session(version)
-        self._card = versions.read_card(version)
+        self._open(version, Session(version), card, signature)
+
+    @classmethod
+    def of_run(cls, run_dir: str, signature: str = "serving_default") -> Self:
+        """What a run's export would be.
+
+        Raises:
+          UserError: there is no such run, or signature.
+        """
+        from trainers.export import served
+        from trainers.finetuning.served_session import ServedSession
+
+        _, (servable, *_), card, _ = served(run_dir)
+        model = object.__new__(cls)
+        session = ServedSession(servable, signature)
+        model._open(run_dir, session, card, signature)
+        return model
+
+    def _open(self, version, session, card: Mapping, signature: str) -> None:
+        self._session, self.card = session, card
         self._signature = signature
         self._wanted = self._session.inputs.get(signature)
         if self._wanted is None:
@@ -139,7 +168,7 @@ class Model:
                 f"of {', '.join(self._session.inputs) or 'none'}."
             )
         self.inputs = sorted(self._wanted)
-        known = self._card.get("inputs", [])
+        known = self.card.get("inputs", [])
         if sorted(known) == self.inputs:
             self.inputs = known
         elif self.inputs not in (["text"], ["text_a", "text_b"]):
@@ -148,7 +177,7 @@ class Model:
                 f"text_b, was wanted, not with {', '.join(self.inputs) or 0}."
             )
         self.form = prediction.form_of(
-            self._card, sorted(self._session.outputs[signature])
+            self.card, sorted(self._session.outputs[signature])
         )
 
     @property
@@ -208,7 +237,7 @@ class Model:
             outputs = self._session.run(self._signature, batch)
             for row in range(len(next(iter(outputs.values())))):
                 one = {name: value[row] for name, value in outputs.items()}
-                answer = self.form.readable(one, self._card)
+                answer = self.form.readable(one, self.card)
                 if self.has_choices:
                     # Without those that only filled the batch up.
                     count = len(inputs[start + row][1])

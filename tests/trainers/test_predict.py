@@ -8,6 +8,7 @@ import pytest
 from tfbert.errors import UserError
 from tfbert.serving.package import c_session
 from trainers import evaluate, export, predict
+from trainers.finetuning.served_session import ServedSession
 
 
 @pytest.fixture(scope="module")
@@ -176,3 +177,44 @@ def test_after_two_dashes_all_is_text():
         *["--file=x", "--text_b", "b", "--", "e", "a"]
     ]
     assert order(["-h"]) == ["-h", "--"]
+
+
+def same_answers(found, wanted):
+    assert len(found) == len(wanted)
+    for a, b in zip(found, wanted, strict=True):
+        a, b = a.pop("probabilities"), b.pop("probabilities")
+        assert list(a) == list(b)
+        np.testing.assert_allclose(
+            list(a.values()), list(b.values()), rtol=1e-5
+        )
+    assert found == wanted
+
+
+def test_a_run_answers_as_its_export(
+    single_run, single_export, single_data, capsys
+):
+    asked = ["--json", "fun", "dull film", "--file", single_data]
+    found = rows(capsys, single_run, *asked)
+    same_answers(found, rows(capsys, single_export, *asked))
+    argv = [single_run, "fun", "--signature", "embed", "--json"]
+    [vector] = rows(capsys, *argv)
+    [other] = rows(capsys, single_export, *argv[1:])
+    np.testing.assert_allclose(
+        vector["embedding"], other["embedding"], atol=1e-5
+    )
+    with pytest.raises(UserError, match="no signature 'x'; wanted one of em"):
+        predict.main([str(single_run), "fun", "--signature", "x"])
+
+
+def test_a_run_of_pairs_answers_as_its_export(pair_run, pair_export, capsys):
+    asked = ["--json", "fun", "bad", "--text_b", "good", "--text_b", "dull"]
+    found = rows(capsys, pair_run, *asked)
+    same_answers(found, rows(capsys, pair_export, *asked))
+
+
+def test_what_a_runs_model_refuses_is_told(single_run):
+    _, (servable, *_), _, _ = export.served(single_run)
+    session = ServedSession(servable, "examples")
+    junk = np.array([b"junk"], object)
+    with pytest.raises(UserError, match="the model refuses it: Name.*required"):
+        session.run("examples", {"examples": junk})

@@ -65,7 +65,7 @@ class RunFolder:
                 f"wanted a run folder, but {self.path} does not exist; give "
                 "the folder that `tfbert pretrain` or `tfbert finetune` wrote"
             )
-        if not _is_run(self.path):
+        if not is_run_folder(self.path):
             raise UserError(
                 f"wanted a run folder, got {self.path}, which has none of "
                 f"{', '.join(SIGNS)}; give the folder that `tfbert pretrain` "
@@ -164,7 +164,8 @@ class RunFolder:
         return read_json(self.path / name)
 
 
-def _is_run(path: Path) -> bool:
+def is_run_folder(path: Path) -> bool:
+    """Whether a folder holds a run, whole or begun."""
     return any((path / sign).is_file() for sign in SIGNS)
 
 
@@ -172,7 +173,7 @@ def _runs_below(path: Path) -> str:
     """Runs that a folder holds, as a remark: somebody may have meant them."""
     if not path.is_dir():
         return ""
-    found = sorted(below for below in path.iterdir() if _is_run(below))
+    found = sorted(below for below in path.iterdir() if is_run_folder(below))
     if not found:
         return ""
     more = ", ..." if len(found) > 3 else ""
