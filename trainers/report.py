@@ -15,7 +15,8 @@ from tfbert.file_names import METRICS_FILE, REPORT_FILE
 from trainers import command
 from trainers.files.console import console
 from trainers.files.run_folder import RunFolder
-from trainers.reports import comparison_page, figures, run_page, search_page
+from trainers.reports import figures
+from trainers.reports.pages import comparison, one_run, search
 
 COMPARISON_FILE = "comparison.html"
 
@@ -99,13 +100,13 @@ def make_page(run_dirs: Sequence[str | Path]) -> Page:
     """The report of a run, or of several; see `write_report`."""
     if len(run_dirs) > 1:
         runs = [run for folder in run_dirs for run in _runs_of(folder)]
-        return Page(Path(COMPARISON_FILE), comparison_page.render(runs), [])
+        return Page(Path(COMPARISON_FILE), comparison.render(runs), [])
     [folder] = run_dirs
-    if search_page.is_search(Path(folder)):
-        text, headline = search_page.render(Path(folder))
+    if search.is_search(Path(folder)):
+        text, headline = search.render(Path(folder))
     else:
         run = _logged(RunFolder(folder))
-        text, headline = run_page.render(run), figures.headline(run)
+        text, headline = one_run.render(run), figures.headline(run)
     return Page(Path(folder) / REPORT_FILE, text, headline)
 
 
@@ -123,8 +124,8 @@ def _write(page: Page, output: str | Path | None) -> Path:
 
 def _runs_of(folder: str | Path) -> list[RunFolder]:
     """A run; of a folder of seeds or of a sweep all that it holds."""
-    if search_page.is_search(Path(folder)):
-        return search_page.runs_in(Path(folder))
+    if search.is_search(Path(folder)):
+        return search.runs_in(Path(folder))
     return [_logged(RunFolder(folder))]
 
 

@@ -11,7 +11,8 @@ from tfbert.errors import UserError
 from trainers import command, report
 from trainers.files import exit_status
 from trainers.files.run_folder import RunFolder
-from trainers.reports import curves, figures, page, run_page, tables
+from trainers.reports import curves, figures, page, tables
+from trainers.reports.pages import one_run
 
 VOID = {"meta", "br"}
 
@@ -192,7 +193,7 @@ def test_the_page_of_a_classification_run(tmp_path):
             "confusion": [[3, 1], [0, 0]],
         },
     )
-    words = Checker.check(run_page.render(RunFolder(tmp_path)))
+    words = Checker.check(one_run.render(RunFolder(tmp_path)))
     for word in (
         "Accuracy on test",
         "always the commonest: 50.0%",
@@ -210,7 +211,7 @@ def test_the_page_of_a_classification_run(tmp_path):
 
 def test_a_young_run_without_anything_but_one_row(tmp_path):
     write(tmp_path / "metrics.jsonl", {"step": 1, "split": "train", "loss": 2})
-    text = run_page.render(RunFolder(tmp_path))
+    text = one_run.render(RunFolder(tmp_path))
     words = Checker.check(text)
     assert "Training loss" in words
     assert text.count("<svg") == 2
@@ -219,13 +220,13 @@ def test_a_young_run_without_anything_but_one_row(tmp_path):
 def test_a_run_of_nothing_but_nan_has_a_page(tmp_path):
     row = train_row(1, loss=None, masked_lm_loss=None, gradient_norm=None)
     write(tmp_path / "metrics.jsonl", row)
-    Checker.check(run_page.render(RunFolder(tmp_path)))
+    Checker.check(one_run.render(RunFolder(tmp_path)))
 
 
 def test_records_that_are_gone(tmp_path):
     write(tmp_path / "metrics.jsonl", train_row(1))
     write(tmp_path / "run.json", {"records": str(tmp_path / "gone")})
-    words = Checker.check(run_page.render(RunFolder(tmp_path)))
+    words = Checker.check(one_run.render(RunFolder(tmp_path)))
     assert "the records are not there any more" in words
 
 
@@ -248,7 +249,7 @@ def test_a_folder_of_runs_names_them(pretraining):
 
 
 def test_what_happened_is_told(pretraining):
-    assert "Events" not in run_page.render(RunFolder(pretraining))
+    assert "Events" not in one_run.render(RunFolder(pretraining))
     write(
         pretraining / "events.jsonl",
         {"time": 1.7e9, "event": "restored", "step": 10},
@@ -258,7 +259,7 @@ def test_what_happened_is_told(pretraining):
         ],
         {"time": 1.7e9, "event": "save_failed", "step": 30, "message": "full"},
     )
-    words = Checker.check(run_page.render(RunFolder(pretraining)))
+    words = Checker.check(one_run.render(RunFolder(pretraining)))
     for word in ("save failed", "full", "<nan>", "the last 30 of 32"):
         assert word in words, word
     assert words.index("save failed") < words.index("<nan>")
@@ -281,7 +282,7 @@ def test_another_place_for_the_page(pretraining, tmp_path):
 def test_a_long_run_has_a_small_page(tmp_path):
     rows = [train_row(step) for step in range(1, 20001)]
     write(tmp_path / "metrics.jsonl", *rows)
-    text = run_page.render(RunFolder(tmp_path))
+    text = one_run.render(RunFolder(tmp_path))
     assert len(text) < 400_000
 
 

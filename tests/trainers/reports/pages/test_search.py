@@ -4,7 +4,7 @@ import pytest
 
 from tfbert.errors import UserError
 from trainers import report
-from trainers.reports import search_page
+from trainers.reports.pages import search
 
 
 def test_several_seeds_have_mean_and_spread(write_seeds, tmp_path, capsys):
@@ -24,7 +24,7 @@ def test_several_seeds_have_mean_and_spread(write_seeds, tmp_path, capsys):
 
 def test_a_sweep_has_its_best_point(write_sweep, tmp_path):
     folder = write_sweep(tmp_path / "rates")
-    text, headline = search_page.render(folder)
+    text, headline = search.render(folder)
     assert headline[0].label == "Best: Accuracy on validation data"
     assert headline[0].value == "60.4%" and headline[0].main
     assert headline[0].note == "learning_rate 3e-4, batch_size 64"
@@ -40,9 +40,9 @@ def test_points_of_a_curve_differ_in_one_setting_alone():
         for a in ("10", "9", "1e2")
         for b in ("x", "yy")
     ]
-    line = search_page._group("", done[::2], "o.a", ["9", "10", "1e2"], "m", "")
+    line = search._group("", done[::2], "o.a", ["9", "10", "1e2"], "m", "")
     assert list(line.x) == [0, 1, 2] and list(line.y) == [10, 11, 101]
-    assert sorted(["1e2", "z", "9", "10"], key=search_page._order) == [
+    assert sorted(["1e2", "z", "9", "10"], key=search._order) == [
         *("9", "10", "1e2", "z"),
     ]
 
@@ -54,10 +54,10 @@ def test_a_sweep_of_seeds_shows_means(write_sweep, write_seeds, tmp_path):
     other = {"settings": {"o.a": "2"}, "run_dir": "gone", "figures": figures}
     content = {"metric": "validation_f1", "runs": [one, other], "best": 0}
     (tmp_path / "sweep" / "sweep.json").write_text(json.dumps(content))
-    text, headline = search_page.render(tmp_path / "sweep")
+    text, headline = search.render(tmp_path / "sweep")
     assert headline[0].value == "0.6500 \u00b1 0.1000"
     assert text.count("<svg") == 1  # the measure by setting
-    runs = search_page.runs_in(tmp_path / "sweep")
+    runs = search.runs_in(tmp_path / "sweep")
     assert [run.path.name for run in runs] == ["seed-3", "seed-4", "seed-5"]
 
 
@@ -66,7 +66,7 @@ def test_all_points_have_failed(write_run, tmp_path):
     one = {"settings": {"o.a": "1"}, "run_dir": "a=1", "failed": "nan"}
     content = {"metric": None, "runs": [one], "best": None}
     (tmp_path / "sweep.json").write_text(json.dumps(content))
-    text, headline = search_page.render(tmp_path)
+    text, headline = search.render(tmp_path)
     assert "failed" in text and headline[0].note == "1 failed"
 
 
@@ -74,9 +74,9 @@ def test_runs_that_are_gone(tmp_path):
     one = {"settings": {}, "run_dir": "x/gone", "failed": "nan"}
     (tmp_path / "sweep.json").write_text(json.dumps({"runs": [one]}))
     with pytest.raises(UserError, match="none is there any more"):
-        search_page.render(tmp_path)
+        search.render(tmp_path)
 
 
 def test_the_summary_of_the_demo_is_none_of_seeds(tmp_path):
     (tmp_path / "summary.json").write_text('{"seconds": 3}')
-    assert not search_page.is_search(tmp_path)
+    assert not search.is_search(tmp_path)

@@ -3,7 +3,7 @@ import pytest
 from tfbert.errors import UserError
 from trainers import report
 from trainers.files.run_folder import RunFolder
-from trainers.reports import comparison_page
+from trainers.reports.pages import comparison
 
 
 def test_runs_lie_over_one_another(write_run, tmp_path, monkeypatch, capsys):
@@ -43,18 +43,18 @@ def test_folders_of_seeds_stand_for_their_runs(
 
 def test_names_are_as_long_as_it_takes(tmp_path):
     paths = [tmp_path / "a/run", tmp_path / "b/run"]
-    assert comparison_page.names_of(paths) == ["a/run", "b/run"]
+    assert comparison.names_of(paths) == ["a/run", "b/run"]
     paths = [tmp_path / "a", tmp_path / "b"]
-    assert comparison_page.names_of(paths) == ["a", "b"]
+    assert comparison.names_of(paths) == ["a", "b"]
     with pytest.raises(UserError, match="got .*/a twice"):
-        comparison_page.names_of([paths[0], tmp_path / "b/../a"])
+        comparison.names_of([paths[0], tmp_path / "b/../a"])
 
 
 def test_all_alike(write_run, tmp_path):
     runs = [
         RunFolder(write_run(tmp_path / name, "multi_label")) for name in "ab"
     ]
-    assert "all settings are the same" in comparison_page.render(runs)
+    assert "all settings are the same" in comparison.render(runs)
 
 
 def test_more_runs_than_looks(write_run, tmp_path):
@@ -62,6 +62,6 @@ def test_more_runs_than_looks(write_run, tmp_path):
         RunFolder(write_run(tmp_path / str(i), "multiple_choice"))
         for i in range(8)
     ]
-    page = comparison_page.render(runs)
+    page = comparison.render(runs)
     assert "The first 6 of 8 runs are drawn" in page
     assert page.count("<th scope=col>7</th>") == 1

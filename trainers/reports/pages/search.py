@@ -6,8 +6,9 @@ from pathlib import Path
 from tfbert.errors import UserError
 from tfbert.file_names import SUMMARY_FILE, SWEEP_FILE
 from trainers.files.run_folder import RunFolder, read_json
-from trainers.reports import comparison_page, curves, measures, page, tables
+from trainers.reports import curves, measures, page, tables
 from trainers.reports.figures import Figure, chosen_metric, kind_of
+from trainers.reports.pages import comparison
 from trainers.reports.plots import CURVES, Curve, Plot
 
 _SPLITS = {"test": "test data", "validation": "validation data"}
@@ -101,7 +102,7 @@ def _of_seeds(summary: Mapping, runs: Sequence[RunFolder]):
     return headline, [
         ("table", "Spread", page.table(head, rows)),
         ("seeds", "Seeds", _plot_of_seeds(seeds, spread, runs[0])),
-        ("curves", "Curves", comparison_page.overlaid(labels, runs)),
+        ("curves", "Curves", comparison.overlaid(labels, runs)),
     ]
 
 
@@ -157,7 +158,7 @@ def _of_sweep(folder: Path, sweep: Mapping, runs: Sequence[RunFolder]):
         heading = "Curves"
         if len(done) > len(drawn):
             heading += f" of the best {len(drawn)}"
-        found = comparison_page.overlaid(names, shown)
+        found = comparison.overlaid(names, shown)
         sections.append(("curves", heading, found))
     return headline, sections
 

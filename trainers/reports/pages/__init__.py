@@ -1,0 +1,1 @@
+"""Runs in, whole pages about one, about a search, about several out."""
