@@ -163,10 +163,10 @@ def verify_main(argv: list[str]) -> None:
         found = [_check_static(folder, settings.vocab)]
     else:
         manifest = Manifest.read(folder)
-        folders = [folder]
+        found = [_check(folder, manifest)]
         if manifest.held_out_share and manifest.split == "train":
-            folders.append(folder / layout.HELD_OUT_FOLDER)
-        found = [_check(path) for path in folders]
+            held_out = folder / layout.HELD_OUT_FOLDER
+            found.append(_check(held_out, Manifest.read(held_out)))
     bad = sum(len(faults) for _, faults in found)
     checked = sum(rows for rows, _ in found)
     if bad:
@@ -181,11 +181,10 @@ def verify_main(argv: list[str]) -> None:
     )
 
 
-def _check(path: Path) -> tuple[int, list[Fault]]:
+def _check(path: Path, manifest: Manifest) -> tuple[int, list[Fault]]:
     """Rows and faults of records of ours, which are printed."""
-    manifest = Manifest.read(path)
     tokens = vocabulary_of(path, manifest)
-    faults = verify(path, TokenClasses.of(tokens))
+    faults = verify(path, manifest, TokenClasses.of(tokens))
     _print_faults(path, faults)
     return manifest.rows, faults
 

@@ -19,7 +19,7 @@ from tfbert.text.tokenizer_settings import read as read_tokenizer
 from tfbert.text.vocabulary_files import SPECIAL_TOKENS
 from tfbert.weights import checkpoint_files, hdf5_files, safetensors_files
 from tfbert.weights.portable_model import Vocabulary
-from tfbert.weights.safetensors_writing import to_bytes
+from tfbert.weights.safetensors_files import to_bytes
 
 pytestmark = pytest.mark.faults
 

@@ -19,7 +19,7 @@ from tfbert.json_files import read_json
 from tfbert.weights import safetensors_files
 from tfbert.weights.names import Entry, expand, pack, present_parts, unpack
 from tfbert.weights.portable_model import Outline, PortableModel, check
-from tfbert.weights.safetensors_writing import to_bytes
+from tfbert.weights.safetensors_files import to_bytes
 
 KIND = "huggingface"
 WEIGHTS_FILE = "model.safetensors"

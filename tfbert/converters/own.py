@@ -41,7 +41,7 @@ from tfbert.weights.portable_model import (
     Vocabulary,
     check,
 )
-from tfbert.weights.safetensors_writing import to_bytes
+from tfbert.weights.safetensors_files import to_bytes
 
 KIND = "tfbert"
 WEIGHTS_FILE = "model.safetensors"

@@ -9,7 +9,7 @@ import numpy as np
 from tfbert import files
 from tfbert.errors import UserError
 from tfbert.weights import hdf5_files, safetensors_files
-from tfbert.weights.safetensors_writing import to_bytes
+from tfbert.weights.safetensors_files import to_bytes
 
 HDF5_SUFFIX = ".weights.h5"
 

@@ -72,7 +72,7 @@ class Records:
         self._layout = self.manifest.layout
         self.faults: list[Fault] = []
         if on_corrupt == "skip":
-            self.faults = verify(self.path, self.classes)
+            self.faults = verify(self.path, self.manifest, self.classes)
         else:
             self._check_shards()
         counts = [shard.rows for shard in self.manifest.shards]

@@ -58,13 +58,15 @@ class Fault:
 
 def verify(
     folder: str | os.PathLike,
+    manifest: Manifest,
     classes: TokenClasses,
     progress: Callable[[int], None] | None = None,
 ) -> list[Fault]:
     """Checks the shards of a folder against its manifest.
 
     Args:
-      folder: with a manifest.
+      folder: with the shards.
+      manifest: what is in it.
       classes: of the vocabulary of the records.
       progress: called with the bytes of each shard that was checked.
 
@@ -72,10 +74,10 @@ def verify(
       What is wrong, in the order of the shards; an empty list if nothing is.
     """
     folder = Path(folder)
-    manifest = Manifest.read(folder)
     faults: list[Fault] = []
+    layout = manifest.layout
     for shard in manifest.shards:
-        faults += _check_shard(folder, manifest, shard, classes)
+        faults += _check_shard(folder, layout, shard, classes)
         if progress:
             progress(shard.bytes)
     known = {shard.file for shard in manifest.shards}
@@ -85,7 +87,7 @@ def verify(
     return faults
 
 
-def _check_shard(folder, manifest, shard: Shard, classes) -> list[Fault]:
+def _check_shard(folder, layout, shard: Shard, classes) -> list[Fault]:
     path = folder / shard.file
     if not path.exists():
         return [Fault(shard.file, "is missing", rows=shard.rows)]
@@ -98,7 +100,7 @@ def _check_shard(folder, manifest, shard: Shard, classes) -> list[Fault]:
                 f"has {size} bytes, the manifest says {shard.bytes}",
             )
         )
-    faults += _check_records(path, manifest.layout, shard, classes)
+    faults += _check_records(path, layout, shard, classes)
     if not faults and file_sha256(path) != shard.sha256:
         faults.append(
             Fault(

@@ -13,12 +13,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import keras
-import safetensors
 
 from tfbert import files
 from tfbert.errors import UserError
 from tfbert.file_names import BEST_FILE
-from tfbert.weights.safetensors_writing import to_bytes
+from tfbert.weights.safetensors_files import (
+    read_header,
+    read_metadata,
+    to_bytes,
+)
 from tfbert.weights.variables import arrays_of, named_variables
 from trainers.checkpoints.checkpoints import Checkpoints
 from trainers.checkpoints.files import save_error
@@ -110,7 +113,7 @@ def _write(path: Path, tensors: Mapping, values: Mapping) -> None:
         raise save_error("the best weights", path, len(data), error) from error
 
 
-_DAMAGE = (OSError, KeyError, ValueError, RecursionError)
+_DAMAGE = (OSError, KeyError, TypeError, ValueError, RecursionError)
 
 
 def read_best(path: Path) -> dict[str, float]:
@@ -120,9 +123,9 @@ def read_best(path: Path) -> dict[str, float]:
       UserError: the file is damaged, or was not written by `write_best`.
     """
     try:
-        with safetensors.safe_open(path, "np") as file:
-            return json.loads((file.metadata() or {})["validation"])
-    except (*_DAMAGE, safetensors.SafetensorError) as e:
+        read_header(path)
+        return json.loads(read_metadata(path)["validation"])
+    except _DAMAGE as e:
         raise UserError(
             f"{path} is damaged or not the best weights of a run: {e!r}; "
             "remove it, and the next evaluation writes it anew"

@@ -12,12 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from tfbert.errors import UserError
 from tfbert.files import folder
-from tfbert.weights.safetensors_writing import write_tensors
+from tfbert.weights.safetensors_files import read_file, write_tensors
 from tfrecords.storage.writer import file_sha256
 from trainers.files import exit_status
 from trainers.files.text import size
@@ -119,9 +117,9 @@ def read_verified(path: Path) -> dict[str, dict[str, np.ndarray]]:
                     f"with SHA-256 {wanted['sha256'][:12]}..., got "
                     f"{found['bytes']} with {found['sha256'][:12]}..."
                 )
-            tensors[name] = load_file(path / name)
+            tensors[name] = read_file(path / name)
         return {key: tensors[key] for key in (MODEL_FILE, OPTIMIZER_FILE)}
-    except (OSError, KeyError, ValueError, TypeError, SafetensorError) as error:
+    except (OSError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, UserError):
             raise
         raise UserError(

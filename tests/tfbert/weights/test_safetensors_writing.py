@@ -8,8 +8,8 @@ import pytest
 import safetensors
 from safetensors.numpy import load_file
 
-from tfbert.weights import checkpoint_files, hdf5_files
-from tfbert.weights.safetensors_writing import to_bytes, write_tensors
+from tfbert.weights import checkpoint_files, hdf5_files, safetensors_files
+from tfbert.weights.safetensors_files import to_bytes, write_tensors
 
 
 def test_safetensors_reads_them(tmp_path):
@@ -87,3 +87,15 @@ def test_every_way_out_keeps_the_numbers(order, tmp_path):
         checkpoint_files.read(str(tmp_path / "c")),
     ):
         np.testing.assert_array_equal(found["x"], value)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["uint16", "uint32", "uint64", "int8", "bool"]
+)
+def test_every_kind_of_whole_number_comes_back(dtype, tmp_path):
+    tensors = {"a": np.array([[0, 1], [1, 0]], dtype), "b": np.array(1, dtype)}
+    path = tmp_path / "w.safetensors"
+    write_tensors(path, tensors)
+    for name, value in safetensors_files.read_file(path).items():
+        assert value.dtype == dtype
+        np.testing.assert_array_equal(value, tensors[name])

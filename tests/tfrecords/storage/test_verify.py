@@ -24,7 +24,7 @@ def shard(records, number=1):
 
 
 def check(records):
-    return verify(records.path, records.classes)
+    return verify(records.path, records.manifest, records.classes)
 
 
 def test_crc32c_of_published_strings():
@@ -36,7 +36,10 @@ def test_crc32c_of_published_strings():
 
 def test_a_whole_folder_has_no_faults(records):
     told = []
-    assert verify(records.path, records.classes, told.append) == []
+    assert (
+        verify(records.path, records.manifest, records.classes, told.append)
+        == []
+    )
     assert told == [shard.bytes for shard in records.manifest.shards]
 
 
