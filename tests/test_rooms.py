@@ -13,7 +13,8 @@ VERBS = {
 # lower floors. Two rooms of one floor never import each other both ways.
 FLOORS = {
     "tfbert": [
-        {"errors", "startup_notices", "file_names", "score_limit"},
+        {"errors", "startup_notices", "file_names", "score_limit"}
+        | {"batch_keys", "numpy_scalars"},
         {"local_paths", "json_files", "tag_scheme"},
         {"files"},
         {"config", "fast_ops"},
@@ -45,6 +46,8 @@ FLOORS = {
 }
 # Arrows that still run back up.
 RISING = {
+    # The demo runs the other verbs by their command lines.
+    ("trainers.demo", "trainers.cli"),
     ("trainers.doctor", "trainers.finetune"),
     ("trainers.doctor", "trainers.pretrain"),
     ("trainers.finetune", "trainers.evaluate"),
