@@ -13,13 +13,16 @@ from tfbert.weights.variables import read_tensors
 from trainers import evaluate, export, finetune, predict
 from trainers.finetuning.data import load_data
 from trainers.finetuning.settings import (
+    FinetuningData,
     FinetuningModel,
     FinetuningOptimization,
     FinetuningRuntime,
     FinetuningSettings,
     resolve,
+    with_length,
 )
 from trainers.settings import sections
+from trainers.settings.ranges import check_ranges
 
 CAUSES = {"good": ["good", "warm", "fun"], "bad": ["bad", "dull", "bored"]}
 TINY = {
@@ -328,3 +331,19 @@ def test_steps_do_not_depend_on_the_length_of_a_loop():
     # What was given stays.
     again = resolve(filled, num_examples=1)
     assert again == filled
+
+
+@pytest.mark.parametrize("given,length", [("null", 24), ("16", 16)])
+def test_the_longest_text_fits_the_encoder(arguments, given, length):
+    argv = arguments("run", "--data.max_length", given)
+    settings = sections.parse_settings(
+        finetune.build_parser(), FinetuningSettings, argv
+    )
+    check_ranges(settings)
+    assert load_data(settings).kind.max_length == length
+
+
+def test_the_length_of_an_encoder_that_is_read(single_run):
+    known = FinetuningModel(init_from=str(single_run))
+    assert with_length(FinetuningData(), known).max_length == 40
+    assert with_length(FinetuningData(), FinetuningModel()).max_length == 128

@@ -18,6 +18,7 @@ from tfrecords.labelled.overlap import Overlap, overlap
 from trainers.distributed.strategies import Distribution
 from trainers.finetuning.kinds.by_name import find_kind
 from trainers.finetuning.kinds.kind import Encoded, Examples, Kind
+from trainers.finetuning.settings import with_length
 from trainers.run.run_setup import evaluation_batch_size
 
 # A batch that has each row so many times, and is large, is a slip.
@@ -180,6 +181,7 @@ def load_data(settings) -> LoadedData:
             "another that the task reads)"
         )
     tokenizer = _tokenizer(data.tokenizer, settings.model.init_from)
+    data = with_length(data, settings.model)
     train, validation, test = (
         None if path is None else kind_class.read(path, data)
         for path in (data.train, data.validation, data.test)

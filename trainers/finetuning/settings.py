@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from trainers.distributed.strategies import Distribution
 
 
+DEFAULT_LENGTH = 128
+
+
 @dataclasses.dataclass
 class FinetuningModel(ModelSettings):
     """The encoder: from a run, or of some shape with random weights.
@@ -95,7 +98,8 @@ class FinetuningData:
       question_column: multiple_choice: the column of the question.
       choice_columns: multiple_choice: the column of a JSON list of choices,
         or one column for each choice.
-      max_length: longest sequence in tokens; longer text is truncated.
+      max_length: longest sequence in tokens; longer text is truncated; null:
+        128, or what the encoder can take where that is less.
       tokenizer: folder with vocab.txt and tokenizer_config.json (records or
         a run); null: that of model.init_from.
       metric: figure of the validation that chooses the best weights, the
@@ -143,7 +147,7 @@ class FinetuningData:
     choice_columns: list[int | str] = dataclasses.field(
         default_factory=lambda: ["choices"]
     )
-    max_length: int = 128
+    max_length: int | None = None
     tokenizer: str | None = None
     metric: str | None = None
     window_stride: int | None = None
@@ -257,6 +261,19 @@ class FinetuningSettings:
     dry_run: bool = dry_run_setting()
 
 
+def with_length(data: FinetuningData, model: FinetuningModel) -> FinetuningData:
+    """The data with a max_length, which fits the encoder if it was null."""
+    if data.max_length is not None:
+        return data
+    most = model.max_position_embeddings
+    if most is None and model.init_from is not None:
+        from tfbert.converters import sources
+
+        most = sources.read_config(model.init_from).max_position_embeddings
+    length = min(DEFAULT_LENGTH, most or DEFAULT_LENGTH)
+    return dataclasses.replace(data, max_length=length)
+
+
 def check_kind(kind: Kind, data: FinetuningData, config: BertConfig) -> None:
     """Refuses lengths and metrics that do not fit.
 
@@ -265,16 +282,17 @@ def check_kind(kind: Kind, data: FinetuningData, config: BertConfig) -> None:
         kind has no such data.metric.
     """
     least, most = kind.least_length(), config.max_position_embeddings
-    if not least <= data.max_length <= most:
+    length = kind.max_length
+    if not least <= length <= most:
         cure = (
             f"; give --data.max_length {most}, or --model."
-            f"max_position_embeddings {data.max_length}, which lengthens the "
+            f"max_position_embeddings {length}, which lengthens the "
             "encoder's table"
         )
         raise UserError(
             f"wanted data.max_length from {least} to {most} (the encoder's "
-            f"max_position_embeddings), got {data.max_length}"
-            + (cure if data.max_length > most else "")
+            f"max_position_embeddings), got {length}"
+            + (cure if length > most else "")
         )
     if data.metric is not None and data.metric not in kind.measured:
         raise UserError(
