@@ -10,7 +10,7 @@ import numpy as np
 from tfbert import files
 from tfbert.errors import UserError
 from trainers import command
-from trainers.files.console import console
+from trainers.files.console import console, working
 
 EXAMPLE = "tfbert convert runs/mini --output hf/mini --to huggingface"
 REPORT_FILE = "convert.json"
@@ -79,9 +79,10 @@ def build_parser() -> command.Parser:
 def main(argv: list[str] | None = None) -> None:
     """Runs the verb."""
     args = build_parser().parse_args(argv)
-    report = convert(
-        args.source, args.output, args.to, args.encoder_only, args.case
-    )
+    with working(f"Converting {args.source}, and checking what was written"):
+        report = convert(
+            args.source, args.output, args.to, args.encoder_only, args.case
+        )
     for line in _map(report):
         console.print(line, markup=False)
     for note in report["notes"]:
@@ -90,9 +91,16 @@ def main(argv: list[str] | None = None) -> None:
         console.print(_check_line(check), markup=False)
     console.print(
         f"written: {args.output} ({report['to']}); report in "
-        f"{Path(args.output) / REPORT_FILE}",
+        f"{Path(args.output) / REPORT_FILE}{_next(args.output, report)}",
         markup=False,
     )
+
+
+def _next(output: str, report: dict) -> str:
+    """What can be done with a converted folder, if it is for us."""
+    if report["to"] != "tfbert":
+        return ""
+    return f"\nNext: tfbert export {output} --output exports/NAME"
 
 
 def convert(

@@ -97,7 +97,8 @@ def main(argv: list[str] | None = None) -> None:
     console.show(
         f"step {result.step} on {result.to_dict()['examples']:,} examples: "
         f"{result.summary()}\nwritten: {evaluation_path(args.run_dir, name)} "
-        f"and {predictions_path(args.run_dir, name)}"
+        f"and {predictions_path(args.run_dir, name)}\n"
+        f"Next: tfbert report {args.run_dir}"
     )
 
 

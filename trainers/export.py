@@ -8,7 +8,8 @@ from pathlib import Path
 from tfbert.errors import UserError
 from tfbert.serving.graphs import request_bounds
 from trainers import command
-from trainers.files.console import console
+from trainers.files.console import console, working
+from trainers.files.text import size
 from trainers.finetuning.kinds.by_name import KINDS
 
 EXAMPLE = "tfbert export runs/reviews --output exports/reviews"
@@ -81,22 +82,23 @@ def build_parser() -> command.Parser:
 def main(argv: list[str] | None = None) -> None:
     """Runs the verb."""
     args = build_parser().parse_args(argv)
-    target = write_export(
-        args.run_dir,
-        args.output,
-        args.checkpoint,
-        args.precision,
-        args.pooling,
-        args.licence,
-        args.dtype,
-        request_bounds.Limits(
-            **{name: getattr(args, name) for name in _LIMITS}
-        ),
-    )
-    size = sum(p.stat().st_size for p in target.rglob("*") if p.is_file())
+    limits = {name: getattr(args, name) for name in _LIMITS}
+    with working(f"Exporting {args.run_dir}: weights, graphs, warm-up"):
+        target = write_export(
+            args.run_dir,
+            args.output,
+            args.checkpoint,
+            args.precision,
+            args.pooling,
+            args.licence,
+            args.dtype,
+            request_bounds.Limits(**limits),
+        )
+    found = sum(p.stat().st_size for p in target.rglob("*") if p.is_file())
     console.print(
-        f"written: {target} ({size / 1e6:.1f} MB)\n"
-        f"how to serve and ask it: {target / 'README.md'}"
+        f"written: {target} ({size(found)})\n"
+        f"how to serve and ask it: {target / 'README.md'}\n"
+        f"Next: tfbert predict {args.output} 'some text'"
     )
 
 

@@ -259,7 +259,11 @@ def _report(settings, run_dir: Path, last_step: int) -> dict[str, float]:
             f"Test: {result.summary()}; `tfbert evaluate {run_dir} --data "
             f"{settings.data.test}` shows more"
         )
-    console.print(f"Run folder: {run_dir}")
+    console.print(
+        f"The run is in {run_dir}. Next: tfbert predict {run_dir} 'some text', "
+        f"tfbert export {run_dir} --output exports/{run_dir.name}, or tfbert "
+        f"report {run_dir}"
+    )
     return reached
 
 

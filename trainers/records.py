@@ -21,6 +21,7 @@ from tfrecords.text import formats, remote
 from trainers import command
 from trainers.files import exit_status
 from trainers.files.console import console
+from trainers.files.text import duration, size
 from trainers.settings import text_options
 
 # As a shell tells of a program that SIGTERM ended.
@@ -257,7 +258,7 @@ def _plain_progress(every: float = 10.0):
             last = time.monotonic()
             share = f"{100 * done / total:.0f} %, " if total else ""
             console.print(
-                f"{share}{done / 1e6:.1f} MB read, {documents:,} documents, "
+                f"{share}{size(done)} read, {documents:,} documents, "
                 f"{rows:,} rows"
             )
 
@@ -268,11 +269,11 @@ def _print_account(manifests, settings, seconds) -> None:
     """What was read, what was left out, what was made."""
     train = manifests["train"]
     out = console.print
-    size = sum(source["bytes"] for source in train.sources)
+    num_bytes = sum(source["bytes"] for source in train.sources)
     text = sum(manifest.text_bytes for manifest in manifests.values())
     out(
-        f"Read {len(train.sources)} files, {size / 1e6:.1f} MB, in "
-        f"{seconds:.1f} s ({text / 1e6 / seconds:.1f} MB of text a second)."
+        f"Read {len(train.sources)} files, {size(num_bytes)}, in "
+        f"{duration(seconds)} ({size(text / seconds)} of text a second)."
     )
     for name, manifest in manifests.items():
         words = manifest.tokens - manifest.special_tokens

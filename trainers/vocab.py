@@ -25,6 +25,8 @@ from tfrecords.text.corpus import Corpus
 from tfrecords.text.files import find_files
 from trainers import command
 from trainers.files.console import console
+from trainers.files.text import duration
+from trainers.files.text import size as size_text
 from trainers.reports import vocab_report
 from trainers.settings import text_options
 
@@ -155,7 +157,7 @@ def main(argv: list[str] | None = None) -> None:
     console.print(
         f"Learning {settings.size - len(old):,} "
         f"{'more ' if old else ''}tokens from "
-        f"{sum(map(len, paths.values())):,} files ({size / 1e6:,.1f} MB), "
+        f"{sum(map(len, paths.values())):,} files ({size_text(size)}), "
         f"{'uncased' if settings.lowercase else 'cased'}."
     )
     start = time.perf_counter()
@@ -164,8 +166,8 @@ def main(argv: list[str] | None = None) -> None:
         console.print(f"  left out, {reason}: {number:,}")
     console.print(
         f"Wrote {output}, and beside it tokenizer_config.json with its case, "
-        f"in {time.perf_counter() - start:.1f} s. Next: tfbert records --input "
-        f"TEXT --vocab {output} --output records/",
+        f"in {duration(time.perf_counter() - start)}. Next: tfbert records "
+        f"--input TEXT --vocab {output} --output records/",
         markup=False,
     )
 

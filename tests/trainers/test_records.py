@@ -130,8 +130,8 @@ def test_progress_off_a_terminal_is_a_line_now_and_then(capsys):
     update(5_000_000, 10_000_000, 7, 9)
     update(5_000_000, 0, 7, 9)
     first, second = capsys.readouterr().out.splitlines()
-    assert first == "50 %, 5.0 MB read, 7 documents, 9 rows"
-    assert second == "5.0 MB read, 7 documents, 9 rows"
+    assert first == "50 %, 5 MB read, 7 documents, 9 rows"
+    assert second == "5 MB read, 7 documents, 9 rows"
 
 
 def test_verify_of_records_of_2018(tmp_path, capsys):

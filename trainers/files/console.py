@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import IO
 
 import rich.console
+import rich.text
 
 from tfbert.errors import UserError
 from trainers.files import exit_status
@@ -196,3 +197,18 @@ console = Console()
 def warn(text: str) -> None:
     """Prints a line to standard error; raises nothing if nobody reads it."""
     Stream(sys.stderr).write(text + "\n")
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """While it is open: on a terminal a spinner, elsewhere a line.
+
+    Args:
+      what: is being done, for work of unknown length.
+    """
+    if console.is_terminal:
+        with console.status(rich.text.Text(what)):
+            yield
+    else:
+        console.print(f"{what} ...")
+        yield

@@ -10,6 +10,7 @@ import types
 import pytest
 import rich.table
 
+from trainers.files import console
 from trainers.files.console import (
     Console,
     OutputError,
@@ -203,3 +204,19 @@ def test_the_status_is_that_of_the_work(reader, how, tmp_path):
         )
         assert len(lines) == (message is not None)
         assert message is None or message in lines[0]
+
+
+def test_work_is_told_in_a_line_where_nobody_looks(capsys):
+    with console.working("Counting [a]"):
+        assert capsys.readouterr().out == "Counting [a] ...\n"
+    assert capsys.readouterr().out == ""
+
+
+def test_work_is_a_spinner_on_a_terminal(monkeypatch):
+    seen = io.StringIO()
+    terminal = console.Console(file=seen, force_terminal=True, width=80)
+    monkeypatch.setattr(console, "console", terminal)
+    with console.working("Counting [a]"):
+        pass
+    assert "Counting [a]" in seen.getvalue()
+    assert "..." not in seen.getvalue()
