@@ -1,7 +1,9 @@
 """Names of the files of a run and of a model folder; spelt here alone."""
 
-# A model folder: a run has these, too.
+# A model folder, ours and Hugging Face's: a run has the first, each of its
+# checkpoints the second.
 CONFIG_FILE = "config.json"
+MODEL_FILE = "model.safetensors"
 
 # A run.
 RUN_FILE = "run.json"

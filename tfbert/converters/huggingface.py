@@ -14,7 +14,7 @@ from tfbert.converters import sentence_vectors, tokenizer_files
 from tfbert.converters.huggingface_names import ANSWER_TABLE, TABLE
 from tfbert.converters.tokenizer_files import as_json
 from tfbert.errors import UserError
-from tfbert.file_names import CONFIG_FILE
+from tfbert.file_names import CONFIG_FILE, MODEL_FILE
 from tfbert.json_files import read_json
 from tfbert.weights import safetensors_files
 from tfbert.weights.names import Entry, expand, pack, present_parts, unpack
@@ -22,7 +22,6 @@ from tfbert.weights.portable_model import Outline, PortableModel, check
 from tfbert.weights.safetensors_files import to_bytes
 
 KIND = "huggingface"
-WEIGHTS_FILE = "model.safetensors"
 PICKLE_FILE = "pytorch_model.bin"
 _PREFIX = "bert."
 
@@ -141,8 +140,8 @@ def _shape(content: dict, path: Path) -> tuple[BertConfig, list[str]]:
 
 
 def _read_tensors(path: Path) -> dict[str, np.ndarray]:
-    single = path / WEIGHTS_FILE
-    index = path / (WEIGHTS_FILE + safetensors_files.INDEX_SUFFIX)
+    single = path / MODEL_FILE
+    index = path / (MODEL_FILE + safetensors_files.INDEX_SUFFIX)
     if single.is_file():
         return safetensors_files.read_file(single)
     if index.is_file():
@@ -155,7 +154,7 @@ def _read_tensors(path: Path) -> dict[str, np.ndarray]:
             "transformers import AutoModelForPreTraining as M; "
             f"M.from_pretrained('{path}').save_pretrained('{path}')\""
         )
-    raise UserError(f"{path} has no {WEIGHTS_FILE} and no {index.name}")
+    raise UserError(f"{path} has no {MODEL_FILE} and no {index.name}")
 
 
 def _tidy(tensors: dict[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
@@ -300,7 +299,7 @@ def write(model: PortableModel, folder: Path) -> PortableModel:
     if drop:
         notes.append(f"{name} has no {', '.join(sorted(drop))}; left out")
     data = to_bytes(theirs, {"format": "pt"})
-    (folder / WEIGHTS_FILE).write_bytes(data)
+    (folder / MODEL_FILE).write_bytes(data)
     (folder / CONFIG_FILE).write_text(as_json(_config(model, name)), "utf-8")
     if model.vocabulary is not None:
         limit = model.pooling.max_length if model.pooling else None

@@ -18,6 +18,7 @@ from tfbert.file_names import (
     BEST_FILE,
     CHECKPOINTS_FOLDER,
     CONFIG_FILE,
+    MODEL_FILE,
     RUN_FILE,
 )
 from tfbert.json_files import parse, read_json
@@ -44,7 +45,6 @@ from tfbert.weights.portable_model import (
 from tfbert.weights.safetensors_files import to_bytes
 
 KIND = "tfbert"
-WEIGHTS_FILE = "model.safetensors"
 POOLING_FILE = "pooling.json"
 # Task -> name of its head, where it is not "classifier".
 _HEADS = {
@@ -63,19 +63,19 @@ def newest_weights(folder: Path) -> Path:
       UserError: there is none.
     """
     steps = {
-        int(match[1]): path / WEIGHTS_FILE
+        int(match[1]): path / MODEL_FILE
         for path in (folder / CHECKPOINTS_FOLDER).glob("step-*")
         if (match := _CHECKPOINT.fullmatch(path.name))
-        and (path / WEIGHTS_FILE).is_file()
+        and (path / MODEL_FILE).is_file()
         and files.is_whole(path)
     }
     if steps:
         return steps[max(steps)]
-    if (folder / WEIGHTS_FILE).is_file():
-        return folder / WEIGHTS_FILE
+    if (folder / MODEL_FILE).is_file():
+        return folder / MODEL_FILE
     raise UserError(
-        f"{folder} holds no weights: neither checkpoints/step-*/{WEIGHTS_FILE} "
-        f"nor {WEIGHTS_FILE}"
+        f"{folder} holds no weights: neither checkpoints/step-*/{MODEL_FILE} "
+        f"nor {MODEL_FILE}"
     )
 
 
@@ -232,7 +232,7 @@ def write(model: PortableModel, folder: Path) -> PortableModel:
     names = table(model.config, model.task)
     tensors, rows = pack(names, model.tensors, model.config)
     data = to_bytes(tensors)
-    (folder / WEIGHTS_FILE).write_bytes(data)
+    (folder / MODEL_FILE).write_bytes(data)
     model.config.to_json(folder / CONFIG_FILE)
     about = _about(model)
     if model.run is not None and model.run.get("kind") == model.task:

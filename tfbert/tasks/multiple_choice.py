@@ -8,15 +8,13 @@ from tfbert.config import BertConfig
 from tfbert.layers.bert_layer import serializable
 from tfbert.tasks.pooled import PooledTask, label_accuracy
 from tfbert.tasks.task import (
+    NEVER,
     Batch,
     Outputs,
     check_segments,
     example_weights,
     sparse_cross_entropy,
 )
-
-# Logit of a choice that an example does not have.
-NEVER = -1e9
 
 
 def among_choices(

@@ -6,6 +6,7 @@ from keras import ops
 from tfbert.config import BertConfig
 from tfbert.layers.bert_layer import serializable
 from tfbert.tasks.task import (
+    NEVER,
     Batch,
     Outputs,
     Task,
@@ -15,9 +16,6 @@ from tfbert.tasks.task import (
     sparse_cross_entropy,
     token_inputs,
 )
-
-# Logit of a place where no answer may begin or end.
-NEVER = -1e9
 
 
 @serializable

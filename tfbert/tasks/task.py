@@ -22,6 +22,9 @@ from tfbert.layers.dropout import Dropout
 
 Batch = dict[str, keras.KerasTensor]
 Outputs = dict[str, keras.KerasTensor]
+# Logit of what cannot be: a choice that there is not, a place outside of the
+# context.
+NEVER = -1e9
 
 
 class Task(BertLayer):

@@ -12,15 +12,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from tfrecords import layout
 from tfrecords.batches.options import with_options
 from tfrecords.batches.replicas import rows_of_replica
 from tfrecords.labelled.epochs import batch_order
 
 # Key -> one row for each example, [N, ...].
 Columns = Mapping[str, np.ndarray]
-
-# 1 for an example, 0 for a row that only fills up the last batch.
-REAL = "is_real_example"
 
 # Batches of their own length have a multiple of this: fewer shapes for XLA to
 # compile.
@@ -121,7 +119,8 @@ def gather(columns: Columns, places: np.ndarray) -> dict[str, np.ndarray]:
     # no token at all is a mean over nothing.
     inside = np.where(real, places, 0)
     batch = {key: _batch_type(array[inside]) for key, array in columns.items()}
-    batch[REAL] = real.astype(np.int32)
+    # 0 for a row that only fills up the last batch.
+    batch[layout.IS_REAL_EXAMPLE] = real.astype(np.int32)
     return batch
 
 

@@ -1,5 +1,6 @@
 """Files by name, and their lines, in constant memory."""
 
+import codecs
 import dataclasses
 import glob
 import hashlib
@@ -20,8 +21,6 @@ STDIN = "-"
 # white space: memory stays bounded whatever the files hold.
 PART_BYTES = 4 << 20
 LINE_BYTES = 1 << 20
-
-_BOM = b"\xef\xbb\xbf"
 
 
 @dataclasses.dataclass
@@ -225,7 +224,7 @@ def lines_of(
     number = 1
     while line := stream.readline(LINE_BYTES):
         if number == 1 and not left:
-            line = line.removeprefix(_BOM)
+            line = line.removeprefix(codecs.BOM_UTF8)
         line = left + line
         if line.endswith(b"\n"):
             source.lines = number

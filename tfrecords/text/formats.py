@@ -4,6 +4,7 @@ The one table of what is read, and of what is refused with advice; `vocab`,
 `records` and the pipeline of Apache Beam all read through it.
 """
 
+import codecs
 import json
 import os
 import re
@@ -30,7 +31,6 @@ _UNSURE_ENDINGS = (".json", "")
 # Bytes that the content is judged by.
 HEAD_BYTES = 1 << 16
 
-_BOM = b"\xef\xbb\xbf"
 _JSON_BEGIN = re.compile(rb'\{\s*"(?:[^"\\\n]|\\.)*"\s*:')
 
 _BINARY = (
@@ -115,7 +115,7 @@ def format_of(head: bytes, path: str, wanted: str = AUTO) -> str:
 
 
 def _begin(head: bytes) -> bytes:
-    return head.removeprefix(_BOM).lstrip()
+    return head.removeprefix(codecs.BOM_UTF8).lstrip()
 
 
 def _arrow_of(head: bytes) -> str:

@@ -21,11 +21,10 @@ from pathlib import Path
 
 from tfbert import files
 from tfbert.errors import UserError
-from tfbert.file_names import CHECKPOINTS_FOLDER
+from tfbert.file_names import CHECKPOINTS_FOLDER, MODEL_FILE
 from tfbert.local_paths import local_path
 from tfbert.weights.variables import arrays_of, assign_tensors, named_variables
 from trainers.checkpoints.files import (
-    MODEL_FILE,
     OPTIMIZER_FILE,
     check_facts,
     read_state,

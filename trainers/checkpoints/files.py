@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from tfbert.errors import UserError
+from tfbert.file_names import MODEL_FILE
 from tfbert.files import folder
 from tfbert.weights.safetensors_files import read_file, write_tensors
 from tfrecords.storage.writer import file_sha256
 from trainers.files import exit_status
 from trainers.files.text import size
 
-MODEL_FILE = "model.safetensors"
 OPTIMIZER_FILE = "optimizer.safetensors"
 STATE_FILE = "checkpoint.json"
 

@@ -7,7 +7,12 @@ from pathlib import Path
 
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
-from tfbert.file_names import BEST_FILE, CHECKPOINTS_FOLDER, CONFIG_FILE
+from tfbert.file_names import (
+    BEST_FILE,
+    CHECKPOINTS_FOLDER,
+    CONFIG_FILE,
+    MODEL_FILE,
+)
 from tfbert.tasks.task import Task
 from tfbert.text.tokenizer import Tokenizer
 from tfbert.weights.variables import (
@@ -17,7 +22,7 @@ from tfbert.weights.variables import (
 )
 from trainers.checkpoints.best import read_best
 from trainers.checkpoints.checkpoints import Checkpoints
-from trainers.checkpoints.files import MODEL_FILE, read_verified
+from trainers.checkpoints.files import read_verified
 from trainers.files.run_folder import RunFolder
 from trainers.finetuning.kinds.by_name import KINDS, find_kind
 from trainers.finetuning.kinds.kind import Encoded, Examples, Kind

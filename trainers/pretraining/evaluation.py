@@ -9,7 +9,7 @@ from pathlib import Path
 from tfbert import files
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
-from tfbert.file_names import CONFIG_FILE
+from tfbert.file_names import CONFIG_FILE, MODEL_FILE
 from tfbert.tasks.pretraining import PretrainingTask
 from tfbert.text.tokenizer import Tokenizer
 from tfbert.weights.variables import (
@@ -19,7 +19,7 @@ from tfbert.weights.variables import (
 )
 from tfrecords.batches.dataset import evaluation_batches
 from trainers.checkpoints.checkpoints import Checkpoints
-from trainers.checkpoints.files import MODEL_FILE, read_verified
+from trainers.checkpoints.files import read_verified
 from trainers.distributed.strategies import Distribution
 from trainers.pretraining.data import AnyRecords, open_records, use_words
 from trainers.run import api

@@ -17,7 +17,7 @@ from tfbert.serving.graphs.servable import (
     on_text,
     run_in_parts,
 )
-from tfbert.tasks.question_answering import NEVER
+from tfbert.tasks.task import NEVER
 from tfbert.text.windows.questions import Windows, make_windows
 
 
