@@ -21,6 +21,9 @@ _HOMES = {
     "load_encoder": "tfbert.converters.loading",
 }
 
+# `tfbert.tasks.ClassificationTask` without an import of its own.
+_ROOMS = ("layers", "optimizers", "tasks")
+
 __all__ = ["BertConfig", "BertEncoder", "Tokenizer", "load_encoder"]
 
 
@@ -32,8 +35,10 @@ def __getattr__(name: str):
             return "0+source"
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _ROOMS:
+        return importlib.import_module(f"tfbert.{name}")
     raise AttributeError(f"module 'tfbert' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES, "__version__"])
+    return sorted([*globals(), *_HOMES, *_ROOMS, "__version__"])

@@ -12,7 +12,7 @@ if keras.backend.backend() == "tensorflow":
     from tfbert.fast_ops.tensorflow import (
         adam_step,
         add_bias,
-        dense,
+        densify,
         dropout,
         gelu,
         recompute,
@@ -23,7 +23,7 @@ else:
     from tfbert.fast_ops.plain import (
         adam_step,
         add_bias,
-        dense,
+        densify,
         dropout,
         gelu,
         recompute,
@@ -34,7 +34,7 @@ else:
 __all__ = [
     "adam_step",
     "add_bias",
-    "dense",
+    "densify",
     "dropout",
     "gelu",
     "recompute",

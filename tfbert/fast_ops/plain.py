@@ -104,7 +104,7 @@ def vocabulary_losses(hidden, table, bias, labels):
     return ops.reshape(losses, shape), ops.reshape(answers, shape)
 
 
-def dense(gradient):
+def densify(gradient):
     """Returns a gradient as a dense tensor, whatever form it came in."""
     return ops.convert_to_tensor(gradient)
 

@@ -175,7 +175,7 @@ def vocabulary_losses(hidden, table, bias, labels):
 recompute = tf.recompute_grad
 
 
-def dense(gradient):
+def densify(gradient):
     """IndexedSlices are made dense: rows of one index are summed."""
     return tf.convert_to_tensor(gradient)
 

@@ -76,7 +76,7 @@ class AdamW(MomentOptimizer):
         first, second = self._first[index], self._second[index]
         dtype = variable.dtype
         rate = ops.cast(learning_rate, dtype)
-        gradient = ops.cast(fast_ops.dense(gradient), dtype)
+        gradient = ops.cast(fast_ops.densify(gradient), dtype)
 
         if self.decay and self._decays[index]:
             self.assign_sub(variable, variable * (rate * self.decay))

@@ -52,7 +52,7 @@ class LAMB(MomentOptimizer):
     def apply(self, grads, trainable_variables=None):
         """Updates all variables; see keras.optimizers.Optimizer.apply."""
         if self.prenormalise:
-            grads = [fast_ops.dense(gradient) for gradient in grads]
+            grads = [fast_ops.densify(gradient) for gradient in grads]
             squares = [ops.sum(ops.square(gradient)) for gradient in grads]
             norm = ops.sqrt(sum(squares))
             factor = ops.where(norm > 0, 1.0 / ops.maximum(norm, 1e-30), 0.0)
@@ -71,7 +71,7 @@ class LAMB(MomentOptimizer):
         index = self._get_variable_index(variable)
         first, second = self._first[index], self._second[index]
         dtype = variable.dtype
-        gradient = ops.cast(fast_ops.dense(gradient), dtype)
+        gradient = ops.cast(fast_ops.densify(gradient), dtype)
         count = ops.cast(self.iterations + 1, dtype)
 
         self.assign_add(first, (gradient - first) * (1.0 - self.beta_1))

@@ -130,11 +130,11 @@ def test_adam_step():
         np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
 
 
-def test_dense():
+def test_densify():
     rows = tf.constant([[1.0], [2.0], [4.0]])
     sparse = tf.IndexedSlices(rows, tf.constant([0, 2, 0]), tf.constant([3, 1]))
-    np.testing.assert_array_equal(fast.dense(sparse), [[5.0], [0.0], [2.0]])
-    np.testing.assert_array_equal(plain.dense(rows), rows)
+    np.testing.assert_array_equal(fast.densify(sparse), [[5.0], [0.0], [2.0]])
+    np.testing.assert_array_equal(plain.densify(rows), rows)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import h5py
 import keras
 import numpy as np
@@ -149,5 +152,11 @@ def test_the_package_names_what_it_offers():
     assert set(tfbert.__all__) < set(dir(tfbert))
     assert tfbert.BertEncoder is BertEncoder
     assert tfbert.__version__
+    # Rooms are there without an import of their own, in a new process too.
+    code = "import tfbert; print(tfbert.tasks.RegressionTask.__name__)"
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "RegressionTask\n"
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = tfbert.nothing
