@@ -19,6 +19,7 @@ from trainers.files.console import console
 from trainers.files.run_folder import RunFolder
 from trainers.finetuning.kinds.kind import Evaluation
 from trainers.settings.sections import parse_settings
+from trainers.settings.text_options import add_table, asked_table
 
 if TYPE_CHECKING:
     from trainers.distributed.strategies import Distribution
@@ -65,6 +66,7 @@ def build_parser() -> command.Parser:
         default=1,
         help="how many GPUs of this host to use; without one, logical CPUs",
     )
+    add_table(parser)
     return parser
 
 
@@ -92,6 +94,7 @@ def main(argv: list[str] | None = None) -> None:
             args.checkpoint,
             args.batch_size,
             args.devices,
+            asked_table(args),
         )
     console.show(result.table(args.data))
     console.show(
@@ -137,6 +140,7 @@ def evaluate(
     checkpoint: str = "best",
     batch_size: int = 64,
     devices: int = 1,
+    reading: Mapping[str, str | bool] | None = None,
 ) -> Evaluation:
     """Measures a fine-tuned run on a file and writes the results.
 
@@ -147,6 +151,8 @@ def evaluate(
       checkpoint: "best" or "last".
       batch_size: rows of a forward pass; changes only rounding.
       devices: how many of this host to use.
+      reading: of the file, if it is of another form than that of training:
+        separator, header, quoting, bad_rows.
 
     Raises:
       UserError: run or data are not as they should be.
@@ -157,6 +163,8 @@ def evaluate(
     # Before all else: logical devices are made when TensorFlow starts.
     distribution = distribution_on(devices)
     run = FinetunedRun(run_dir)
+    if reading:
+        run.kind = run.kind.read_as(reading)
     examples = run.read_examples(data)
     encoded = run.encode(examples)
     with distribution.strategy.scope():

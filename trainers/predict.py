@@ -22,11 +22,13 @@ from tfbert.errors import UserError
 from tfbert.serving.package import versions
 from tfrecords.labelled import multiple_choice
 from tfrecords.labelled.files import tables
+from tfrecords.labelled.files.table_form import TableForm
 from tfrecords.labelled.files.text import read_text
 from trainers import command
 from trainers.files.console import console
 from trainers.files.run_folder import is_run_folder
 from trainers.finetuning import prediction
+from trainers.settings.text_options import add_table, asked_table
 
 EXAMPLE = "tfbert predict exports/reviews 'a warm and funny film'"
 
@@ -88,6 +90,7 @@ def build_parser() -> command.Parser:
         action="store_true",
         help="print one JSON object a line, with all probabilities",
     )
+    add_table(parser)
     return parser
 
 
@@ -103,7 +106,11 @@ def main(argv: list[str] | None = None) -> None:
     if args.file:
         columns = args.text_column or model.card.get("text_columns", [])
         read = _read_questions if model.has_choices else _read_file
-        inputs += read(Path(args.file), columns, len(model.inputs))
+        given = asked_table(args)
+        bad_rows = given.pop("bad_rows", "error")
+        reading = tables.Reading(TableForm(**given), bad_rows)
+        path = Path(args.file)
+        inputs += read(path, columns, len(model.inputs), reading)
     if not inputs:
         raise UserError(f"no text was given.\nExample:  {EXAMPLE}")
     model.check(inputs)
@@ -297,7 +304,7 @@ def _given(
 
 
 def _read_questions(
-    path: Path, columns: Sequence[str], count: int
+    path: Path, columns: Sequence[str], count: int, reading: tables.Reading
 ) -> list[Input]:
     if len(columns) < count:
         raise UserError(
@@ -305,13 +312,13 @@ def _read_questions(
             "columns with --text_column."
         )
     table, choices = multiple_choice.read_questions(
-        path, columns[0], columns[1:]
+        path, columns[0], columns[1:], reading
     )
     return list(zip(table.columns[columns[0]], choices, strict=True))
 
 
 def _read_file(
-    path: Path, columns: Sequence[str], count: int
+    path: Path, columns: Sequence[str], count: int, reading: tables.Reading
 ) -> list[tuple[str, ...]]:
     if path.suffix == ".txt":
         return [
@@ -324,7 +331,7 @@ def _read_file(
             f"{path}: the model reads {count} columns of text; name them "
             f"with --text_column, not {len(columns)}."
         )
-    table = tables.read_table(path, columns)
+    table = tables.read_table(path, columns, reading=reading)
     return list(zip(*(table.columns[name] for name in columns), strict=True))
 
 

@@ -218,3 +218,16 @@ def test_what_a_runs_model_refuses_is_told(single_run):
     junk = np.array([b"junk"], object)
     with pytest.raises(UserError, match="the model refuses it: Name.*required"):
         session.run("examples", {"examples": junk})
+
+
+def test_a_files_form_can_be_told(single_run, single_export, tmp_path, capsys):
+    path = tmp_path / "x.data"
+    path.write_text("good:fun\nbad:dull film\nbad\n")
+    told = ["--separator", ":", "--header", "false", "--bad_rows", "skip"]
+    argv = ["--file", path, "--text_column", "1", "--json", *told]
+    found = rows(capsys, single_export, *argv)
+    assert [row["text"] for row in found] == ["fun", "dull film"]
+    path.write_text("label:text\ngood:fun\nbad:dull\n")
+    argv = [single_run, "--data", path, "--separator", ":"]
+    evaluate.main(list(map(str, argv)))
+    assert "on 2 examples" in capsys.readouterr().out

@@ -48,6 +48,36 @@ def add_reading(parser: Parser) -> None:
     )
 
 
+def add_table(parser: Parser) -> None:
+    """Adds how tables are read, where it should not be found by looking."""
+    add = parser.add_argument
+    found = "of a table; left out: found by looking"
+    add(
+        "--separator",
+        help=f"tab, comma, semicolon, pipe or a character, {found}",
+    )
+    add(
+        "--header",
+        type=bool | None,
+        default=None,
+        help=f"whether the first line names the columns, {found}",
+    )
+    add("--quoting", choices=("csv", "none"), help=f"csv or none, {found}")
+    add(
+        "--bad_rows",
+        choices=("error", "skip"),
+        help="of a table, rows with other cells than the header, or without "
+        "text: error, or skip to leave them out",
+    )
+
+
+def asked_table(values: argparse.Namespace) -> dict[str, str | bool]:
+    """What the options of `add_table` say, without those left out."""
+    names = ("separator", "header", "quoting", "bad_rows")
+    given = {name: getattr(values, name) for name in names}
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def add_case(parser: Parser) -> None:
     """Adds whether capitals and accents are kept, in two spellings."""
     add = parser.add_argument

@@ -174,6 +174,20 @@ class Kind(abc.ABC):
         """The figure that chooses the best weights by default."""
         return self.measured[0]
 
+    def read_as(self, reading: Mapping[str, str | bool]) -> Self:
+        """The same kind, for files of another form.
+
+        Args:
+          reading: separator, header, quoting or bad_rows.
+
+        Raises:
+          UserError: its files are no tables.
+        """
+        raise UserError(
+            f"files of the task {self.name} are no tables; leave "
+            f"{', '.join(f'--{name}' for name in reading)} out"
+        )
+
     def with_class_weights(
         self, setting: str | Mapping[str, float], train: Examples
     ) -> Self:

@@ -1,7 +1,8 @@
 """What the kinds share that read tables: how their files are read."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 from tfrecords.labelled.files.table_form import TableForm
 from tfrecords.labelled.files.tables import Reading
@@ -38,6 +39,9 @@ class TableKind(Kind):
     def settings_of(cls, data: Any) -> dict:
         """The fields above, from FinetuningData."""
         return {name: getattr(data, name) for name in READING}
+
+    def read_as(self, reading: Mapping[str, str | bool]) -> Self:
+        return dataclasses.replace(self, **reading)
 
     def remarks(self, examples: Examples, encoded: Encoded) -> list[str]:
         return [examples.form, *super().remarks(examples, encoded)]
