@@ -1,3 +1,4 @@
+import io
 import json
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import pytest
 
 from tfbert.errors import UserError
 from trainers import evaluate
+from trainers.files.console import Console
 from trainers.finetuning.kinds.classification import ClassificationEvaluation
 from trainers.finetuning.saved_run import FinetunedRun
 
@@ -189,3 +191,23 @@ def test_devices_are_counted_from_one(single_run, single_data):
     argv = [str(single_run), "--data", str(single_data), "--devices", "0"]
     with pytest.raises(UserError, match="wanted devices from 1, got 0"):
         evaluate.main(argv)
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_table_fits_the_terminal_and_cuts_nothing(width):
+    labels = ["a" * 30 + "b" * 30, "c"]
+    with np.errstate(divide="ignore"):
+        logs = np.log(np.array([[0.9, 0.1], [0.2, 0.8]]))
+    result = ClassificationEvaluation.of(labels, labels, logs, step=3)
+    stream = io.StringIO()
+    Console(file=stream, width=width).show(result.table("some.tsv"))
+    printed = stream.getvalue()
+    assert max(map(len, printed.splitlines())) <= width
+    for letter, times in (("a", 30), ("b", 30)):
+        rows = [line for line in printed.splitlines() if "\u2502" in line]
+        assert (
+            sum(row.split("\u2502")[1].count(letter) for row in rows) == times
+        )
+    # Five columns of figures need more than 40.
+    assert width == 40 or "1.0000" in printed
+    assert "\u2026" not in printed

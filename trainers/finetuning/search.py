@@ -82,11 +82,11 @@ def _spread(values: list[float]) -> dict[str, float]:
 
 def _table_of_seeds(runs: dict, spread: dict) -> rich.table.Table:
     table = rich.table.Table(title=f"{len(runs)} seeds")
-    table.add_column("")
+    table.add_column("", overflow="fold")
     for seed in runs:
-        table.add_column(f"seed {seed}", justify="right")
-    table.add_column("mean", justify="right")
-    table.add_column("standard deviation", justify="right")
+        table.add_column(f"seed {seed}", justify="right", overflow="fold")
+    table.add_column("mean", justify="right", overflow="fold")
+    table.add_column("standard deviation", justify="right", overflow="fold")
     for name, values in spread.items():
         table.add_row(
             name.replace("_", " "),
@@ -236,9 +236,13 @@ def _table_of_sweep(result: Mapping) -> rich.table.Table:
     failed = [one for one in result["runs"] if "failed" in one]
     table = rich.table.Table(title=f"{len(result['runs'])} runs by {key}")
     for name in runs[0]["settings"]:
-        table.add_column(name.rsplit(".", 1)[-1], justify="right")
+        table.add_column(
+            name.rsplit(".", 1)[-1], justify="right", overflow="fold"
+        )
     for name in (names := list(runs[0]["figures"])):
-        table.add_column(name.replace("_", " "), justify="right")
+        table.add_column(
+            name.replace("_", " "), justify="right", overflow="fold"
+        )
     for one in runs:
         figures = [_shown(one["figures"][name]) for name in names]
         table.add_row(*one["settings"].values(), *figures)

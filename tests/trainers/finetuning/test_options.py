@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import io
 import json
 import random
 
@@ -15,6 +16,7 @@ from tfbert.text.tokenizer import Tokenizer
 from tfbert.weights.variables import read_tensors
 from trainers import finetune
 from trainers.files import exit_status
+from trainers.files.console import Console
 from trainers.finetuning import search
 from trainers.finetuning.kinds.class_weights import weights_of
 from trainers.finetuning.settings import FinetuningOptimization, check_shapes
@@ -291,3 +293,18 @@ def test_numbers_of_a_grid_stay_as_they_are_written():
         "a": ["1e-5", "3"],
         "b": ["true", "x", "null"],
     }
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_the_table_of_a_sweep_cuts_nothing(width):
+    figures = {"step": 10.0, "validation_macro_f1": 0.25, "test_macro_f1": 0.5}
+    settings = {"optimization.learning_rate": "1e-5", "data.max_length": "64"}
+    runs = [{"settings": settings, "figures": figures}]
+    result = {"metric": "validation_macro_f1", "runs": runs}
+    stream = io.StringIO()
+    table = search._table_of_sweep(result)
+    Console(file=stream, width=width).show(table)
+    printed = stream.getvalue()
+    assert "\u2026" not in printed
+    assert max(map(len, printed.splitlines())) <= width
+    assert width == 40 or "0.2500" in printed

@@ -236,9 +236,9 @@ class ClassificationEvaluation(Evaluation):
         else:
             shown = list(self.per_class.items())
         table = rich.table.Table(title=rich.text.Text(title))
-        table.add_column("class")
+        table.add_column("class", overflow="fold")
         for name in ("precision", "recall", "F1", "examples"):
-            table.add_column(name, justify="right")
+            table.add_column(name, justify="right", overflow="fold")
         for label, row in shown[:most]:
             table.add_row(
                 rich.text.Text(label),

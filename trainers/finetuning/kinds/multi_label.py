@@ -205,9 +205,9 @@ class MultiLabelEvaluation(Evaluation):
             title += f" (the {most} lowest of {len(shown)} labels)"
             shown = sorted(shown, key=lambda item: item[1]["f1"])[:most]
         table = rich.table.Table(title=rich.text.Text(title))
-        table.add_column("label")
+        table.add_column("label", overflow="fold")
         for name in ("precision", "recall", "F1", "examples"):
-            table.add_column(name, justify="right")
+            table.add_column(name, justify="right", overflow="fold")
         for label, row in shown:
             table.add_row(
                 rich.text.Text(label),

@@ -168,7 +168,7 @@ class MultipleChoiceEvaluation(Evaluation):
         """How often each place was right, and was answered."""
         table = rich.table.Table(title=rich.text.Text(title))
         for name in ("choice", "is right", "answered", "of these right"):
-            table.add_column(name, justify="right")
+            table.add_column(name, justify="right", overflow="fold")
         gold, answers = np.array(self.examples.labels), self._answers()
         for place in range(self.log_probabilities.shape[1]):
             chosen = answers == place

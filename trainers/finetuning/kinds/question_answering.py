@@ -365,9 +365,9 @@ class AnswerEvaluation(Evaluation):
     def table(self, title: str) -> rich.table.Table:
         """F1 and exact match, with and without an answer."""
         table = rich.table.Table(title=rich.text.Text(title))
-        table.add_column("questions")
+        table.add_column("questions", overflow="fold")
         for name in ("F1", "exact match", "number"):
-            table.add_column(name, justify="right")
+            table.add_column(name, justify="right", overflow="fold")
         parts = {"all": np.ones(len(self.f1), bool)}
         if self.no_answer:
             parts |= {

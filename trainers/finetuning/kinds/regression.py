@@ -141,8 +141,8 @@ class RegressionEvaluation(Evaluation):
     def table(self, title: str) -> rich.table.Table:
         """The figures, one a line."""
         table = rich.table.Table(title=rich.text.Text(title))
-        table.add_column("figure")
-        table.add_column("value", justify="right")
+        table.add_column("figure", overflow="fold")
+        table.add_column("value", justify="right", overflow="fold")
         for name, value in self.to_dict().items():
             if isinstance(value, float):
                 table.add_row(name.replace("_", " "), f"{value:.4f}")

@@ -69,9 +69,9 @@ def _decoder(scheme: TagScheme):
 def span_table(title: str, scores: Mapping[str, SpanScore]) -> rich.table.Table:
     """Precision, recall and F1 by type."""
     table = rich.table.Table(title=rich.text.Text(title))
-    table.add_column("type")
+    table.add_column("type", overflow="fold")
     for name in ("precision", "recall", "F1", "gold", "predicted"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for name, row in scores.items():
         table.add_row(
             rich.text.Text(name),
