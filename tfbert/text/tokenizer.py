@@ -21,7 +21,7 @@ import tensorflow_text as tf_text
 
 from tfbert.errors import UserError
 from tfbert.numpy_scalars import to_python
-from tfbert.text import tokenizer_settings
+from tfbert.text import decoding, tokenizer_settings
 from tfbert.text.normalization.combining_marks import (
     MarkOrder,
     disordered_pattern,
@@ -296,6 +296,27 @@ class Tokenizer(tf.Module):
         words = tf.gather(self._token_table, ids)
         joined = tf.strings.reduce_join(words, axis=-1, separator=" ")
         return tf.strings.regex_replace(joined, f" {CONTINUATION}", "")
+
+    def decode(self, ids) -> str | list[str]:
+        """The text of ids, as a Python string; of several rows a list.
+
+        Args:
+          ids: int [S], or [B, S], or rows of any lengths: lists, an array, a
+            tensor or a RaggedTensor. [PAD], [CLS] and [SEP] are left out.
+
+        Returns:
+          words joined by spaces. Lower case and lost accents stay lost.
+
+        Raises:
+          UserError: they are no ids of this vocabulary.
+        """
+        rows = decoding.as_rows(ids, self.vocab_size)
+        if rows and isinstance(rows[0], int):
+            return self.decode([rows])[0]
+        if not rows:
+            return "" if getattr(ids, "ndim", 1) == 1 else []
+        texts = self.detokenize(tf.ragged.constant(rows, tf.int32, 1))
+        return [text.decode("utf-8") for text in texts.numpy()]
 
     @classmethod
     def from_folder(cls, folder: str | os.PathLike) -> "Tokenizer":
