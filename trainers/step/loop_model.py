@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainers.step.compiled_loop import SKIP_RUNS, compile_loop, means
+from trainers.step.keras_callbacks import check_usable
 from trainers.step.reduction_proof import prove
 
 
@@ -60,6 +61,18 @@ class LoopModel(keras.Model):
     def averaged(self) -> contextlib.AbstractContextManager:
         """What evaluations happen in; a subclass may exchange weights."""
         return contextlib.nullcontext()
+
+    def fit(self, *arguments, callbacks=None, **named):
+        """Keras' fit, without callbacks that cannot do what they promise.
+
+        Raises:
+          UserError: one of these is among them; see `check_usable`.
+        """
+        if callbacks is not None:
+            among = getattr(callbacks, "callbacks", callbacks)
+            among = among if isinstance(among, list | tuple) else [among]
+            check_usable(among, self.optimizer)
+        return super().fit(*arguments, callbacks=callbacks, **named)
 
     def make_train_function(self, force: bool = False):
         """Makes the function that `fit` calls with its iterator."""
