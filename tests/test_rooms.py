@@ -37,8 +37,9 @@ FLOORS = {
         {"checkpoints"},
         {"watching"},
         {"run"},
-        {"pretraining", "finetuning"},
         {"planning", "reports"},
+        {"pretraining", "finetuning"},
+        {"checks"},
         {"command"},
         VERBS,
         {"cli"},
@@ -51,10 +52,6 @@ RISING = {
     ("trainers.doctor", "trainers.finetune"),
     ("trainers.doctor", "trainers.pretrain"),
     ("trainers.evaluate", "trainers.pretrain"),
-    ("trainers.finetune", "trainers.evaluate"),
-    ("trainers.finetuning.stored_weights", "trainers.evaluate"),
-    ("trainers.planning.checks.pretraining", "trainers.pretrain"),
-    ("trainers.predict", "trainers.export"),
 }
 MAX_MODULES, MAX_FOLDERS = 16, 14
 # Words that say nothing of what a file holds.

@@ -1,16 +1,18 @@
 """What every verb shares: its parser, its console and its exit status."""
 
 import atexit
+import contextlib
 import errno
+import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from tfbert.errors import UserError
 from tfbert.startup_notices import hide_startup_notices
 from trainers.files import exit_status
-from trainers.files.console import Stream, safe_output
+from trainers.files.console import Stream, console, safe_output
 from trainers.settings.parser import Parser
 
 # TensorFlow logs its start-up, a missing GPU included, as notices and errors;
@@ -30,7 +32,12 @@ def make_parser(
     example: str,
     may_be_addresses: Sequence[str] = (),
 ) -> Parser:
-    """Returns the parser of `tfbert VERB`; its help ends with `example`."""
+    """Returns the parser of `tfbert VERB`; its help ends with `example`.
+
+    From here on what the packages log is printed: whoever makes a verb's
+    parser is a verb.
+    """
+    show_messages()
     parser = Parser(
         prog=f"tfbert {verb}",
         description=summary,
@@ -41,6 +48,44 @@ def make_parser(
     )
     parser.may_be_addresses = may_be_addresses
     return parser
+
+
+class _ToConsole(logging.Handler):
+    """Prints what is logged as a verb prints: the text alone."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.levelno >= logging.WARNING:
+            text = f"{record.levelname.lower()}: {text}"
+        console.print(text, style=getattr(record, "style", None))
+
+
+_to_console = _ToConsole()
+
+
+def show_messages() -> None:
+    """Prints what the packages log, from INFO on; once, however often called.
+
+    The rooms below the verbs print nothing: they log under their own names,
+    and a notebook or a service does with that what it likes.
+    """
+    for package in ("tfbert", "tfrecords", "trainers"):
+        log = logging.getLogger(package)
+        log.addHandler(_to_console)
+        log.setLevel(logging.INFO)
+
+
+@contextlib.contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Turns the end that a signal brought a run into the exit status.
+
+    Raises:
+      SystemExit: with the status of what was Stopped inside.
+    """
+    try:
+        yield
+    except exit_status.Stopped as stopped:
+        raise SystemExit(stopped.status) from None
 
 
 def run(main: Callable[..., None], argv: list[str] | None = None) -> int:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from tfbert.errors import UserError
 from trainers import command
+from trainers.checks.findings import Finding, Findings
 from trainers.files import exit_status
 from trainers.files.console import console
 from trainers.files.yaml_files import read_yaml
-from trainers.planning.checks.findings import Finding, Findings
 from trainers.settings.sections import parse_settings
 
 # Whose settings can be looked at.
@@ -105,7 +105,7 @@ def examine_command(
 
 def _look(report, read_settings=None, *arguments) -> Findings:
     # Imported here: --help should not wait for TensorFlow.
-    from trainers.planning.checks import machine
+    from trainers.checks import machine
 
     findings = Findings(report)
     machine.check_versions(findings)
@@ -118,11 +118,11 @@ def _look(report, read_settings=None, *arguments) -> Findings:
     if settings is None:
         return findings
     if hasattr(settings.data, "records"):
-        from trainers.planning.checks.pretraining import (
+        from trainers.checks.pretraining import (
             check_pretraining as check,
         )
     else:
-        from trainers.planning.checks.finetuning import (
+        from trainers.checks.finetuning import (
             check_finetuning as check,
         )
     check(findings, settings, cluster)
@@ -157,7 +157,9 @@ def _parse(name: str, argv: list[str]):
         from trainers.finetuning.settings import FinetuningSettings as Settings
     else:
         from trainers import pretrain as verb
-        from trainers.pretrain import PretrainingSettings as Settings
+        from trainers.pretraining.settings import (
+            PretrainingSettings as Settings,
+        )
     return parse_settings(verb.build_parser(), Settings, argv)
 
 

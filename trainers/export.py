@@ -118,118 +118,28 @@ def write_export(
       UserError: no such run, no checkpoint, or `output` is in use.
     """
     from tfbert.serving.package import versions
-    from trainers.reports import model_card
+    from trainers.files.run_folder import RunFolder
+    from trainers.reports.served.exports import ExportOptions
 
     versions.check_output(Path(output))
-    run, made, card, weights = served(
-        run_dir, checkpoint, precision, pooling, most
+    options = ExportOptions(
+        checkpoint, precision, dtype, pooling, licence, most
     )
-    card |= {
-        "run": str(Path(run_dir).absolute()),
-        "precision": precision,
-        "dtype": dtype,
-    }
-    about = model_card.sections(run, weights, licence, card)
-    if dtype != "float32":
-        about |= {"Stored weights": _store(*made, dtype)}
-    return versions.write_version(made[0], output, card, about)
-
-
-def served(
-    run_dir: str | os.PathLike,
-    checkpoint: str = "best",
-    precision: str = "float32",
-    pooling: str | None = None,
-    most: request_bounds.Limits = request_bounds.DEFAULT,
-) -> tuple:
-    """What is exported of a run.
-
-    Returns:
-      (RunFolder, (servable, layer, run as it was read), card, file of the
-      weights)
-
-    Raises:
-      UserError: no such run, or no checkpoint.
-    """
-    from tfbert.converters import own
-    from trainers.files.run_folder import RunFolder
-
     run = RunFolder(run_dir)
     kind = run.about.get("kind")
-    policy = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
     if kind in KINDS:
-        return run, *_finetuned(run_dir, checkpoint, policy, most)
+        from trainers.finetuning import exporting
+        from trainers.finetuning.saved_run import FinetunedRun
+
+        return exporting.write_export(FinetunedRun(run_dir), output, options)
     if kind == "pretraining":
-        made, card = _pretrained(run, policy, pooling, most)
-        return run, made, card, own.newest_weights(Path(run_dir))
+        from trainers.pretraining import exporting
+
+        return exporting.write_export(run, output, options)
     raise UserError(
         f"{run_dir}: a run of kind pretraining, {', '.join(KINDS)} was "
         f"wanted, not kind {kind!r}"
     )
-
-
-def _store(servable, layer, run, dtype: str) -> dict[str, object]:
-    from trainers.finetuning import stored_weights
-
-    facts = stored_weights.store(servable, layer, dtype, run)
-    for name, value in facts.items():
-        console.print(f"{name}: {value}")
-    return facts
-
-
-def _finetuned(
-    run_dir, checkpoint: str, dtype: str, most: request_bounds.Limits
-):
-    from trainers.finetuning.saved_run import FinetunedRun
-
-    run = FinetunedRun(run_dir)
-    trained = run.load_task(checkpoint, dtype)
-    servable, card = run.kind.servable(trained.task, run.tokenizer, most)
-    card |= {
-        "step": trained.step,
-        "vocabulary_sha256": run.tokenizer.vocab_hash,
-    }
-    return (servable, trained.task, run), card, trained.source
-
-
-def _pretrained(
-    run, dtype: str, pooling: str | None, most: request_bounds.Limits
-):
-    from tfbert.converters import building, sources
-    from tfbert.serving.graphs import fill_mask
-    from tfbert.serving.graphs.embedding import POOLINGS, embedder
-    from tfbert.text.tokenizer import Tokenizer
-    from tfbert.weights.portable_model import Pooling
-
-    model = sources.read(run.path)
-    tokenizer = Tokenizer.from_folder(run.path)
-    max_length = model.config.max_position_embeddings
-    if pooling is None:
-        kept = model.pooling or Pooling()
-        pooling, max_length = kept.mode, kept.max_length or max_length
-        if pooling not in POOLINGS:
-            raise UserError(
-                f"{run.path} makes its vectors by pooling {pooling!r}, which "
-                f"an export cannot; give --pooling {' or '.join(POOLINGS)}"
-            )
-    more, facts = {}, {}
-    if "masked_lm" in model.parts:
-        layer = building.make_pretraining_task(model, dtype)
-        more["fill_mask"] = fill_mask.fill_mask_function(
-            layer, fill_mask.mask_tokenizer(tokenizer), max_length, limits=most
-        )
-        facts = most.facts("max_masks")
-    else:
-        layer = building.make_encoder(model, dtype)
-    servable = embedder(layer, tokenizer, max_length, pooling, more)
-    return (servable, layer, run), {
-        "kind": "embedding",
-        "inputs": ["text"],
-        "max_length": max_length,
-        "pooling": pooling,
-        "vocabulary_sha256": tokenizer.vocab_hash,
-        **facts,
-    }
 
 
 if __name__ == "__main__":

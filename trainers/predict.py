@@ -10,11 +10,9 @@ graph that may do more than compute is not loaded.
 import itertools
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
-import numpy as np
 import rich.table
 import rich.text
 
@@ -26,17 +24,12 @@ from tfrecords.labelled.files.table_form import TableForm
 from tfrecords.labelled.files.text import read_text
 from trainers import command
 from trainers.files.console import console
-from trainers.files.run_folder import is_run_folder
-from trainers.finetuning import prediction
+from trainers.files.run_folder import RunFolder, is_run_folder
+from trainers.finetuning.kinds.by_name import KINDS
+from trainers.reports.served.asking import Asked, Input
 from trainers.settings.text_options import add_table, asked_table
 
 EXAMPLE = "tfbert predict exports/reviews 'a warm and funny film'"
-
-# Texts of one call of the model.
-_BATCH = 64
-
-# The inputs for one answer: texts; of multiple choice a text and a list.
-Input = tuple[str | list[str], ...]
 
 
 def build_parser() -> command.Parser:
@@ -100,9 +93,11 @@ def main(argv: list[str] | None = None) -> None:
     args = build_parser().parse_args(_options_last(argv))
     inputs = _given(args.text, args.text_b, args.choice)
     if is_run_folder(Path(args.export)):
-        model = Model.of_run(args.export, args.signature)
+        model = load_run(args.export, args.signature)
     else:
-        model = Model(versions.newest_version(args.export), args.signature)
+        model = load_model(
+            versions.newest_version(args.export), args.signature
+        )
     if args.file:
         columns = args.text_column or model.card.get("text_columns", [])
         read = _read_questions if model.has_choices else _read_file
@@ -123,133 +118,54 @@ def main(argv: list[str] | None = None) -> None:
         console.show(_table(model, inputs, list(found)))
 
 
-class Model:
-    """A SavedModel with a signature on strings.
+def load_model(version: Path, signature: str = "serving_default") -> Asked:
+    """An export's signature on strings.
 
     Args:
       version: folder of the SavedModel.
       signature: name of the signature that is asked.
 
-    Attributes:
-      inputs: names of its inputs: ["text"], ["text_a", "text_b"], or what
-        the export's card says.
-      card: what the export says of itself.
-      form: how its answers are shown.
-
     Raises:
       UserError: the folder holds some other kind of SavedModel.
     """
+    from tfbert.serving.package.c_session import Session
+    from tfbert.serving.package.operations import check_only_computes
 
-    def __init__(self, version: Path, signature: str = "serving_default"):
-        from tfbert.serving.package.c_session import Session
-        from tfbert.serving.package.operations import check_only_computes
+    # A damaged card is told before what takes longer.
+    card = versions.read_card(version)
+    check_only_computes(version)
+    return Asked(Session(version), card, signature, version)
 
-        # A damaged card is told before what takes longer.
-        card = versions.read_card(version)
-        check_only_computes(version)
-        self._open(version, Session(version), card, signature)
 
-    @classmethod
-    def of_run(cls, run_dir: str, signature: str = "serving_default") -> Self:
-        """What a run's export would be.
+def load_run(run_dir: str, signature: str = "serving_default") -> Asked:
+    """What a run's export would be.
 
-        Raises:
-          UserError: there is no such run, or signature.
-        """
-        from trainers.export import served
-        from trainers.finetuning.served_session import ServedSession
+    Raises:
+      UserError: there is no such run, or signature.
+    """
+    from trainers.reports.served.exports import ExportOptions
+    from trainers.reports.served.session import ServedSession
 
-        _, (servable, *_), card, _ = served(run_dir)
-        model = object.__new__(cls)
-        session = ServedSession(servable, signature)
-        model._open(run_dir, session, card, signature)
-        return model
+    run, options = RunFolder(run_dir), ExportOptions()
+    kind = run.about.get("kind")
+    if kind in KINDS:
+        from trainers.finetuning import exporting
+        from trainers.finetuning.saved_run import FinetunedRun
 
-    def _open(self, version, session, card: Mapping, signature: str) -> None:
-        self._session, self.card = session, card
-        self._signature = signature
-        self._wanted = self._session.inputs.get(signature)
-        if self._wanted is None:
-            raise UserError(
-                f"{version}: there is no signature {signature!r}; wanted one "
-                f"of {', '.join(self._session.inputs) or 'none'}."
-            )
-        self.inputs = sorted(self._wanted)
-        known = self.card.get("inputs", [])
-        if sorted(known) == self.inputs:
-            self.inputs = known
-        elif self.inputs not in (["text"], ["text_a", "text_b"]):
-            raise UserError(
-                f"{version}: an export with the inputs text, or text_a and "
-                f"text_b, was wanted, not with {', '.join(self.inputs) or 0}."
-            )
-        self.form = prediction.form_of(
-            self.card, sorted(self._session.outputs[signature])
+        found = FinetunedRun(run_dir)
+        trained = found.load_task(options.checkpoint, options.policy)
+        servable, card = exporting.served(found, trained, options)
+    elif kind == "pretraining":
+        from trainers.pretraining import exporting
+
+        servable, card, _ = exporting.served(run, options)
+    else:
+        raise UserError(
+            f"{run_dir}: a run of kind pretraining, {', '.join(KINDS)} was "
+            f"wanted, not kind {kind!r}"
         )
-
-    @property
-    def has_choices(self) -> bool:
-        """Whether the second input is a list of choices."""
-        return self.inputs == ["question", "choices"]
-
-    def check(self, inputs: Sequence[Input]) -> None:
-        """Refuses sentences where pairs are wanted, and pairs elsewhere.
-
-        Raises:
-          UserError: so it is.
-        """
-        for texts in inputs:
-            if self.has_choices:
-                if len(texts) != 2 or isinstance(texts[1], str):
-                    raise UserError(
-                        "this model chooses: give a question, and two or "
-                        "more choices with --choice."
-                    )
-            elif len(texts) < len(self.inputs):
-                raise UserError(
-                    f"this model reads pairs ({' and '.join(self.inputs)}): "
-                    "give the second one with --text_b."
-                )
-            elif len(texts) > len(self.inputs):
-                raise UserError(
-                    "this model reads single sentences: leave --text_b out, "
-                    "and --choice."
-                )
-            elif not isinstance(texts[-1], str):
-                raise UserError(
-                    "this model reads pairs: give --text_b, not --choice."
-                )
-
-    def _column(self, name: str, column: Sequence[str | list[str]]):
-        """An array for the input `name`: bytes of texts, or numbers."""
-        # Of a dtype that is not known here the model says what it wants.
-        dtype = self._wanted[name] or np.dtype(np.int32)
-        if dtype.hasobject:
-            return np.array(_utf8(column), object)
-        try:
-            return np.array([int(text) for text in column], dtype)
-        except (ValueError, OverflowError) as error:
-            raise UserError(
-                f"the model's input {name} is a whole number: {error}"
-            ) from error
-
-    def answer(self, inputs: Sequence[Input]) -> Iterator[dict]:
-        """Yields a dict for each of `inputs`, in its kind's form."""
-        for start in range(0, len(inputs), _BATCH):
-            columns = zip(*inputs[start : start + _BATCH], strict=True)
-            batch = {
-                name: self._column(name, column)
-                for name, column in zip(self.inputs, columns, strict=True)
-            }
-            outputs = self._session.run(self._signature, batch)
-            for row in range(len(next(iter(outputs.values())))):
-                one = {name: value[row] for name, value in outputs.items()}
-                answer = self.form.readable(one, self.card)
-                if self.has_choices:
-                    # Without those that only filled the batch up.
-                    count = len(inputs[start + row][1])
-                    answer["probabilities"] = answer["probabilities"][:count]
-                yield answer
+    session = ServedSession(servable, signature)
+    return Asked(session, card, signature, run_dir)
 
 
 def _options_last(argv: Sequence[str]) -> list[str]:
@@ -271,19 +187,6 @@ def _options_last(argv: Sequence[str]) -> list[str]:
         else:
             texts.append(word)
     return [*options, "--", *texts]
-
-
-def _utf8(column: Sequence[str | list[str]]) -> list:
-    """The bytes of texts, or of lists of texts, filled up to equal length."""
-    most = max(len(text) for text in column)
-    return [
-        # Bytes of the command line that are no UTF-8 came in as surrogates;
-        # the model answers for them too.
-        text.encode("utf-8", "surrogateescape")
-        if isinstance(text, str)
-        else _utf8(text + [""] * (most - len(text)))
-        for text in column
-    ]
 
 
 def _given(
@@ -336,7 +239,7 @@ def _read_file(
 
 
 def _table(
-    model: Model, inputs: Sequence[Input], rows: list[dict]
+    model: Asked, inputs: Sequence[Input], rows: list[dict]
 ) -> rich.table.Table:
     table = rich.table.Table()
     for name in model.inputs:

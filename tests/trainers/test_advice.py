@@ -25,6 +25,7 @@ SPEAKERS = {
     "trainers/distributed": ["pretrain", "finetune"],
     "trainers/finetuning": ["finetune"],
     "trainers/planning/budget.py": ["pretrain"],
+    "trainers/pretraining/exporting.py": ["export"],
     "trainers/pretraining": ["pretrain"],
     "trainers/settings/text_options.py": ["vocab", "records"],
 }
@@ -42,6 +43,7 @@ OTHERS = {
     "trainers/records.py": {"--runner"},
     "trainers/reports": None,
     "trainers/settings/parser.py": {"--help"},
+    "trainers/settings/keywords.py": {"--help"},
     "trainers/cli.py": {"--help"},
     "trainers/watching/gpu_memory.py": None,
 }

@@ -1,6 +1,7 @@
 """Mistakes on the command line and limits of the machine: one message."""
 
 import errno
+import logging
 import os
 import subprocess
 import sys
@@ -183,3 +184,36 @@ def test_a_failed_process_ends_with_its_status(how, status, said):
     if how in ("mistake", "signal", "fault"):
         assert "told of the end" in ended.stdout
     assert ("flushed" in ended.stdout) == (status == 2)
+
+
+def test_a_verb_prints_what_the_packages_log_once_and_as_it_is(capsys):
+    log = logging.getLogger("trainers.somewhere")
+    for _ in range(2):
+        command.make_parser("some", "does", "an example")
+    log.info("100 % of [bold]words[/bold]")
+    log.warning("rows are missing")
+    logging.getLogger("elsewhere").info("not ours")
+    printed = capsys.readouterr().out
+    assert printed == (
+        "100 % of [bold]words[/bold]\nwarning: rows are missing\n"
+    )
+
+
+def test_the_rooms_below_the_verbs_print_nothing():
+    code = (
+        "import logging; from trainers.distributed import strategies\n"
+        "strategies.make_distribution()\n"
+        "logging.basicConfig(level=logging.INFO, format='%(name)s')\n"
+        "strategies.make_distribution()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert done.stdout == "", done.stderr
+    assert done.stderr.splitlines()[-1] == "trainers.distributed.strategies"
+
+
+def test_what_is_stopped_ends_with_its_status():
+    with pytest.raises(SystemExit) as end, command.stopped_by_signals():
+        raise exit_status.Stopped("at step 3", exit_status.TERMINATED)
+    assert end.value.code == 143

@@ -13,8 +13,8 @@ from tfbert.tasks import PretrainingTask
 from tfbert.text.tokenizer import Tokenizer
 from tfbert.weights.variables import save_weights
 from trainers import doctor
+from trainers.checks import machine
 from trainers.files import exit_status
-from trainers.planning.checks import machine
 
 EXAMPLES = [
     ("a warm and funny film", "good"),

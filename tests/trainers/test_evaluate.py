@@ -10,6 +10,7 @@ import pytest
 from tfbert.errors import UserError
 from trainers import evaluate
 from trainers.files.console import Console
+from trainers.finetuning import evaluation
 from trainers.finetuning.kinds.classification import ClassificationEvaluation
 from trainers.finetuning.saved_run import FinetunedRun
 
@@ -98,7 +99,7 @@ def test_the_verb_writes_figures_and_predictions(
 
 def test_batches_do_not_change_the_figures(single_run, single_data):
     results = [
-        evaluate.evaluate(single_run, single_data, "x", batch_size=size)
+        evaluation.evaluate(single_run, single_data, "x", batch_size=size)
         for size in (1, 4, 7, 100)
     ]
     for result in results[1:]:
@@ -114,14 +115,14 @@ def test_an_unknown_label_names_file_line_and_known_ones(single_run, tmp_path):
     with pytest.raises(
         UserError, match=r"new\.tsv:3: unknown label 'godo'"
     ) as e:
-        evaluate.evaluate(single_run, data)
+        evaluation.evaluate(single_run, data)
     assert "nearest first: good, bad, très bien" in str(e.value)
     assert not (single_run / "evaluation-new.json").exists()
 
 
 def test_a_missing_column_is_named(pair_run, single_data):
     with pytest.raises(UserError, match="no column 'first'.*: text, label"):
-        evaluate.evaluate(pair_run, single_data)
+        evaluation.evaluate(pair_run, single_data)
 
 
 def test_settings_are_checked(single_run, single_data):

@@ -15,7 +15,8 @@ from tfbert.errors import UserError
 from tfbert.tasks.pretraining import PretrainingTask
 from tfbert.text.tokenizer import Tokenizer
 from tfbert.weights.variables import save_weights
-from trainers import evaluate, export
+from trainers import export
+from trainers.finetuning import evaluation
 from trainers.finetuning.saved_run import FinetunedRun
 
 CLIENT = """
@@ -38,7 +39,7 @@ def exported(request, tmp_path_factory):
     """(version folder, its inputs, the offline evaluator's predictions)."""
     run = request.getfixturevalue(f"{request.param}_run")
     data = request.getfixturevalue(f"{request.param}_data")
-    evaluate.evaluate(run, data, name="offline", batch_size=3)
+    evaluation.evaluate(run, data, name="offline", batch_size=3)
     lines = (run / "predictions-offline.jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     version = export.write_export(run, tmp_path_factory.mktemp("out") / "name")

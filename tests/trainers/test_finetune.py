@@ -10,7 +10,8 @@ import yaml
 from tfbert.errors import UserError
 from tfbert.text.tokenizer import Tokenizer
 from tfbert.weights.variables import read_tensors
-from trainers import evaluate, export, finetune, predict
+from trainers import export, finetune, predict
+from trainers.finetuning import evaluation, training
 from trainers.finetuning.data import load_data
 from trainers.finetuning.settings import (
     FinetuningData,
@@ -129,7 +130,7 @@ def test_validation_figures_are_exact(arguments, folder, tmp_path):
     # 51 examples in batches of 16: the last batch has 13 rows of padding.
     finetune.main(arguments("run", "--optimization.epochs", "1"))
     logged = validations(tmp_path / "run")[13]
-    result = evaluate.evaluate(
+    result = evaluation.evaluate(
         tmp_path / "run", folder / "validation.tsv", checkpoint="last"
     )
     assert logged["accuracy"] == pytest.approx(result.accuracy, abs=1e-7)
@@ -161,7 +162,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(arguments, tmp_path, capsys):
 
     argv = arguments("parts", *whole, "--runtime.checkpoint_every", "4")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(finetune, "_keep_best", lambda *_: [Stop()])
+        patch.setattr(training, "_keep_best", lambda *_: [Stop()])
         with pytest.raises(KeyboardInterrupt):
             finetune.main(argv)
     finetune.main(argv)
@@ -220,7 +221,7 @@ def test_from_a_run(arguments, tmp_path, single_run, folder, capsys):
     assert sections["hidden_dropout_prob"] == 0.2
     # Without validation data the last weights are the best.
     assert not (tmp_path / "run/best.safetensors").exists()
-    result = evaluate.evaluate(tmp_path / "run", folder / "test.tsv")
+    result = evaluation.evaluate(tmp_path / "run", folder / "test.tsv")
     assert result.step == 2
 
 

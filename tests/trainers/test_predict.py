@@ -7,8 +7,10 @@ import pytest
 
 from tfbert.errors import UserError
 from tfbert.serving.package import c_session
-from trainers import evaluate, export, predict
-from trainers.finetuning.served_session import ServedSession
+from trainers import export, predict
+from trainers.finetuning import evaluation
+from trainers.reports.served import asking
+from trainers.reports.served.session import ServedSession
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,7 @@ def test_json_has_text_label_and_probabilities(single_export, capsys):
 def test_a_labelled_file_gets_the_evaluators_answers(
     single_run, single_export, single_data, capsys
 ):
-    evaluate.evaluate(single_run, single_data, "x")
+    evaluation.evaluate(single_run, single_data, "x")
     lines = (single_run / "predictions-x.jsonl").read_text("utf-8").splitlines()
     offline = [json.loads(line) for line in lines]
     answers = rows(capsys, single_export, "--file", single_data, "--json")
@@ -90,7 +92,7 @@ def test_pairs_from_words_and_files(pair_export, pair_data, tmp_path, capsys):
 
 
 def test_more_texts_than_a_batch(single_export, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(predict, "_BATCH", 2)
+    monkeypatch.setattr(asking, "_BATCH", 2)
     path = tmp_path / "a.txt"
     path.write_text("fun\n\nbad\nfilm\n", encoding="utf-8")
     answers = rows(capsys, single_export, "--file", path, "--json")

@@ -71,8 +71,8 @@ class ClassificationTask(PooledTask):
             "probabilities": ops.softmax(logits, axis=-1),
         }
 
-    def _weights(self, batch: Batch) -> keras.KerasTensor:
-        """float32 [B]: 0 for rows that only fill a batch."""
+    def example_weights(self, batch: Batch) -> keras.KerasTensor:
+        """float32 [B]: 0 for rows that only fill a batch, else the class's."""
         weights = example_weights(batch)
         if self.class_weights is None:
             return weights
@@ -80,13 +80,13 @@ class ClassificationTask(PooledTask):
         return weights * ops.take(of_class, batch["label_ids"])
 
     def loss_weights(self, batch: Batch) -> dict[str, keras.KerasTensor]:
-        return {"loss": ops.sum(self._weights(batch))}
+        return {"loss": ops.sum(self.example_weights(batch))}
 
     def loss_sums(
         self, batch: Batch, outputs: Outputs
     ) -> dict[str, keras.KerasTensor]:
         losses = sparse_cross_entropy(outputs["logits"], batch["label_ids"])
-        return {"loss": ops.sum(losses * self._weights(batch))}
+        return {"loss": ops.sum(losses * self.example_weights(batch))}
 
     def metric_sums(
         self, batch: Batch, outputs: Outputs

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 
@@ -13,7 +14,8 @@ from trainers.distributed import connecting, step_probes, worker_status
 from trainers.distributed.members import Cluster, find_cluster
 from trainers.distributed.monitor import Monitor
 from trainers.files import exit_status
-from trainers.files.console import console
+
+_log = logging.getLogger(__name__)
 
 START_SECONDS = 600.0
 # Longer than a network file system takes to fail over.
@@ -51,7 +53,7 @@ class Distribution:
         if isinstance(error, tf.errors.OpError):
             # A collective fails when another worker is gone: the monitor
             # knows which one, and ends this process with its own status.
-            console.print(
+            _log.info(
                 f"worker {self.worker}: {type(error).__name__} from "
                 "TensorFlow; finding out whether a worker is lost"
             )
@@ -211,7 +213,7 @@ def make_distribution(
     if strategy == "auto":
         strategy = detect_strategy(cluster, tpu, devices)
     if cluster is None or cluster.index == 0:
-        console.print(_found(cluster, tpu, asked, strategy), markup=False)
+        _log.info(_found(cluster, tpu, asked, strategy))
     if strategy == "tpu":
         return _make_tpu(tpu)
     names = _local_devices(devices)
@@ -342,7 +344,7 @@ def _make_multi_worker(
             '"host1:port"]}, "task": {"type": "worker", "index": 0}}'
         )
     strategy, monitor = connecting.connect(
-        cluster, start_timeout, stall_timeout, console.print
+        cluster, start_timeout, stall_timeout, _log.info
     )
     return Distribution(
         strategy,
@@ -384,6 +386,8 @@ def _status_of(error: BaseException | None) -> tuple[int, str]:
         return (code, "") if isinstance(code, int) else (int(bool(code)), "")
     if isinstance(error, KeyboardInterrupt):
         return exit_status.INTERRUPTED, ""
+    if isinstance(error, exit_status.Stopped):
+        return error.status, ""
     if isinstance(error, UserError):
         return error.status, str(error)
     return 1, f"{type(error).__name__}: {error}"

@@ -86,6 +86,19 @@ class JudgedModel(TrainingModel):
         return {**logs, **self._judge(rows)}
 
 
+def judged(model_class: type[TrainingModel] | None) -> type[JudgedModel]:
+    """The class whose `evaluate` gives figures and that trains as wanted.
+
+    Args:
+      model_class: a TrainingModel; None: as JudgedModel does.
+    """
+    if model_class is None:
+        return JudgedModel
+    if issubclass(model_class, JudgedModel):
+        return model_class
+    return type(model_class.__name__, (model_class, JudgedModel), {})
+
+
 @contextlib.contextmanager
 def computed_in_float32(task) -> Iterator[None]:
     """What is traced inside computes in float32; the weights are the same."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from tfbert.config import BertConfig
@@ -46,6 +46,10 @@ class Trained:
 class FinetunedRun:
     """The folder of a `tfbert finetune` run.
 
+    Args:
+      path: the folder.
+      task_class: of the task, if it was not trained with its kind's own.
+
     Attributes:
       path: the folder.
       kind: the kind of task, with labels and the like.
@@ -56,7 +60,10 @@ class FinetunedRun:
       UserError: not a folder of such a run.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(
+        self, path: str | os.PathLike, task_class: Callable | None = None
+    ):
+        self._task_class = task_class
         folder = RunFolder(path)
         about = folder.about
         name = about.get("kind")
@@ -82,13 +89,22 @@ class FinetunedRun:
         self.config = BertConfig.from_json(folder.path / CONFIG_FILE)
         self.tokenizer = Tokenizer.from_folder(folder.path)
 
-    def read_examples(self, data: str | os.PathLike) -> Examples:
+    def read_examples(
+        self,
+        data: str | os.PathLike,
+        reading: Mapping[str, str | bool] | None = None,
+    ) -> Examples:
         """Reads a labelled file with the columns of the training data.
+
+        Args:
+          data: the file.
+          reading: of it, if it is of another form than that of training.
 
         Raises:
           UserError: it is not as it should be, or has unknown labels.
         """
-        examples = self.kind.read(data, self.kind)
+        kind = self.kind.read_as(reading) if reading else self.kind
+        examples = kind.read(data, kind)
         self.kind.check(examples)
         return examples
 
@@ -109,18 +125,24 @@ class FinetunedRun:
         Raises:
           UserError: the run has no checkpoint yet, or it is damaged.
         """
-        task = self.kind.make_task(self.config, dtype or "float32")
+        task = self.kind.make_task(
+            self.config, dtype or "float32", task_class=self._task_class
+        )
+        step, path = self.weights(checkpoint)
+        self._load(task, path)
+        return Trained(task, step, path)
+
+    def weights(self, checkpoint: str = "best") -> tuple[int, Path]:
+        """The step and the file of the weights; see load_task."""
         best = self.path / BEST_FILE
         if checkpoint == "best" and best.exists():
-            self._load(task, best)
-            return Trained(task, int(read_best(best)["step"]), best)
+            return int(read_best(best)["step"]), best
         checkpoints = Checkpoints(self.path)
         steps = checkpoints.steps()
         converted = self.path / MODEL_FILE
         if not steps and converted.exists():
             # Written by `tfbert convert`: nobody trained here.
-            self._load(task, converted)
-            return Trained(task, 0, converted)
+            return 0, converted
         if not steps:
             raise UserError(
                 f"{self.path / CHECKPOINTS_FOLDER} holds no checkpoint; let "
@@ -128,8 +150,7 @@ class FinetunedRun:
             )
         folder = checkpoints.path(steps[-1])
         read_verified(folder)
-        self._load(task, folder / MODEL_FILE)
-        return Trained(task, steps[-1], folder / MODEL_FILE)
+        return steps[-1], folder / MODEL_FILE
 
     def _load(self, task: Task, path: Path) -> None:
         tensors = read_tensors(path)

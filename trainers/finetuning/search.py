@@ -7,6 +7,7 @@ again: the same command goes on where it was stopped.
 import dataclasses
 import itertools
 import json
+import logging
 import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,8 @@ from trainers.files.console import console
 
 if TYPE_CHECKING:
     from trainers.distributed.strategies import Distribution
+
+_log = logging.getLogger(__name__)
 
 # Of guard.Diverged, which cannot be imported without TensorFlow.
 
@@ -49,7 +52,7 @@ def repeat(
     run_dir = Path(settings.runtime.run_dir)
     runs = {}
     for seed in range(settings.seed, settings.seed + settings.seeds):
-        console.print(f"Seed {seed}", style="bold")
+        _log.info(f"Seed {seed}", extra={"style": "bold"})
         folder = str(run_dir / f"seed-{seed}")
         runtime = dataclasses.replace(settings.runtime, run_dir=folder)
         one = dataclasses.replace(settings, seed=seed, seeds=1, runtime=runtime)
@@ -67,7 +70,7 @@ def repeat(
             run_dir / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n"
         )
         console.print(_table_of_seeds(runs, spread))
-        console.print(f"written: {run_dir / SUMMARY_FILE}")
+        _log.info(f"written: {run_dir / SUMMARY_FILE}")
     return spread
 
 
@@ -157,7 +160,7 @@ def sweep(
     for values in itertools.product(*grid.values()):
         chosen = dict(zip(grid, values, strict=True))
         folder = run_dir / _folder_name(chosen)
-        console.print(f"Sweep: {folder.name}", style="bold")
+        _log.info(f"Sweep: {folder.name}", extra={"style": "bold"})
         found = _figures_or_failure(run_one, chosen, folder)
         runs.append({"settings": chosen, "run_dir": str(folder), **found})
         if is_chief:
@@ -179,7 +182,7 @@ def sweep(
     console.print(_table_of_sweep(result))
     best = runs[result["best"]]
     given = " ".join(f"--{n} {v}" for n, v in best["settings"].items())
-    console.print(
+    _log.info(
         f"best by {key}: {given}\nits run: {best['run_dir']}\n"
         f"written: {run_dir / SWEEP_FILE}"
     )
@@ -194,10 +197,7 @@ def _figures_or_failure(run_one, chosen: Mapping, folder: Path) -> dict:
         # On all workers alike: they see the same numbers.
         if error.status != exit_status.DIVERGED:
             raise
-        console.print(
-            f"{folder.name} has failed, and the sweep goes on: {error}",
-            markup=False,
-        )
+        _log.info(f"{folder.name} has failed, and the sweep goes on: {error}")
         return {"failed": str(error)}
 
 

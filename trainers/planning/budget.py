@@ -8,6 +8,7 @@ takes it from there.
 """
 
 import dataclasses
+import logging
 import math
 import re
 import time
@@ -19,11 +20,12 @@ import tensorflow as tf
 from tfbert.errors import UserError
 from tfbert.file_names import SETTINGS_FILE
 from trainers.distributed.strategies import Distribution
-from trainers.files.console import console
 from trainers.files.yaml_files import read_yaml
 from trainers.planning.dry_run import EVALUATION_SHARE, Timing, time_steps
 from trainers.run.run_setup import full_batches
 from trainers.settings.plan import BatchPlan
+
+_log = logging.getLogger(__name__)
 
 _PART = re.compile(r"(\d+(?:\.\d+)?)([hms])")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
@@ -95,7 +97,7 @@ def steps_of_run(settings) -> int | None:
             "it, another runtime.run_dir to start anew, or without a budget "
             "another optimization.steps with runtime.allow_change"
         )
-    console.print(f"Budget {budget}: {steps:,} steps, as this run began")
+    _log.info(f"Budget {budget}: {steps:,} steps, as this run began")
     return int(steps)
 
 
@@ -126,7 +128,7 @@ def _measured_steps(settings, distribution, build, seconds: float) -> int:
             f"took {spent:.0f} s and a step takes {timing.step:.3g} s; give "
             "more time or a smaller model"
         )
-    console.print(
+    _log.info(
         f"Budget {settings.budget}: {steps:,} steps, from "
         f"{timing.step:.3g} s a step (the first one {timing.first:.3g} s) and "
         f"{spent:.0f} s spent on finding out"

@@ -5,6 +5,7 @@ batches. Nothing is written.
 """
 
 import dataclasses
+import logging
 import math
 import shutil
 import statistics
@@ -34,6 +35,8 @@ from trainers.watching.system_metrics import (
     host_memory,
     row_length,
 )
+
+_log = logging.getLogger(__name__)
 
 TIMED_STEPS = 5
 # A forward pass alone, of forward and backward (watching/model_flops.py).
@@ -86,12 +89,12 @@ def show(
     )
     parameters = sum(math.prod(v.shape) for v in model.trainable_variables)
     if distribution.is_chief:
-        console.print("\n".join(variables_table(model)), markup=False)
-        console.print(f"{parameters:,} parameters")
+        _log.info("\n".join(variables_table(model)))
+        _log.info(f"{parameters:,} parameters")
         console.print(_memory_table(memory))
         _print_disk(disk, settings.runtime)
         _print_time(model, batches, distribution, timing, seconds, settings)
-        console.print("Dry run: nothing was written.")
+        _log.info("Dry run: nothing was written.")
     return {
         "parameters": parameters,
         "memory_bytes": memory.total,
@@ -258,7 +261,7 @@ def _print_disk(needed: int, runtime) -> None:
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     best = getattr(runtime, "keep_best", 0)
-    console.print(
+    _log.info(
         f"Disk: {size(needed)} for {runtime.keep_checkpoints} + {best} "
         f"checkpoints and the one being written; {size(free)} free at {folder}"
         + ("" if needed < free else ": TOO LITTLE")
@@ -281,7 +284,7 @@ def _print_time(
         "tokens_per_second": speed,
     }
     used = work.utilisation(row)
-    console.print(
+    _log.info(
         f"Time: {timing.step * 1000:.1f} ms a step (median of {TIMED_STEPS}; "
         f"the first took {timing.first:.1f} s), {speed:,.0f} tokens/s"
         + (f", MFU {used:.0%}" if used else "")

@@ -6,14 +6,16 @@ AVX512_BF16), and more than twice as long where it has not. So it is measured.
 """
 
 import dataclasses
+import logging
 import statistics
 import time
 from pathlib import Path
 
 from tfbert.errors import UserError
 from tfbert.file_names import SETTINGS_FILE
-from trainers.files.console import console
 from trainers.files.yaml_files import read_yaml
+
+_log = logging.getLogger(__name__)
 
 AUTO = "auto"
 # Narrower models are trained in minutes, and float32 is exact. bfloat16 can be
@@ -106,7 +108,7 @@ def resolved(settings, config, distribution):
     if name != "float16":
         name = ("float32", "bfloat16")[found]
     if distribution.is_chief:
-        console.print(f"Precision: {name} ({why})", markup=False)
+        _log.info(f"Precision: {name} ({why})")
     return dataclasses.replace(
         settings, runtime=dataclasses.replace(runtime, precision=name)
     )

@@ -182,6 +182,36 @@ def hashes(records: AnyRecords) -> dict[str, str]:
     return found
 
 
+def about_run(records: AnyRecords, task_class: Callable | None = None) -> dict:
+    """The content of run.json; the kind of another task is its name."""
+    kind = "pretraining" if task_class is None else task_class.__name__.lower()
+    return {
+        "kind": kind,
+        "records": str(Path(records.path).absolute()),
+        "max_length": records.sequence_length,
+        "hashes": hashes(records),
+    }
+
+
+def check_sizes(settings, records: AnyRecords, config) -> None:
+    """Raises UserError unless rows fill a batch, masks and the encoder."""
+    batch_size = settings.optimization.batch_size
+    if records.num_rows < batch_size:
+        raise UserError(
+            f"wanted at least one batch of {batch_size} rows, got "
+            f"{records.num_rows} in {records.path}; lower "
+            "optimization.batch_size, or build records from more text"
+        )
+    length = records.sequence_length
+    predictions(settings.data.masking, records)
+    if length > config.max_position_embeddings:
+        raise UserError(
+            f"wanted records of at most model.max_position_embeddings = "
+            f"{config.max_position_embeddings} tokens a row, got {length} in "
+            f"{records.path}; raise the setting, or build shorter records"
+        )
+
+
 def row_ids(settings, records: AnyRecords) -> Callable[[int], np.ndarray]:
     """A function: number of a global batch -> ids of its rows, int64 [B]."""
     plan = settings.optimization.batch_plan

@@ -1,9 +1,12 @@
 """What `tfbert vocab` prints: how a vocabulary fits each language."""
 
+import logging
+
 from tfbert.text.vocabulary_files import CONTINUATION
 from tfbert.vocabulary.learning import VocabularyReport, VocabularySettings
 from tfbert.vocabulary.mixture import WordMixture
-from trainers.files.console import console
+
+_log = logging.getLogger(__name__)
 
 # A name, and the figure as text.
 _FIGURES = (
@@ -52,7 +55,7 @@ def print_report(
             rows[f"{name}, before"] = list(map(show, before.values()))
         rows[name] = list(map(show, after.values()))
     for line in aligned(rows):
-        console.print(line, markup=False)
+        _log.info(line)
 
 
 def _tokens(

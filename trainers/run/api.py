@@ -1,5 +1,6 @@
 """What pretraining and fine-tuning share: run folder, model, training."""
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,9 +13,8 @@ from tfbert.optimizers import OPTIMIZERS, SCHEDULES
 from tfbert.tasks.task import Task
 from tfbert.weights import resizing
 from trainers.distributed.strategies import Distribution
-from trainers.files.console import console
 from trainers.files.run_folder import read_json
-from trainers.run import resource_errors
+from trainers.run import own_callbacks, resource_errors
 from trainers.run.run_data import RunData, Validation
 from trainers.run.run_setup import check_settings, open_run, run_facts
 from trainers.run.training_run import TrainingRun
@@ -26,6 +26,8 @@ from trainers.watching.metrics_log import (
     TensorBoardLog,
 )
 from trainers.watching.system_metrics import Vitals
+
+_log = logging.getLogger(__name__)
 
 __all__ = ["check_settings", "initialise", "make_model", "open_run", "train"]
 
@@ -109,13 +111,12 @@ def initialise(
     source = sources.read(init_from)
     fitted = resizing.fit(source, model.task.config, vocabulary)
     done = building.set_task(model.task, fitted)
-    console.print(
+    _log.info(
         f"Weights from {init_from} ({sources.DESCRIPTIONS[source.kind]}): "
-        + ", ".join(name.replace("_", " ") for name in done),
-        markup=False,
+        + ", ".join(name.replace("_", " ") for name in done)
     )
     for note in fitted.notes:
-        console.print(f"  {note}", markup=False)
+        _log.info(f"  {note}")
 
 
 def train(
@@ -138,15 +139,16 @@ def train(
       validation: held-out batches; evaluated before the first step, every
         runtime.evaluate_every steps, and at the end.
       title: what the progress bar is called.
-      callbacks: more of them, run after those of every run.
+      callbacks: more of them, run after those of every run; then those that
+        runtime.callbacks names.
       row_ids: batch -> ids of its rows, which events of it name.
 
     Returns:
       the last validation's values, with "step".
 
     Raises:
-      SystemExit: a signal ended the run early, after a checkpoint; the
-        status is 130 (SIGINT) or 143 (SIGTERM).
+      Stopped: a signal ended the run early, after a checkpoint; its status
+        is 130 (SIGINT) or 143 (SIGTERM).
       Diverged: runtime.on_nan, max_skipped or spike ended the run.
       SaveError: a checkpoint could not be written.
       UserError: checkpoints are damaged or of another run.
@@ -164,7 +166,7 @@ def train(
         distribution,
         RunData(make_batches, validation, row_ids),
         _watchers(run_dir, runtime, total, title, distribution, vitals),
-        callbacks,
+        [*callbacks, *own_callbacks.make(runtime.callbacks)],
         run_facts(settings, about),
     )
     with resource_errors.explained():

@@ -1,6 +1,7 @@
 """Before the first step: settings that make sense, and the run folder."""
 
 import json
+import logging
 from pathlib import Path
 
 from tfbert import files
@@ -11,8 +12,8 @@ from trainers.checkpoints.checkpoints import Checkpoints
 from trainers.distributed import agreement
 from trainers.distributed.strategies import Distribution
 from trainers.files import environment
-from trainers.files.console import console
 from trainers.files.run_lock import RunLock
+from trainers.run import own_callbacks
 from trainers.settings.ranges import check_ranges
 from trainers.settings.sections import (
     check_allowed,
@@ -20,10 +21,13 @@ from trainers.settings.sections import (
     save_settings,
 )
 
+_log = logging.getLogger(__name__)
+
 
 def check_settings(settings, distribution: Distribution) -> None:
     """Raises UserError for numbers that cannot be trained with."""
     check_ranges(settings)
+    own_callbacks.make(settings.runtime.callbacks)
     optimization = settings.optimization
     for size in optimization.batch_plan.sizes:
         distribution.check_batch_size(size, optimization.accumulation_steps)
@@ -112,7 +116,7 @@ def check_run_folder(settings, about: dict, distribution: Distribution) -> None:
     run_dir = local_path(settings.runtime.run_dir, "runtime.run_dir")
     check_allowed(settings)
     _check_folder(run_dir, distribution)
-    RunLock(run_dir, distribution.is_chief, console.print).refuse_if_held()
+    RunLock(run_dir, distribution.is_chief, _log.info).refuse_if_held()
     checkpoints = Checkpoints(
         run_dir,
         facts=run_facts(settings, about),

@@ -7,9 +7,10 @@ import keras
 import tensorflow as tf
 
 from trainers.distributed.strategies import Distribution
+from trainers.files.exit_status import INTERRUPTED, TERMINATED, Stopped
 
-# 128 + signal number, as shells have it; documented in docs/architecture.md.
-STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+# Documented in docs/architecture.md.
+STATUS = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
 # In the place of a signal's number: a worker cannot save.
 CANNOT_SAVE = -1
 # The order in which reasons are told to the other workers; of several the
@@ -23,12 +24,19 @@ _missed: list[int] = []
 
 
 def end_if_told() -> None:
-    """Ends the process for a signal that came to a run in its last moments.
+    """Stops for a signal that came to a run in its last moments.
 
     For several runs of one command, after each of them.
+
+    Raises:
+      Stopped: so it did.
     """
     if _missed:
-        raise SystemExit(STATUS[_missed[0]])
+        raise Stopped(
+            "a signal came when a run was over; the same command goes on with "
+            "the next one",
+            STATUS[_missed[0]],
+        )
 
 
 class StopOnSignal(keras.callbacks.Callback):

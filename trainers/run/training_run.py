@@ -11,6 +11,7 @@ save, release the run folder
 
 import contextlib
 import dataclasses
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,8 +30,8 @@ from trainers.checkpoints.saving import (
 from trainers.checkpoints.step_boundaries import Boundaries
 from trainers.distributed import worker_status
 from trainers.distributed.strategies import Distribution
-from trainers.files.console import console
 from trainers.files.events import Events
+from trainers.files.exit_status import Stopped
 from trainers.files.rollbacks import Rollbacks
 from trainers.files.run_lock import RunLock
 from trainers.run.callback_list import Callbacks
@@ -43,6 +44,8 @@ from trainers.step.training_model import TrainingModel
 from trainers.watching.metrics_log import LostOutput
 from trainers.watching.safe_callbacks import Harmless
 from trainers.watching.watcher import Watcher
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass
@@ -72,7 +75,7 @@ class TrainingRun:
         self.total = self.settings.optimization.steps
         self.run_dir = Path(runtime.run_dir)
         is_chief = self.distribution.is_chief
-        self.lock = RunLock(self.run_dir, is_chief, console.print)
+        self.lock = RunLock(self.run_dir, is_chief, _log.info)
         self.events = Events(self.run_dir, is_chief)
         self.rollbacks = Rollbacks(self.run_dir)
         self.checkpoints = Checkpoints(
@@ -86,7 +89,7 @@ class TrainingRun:
         )
         self.guard = Guard(
             runtime,
-            console.print,
+            _log.info,
             self.events,
             self.rollbacks.batch_of,
             self.data.row_ids,
@@ -105,10 +108,11 @@ class TrainingRun:
                 callback.checkpoints = self.checkpoints
         self.stop_at = StopAt(self.total, runtime.evaluate_every)
         self.save_error: SaveError | None = None
-        stops = [c for c in self.callbacks if isinstance(c, EarlyStopping)]
-        self.early_stopping = stops[0] if stops else None
+        stops = (c for c in self.callbacks if isinstance(c, EarlyStopping))
+        self.early_stopping = next(stops, None)
         self.told = Callbacks(self.callbacks)
         self.last: dict[str, float] = {}
+        self.ended = False  # By a callback of the user's.
 
     def run(self) -> dict[str, float]:
         """Restores, fits, evaluates and saves; see `training.train`."""
@@ -134,7 +138,7 @@ class TrainingRun:
     def _complete(self) -> bool:
         """Whether nothing is left to do."""
         ended = self.early_stopping is not None and self.early_stopping.ended
-        return ended or self.model.step >= self.total
+        return ended or self.ended or self.model.step >= self.total
 
     # -- before the first step ---------------------------------------------
 
@@ -149,29 +153,23 @@ class TrainingRun:
             return
         self._take_over(restored)
         for message in restored.passed_over:
-            console.print(f"warning: passed over a checkpoint: {message}")
+            _log.warning(f"passed over a checkpoint: {message}")
         self.events.add(
             "restored",
             restored.step,
             checkpoint=restored.path.name,
             passed_over=restored.passed_over,
         )
+        place = f"step {restored.step} of {self.total}"
         if self._complete:
-            console.print(
-                f"The run is complete: {restored.path} is its step "
-                f"{restored.step} of {self.total}"
-            )
+            _log.info(f"The run is complete: {restored.path} is its {place}")
         else:
-            console.print(
-                f"Resuming at step {restored.step} of {self.total} from "
-                f"{restored.path}"
-            )
+            _log.info(f"Resuming at {place} from {restored.path}")
 
     def _agree_on(self, restored: Restored | None) -> None:
         """Raises UserError where workers hold another step or other weights."""
-        check_same_state(
-            self.distribution, self.model, restored, self.rollbacks.entries
-        )
+        entries = self.rollbacks.entries
+        check_same_state(self.distribution, self.model, restored, entries)
 
     def _may_roll_back(self) -> bool:
         runtime = self.settings.runtime
@@ -182,6 +180,7 @@ class TrainingRun:
         self.guard.load(restored.state.get("guard") or {})
         if self.early_stopping is not None:
             self.early_stopping.load(restored.state.get("early_stopping") or {})
+        self.ended = restored.state.get("ended_of") == self.total
         self.last = dict(restored.state.get("validation") or {})
 
     def _first_evaluation(self) -> None:
@@ -220,9 +219,10 @@ class TrainingRun:
             if self.guard.rollback is not None:
                 self._roll_back()
             elif self.model.step == before:
-                raise UserError(
-                    f"the training data ended at step {before} of {self.total}"
-                )
+                place = f"step {before} of {self.total}"
+                raise UserError(f"the training data ended at {place}")
+            elif self.model.stop_training and self.stop.agree() is None:
+                self.ended = self.model.step < self.stop_at.step
 
     def _fit_once(self):
         """One `fit`, at most to where batches are left out.
@@ -322,7 +322,7 @@ class TrainingRun:
             first_batch=entry.first_batch,
             last_batch=entry.last_batch,
         )
-        console.print(
+        _log.info(
             f"step {bad.last}: back to step {restored.step}, leaving out "
             f"batches {entry.first_batch} to {entry.last_batch} ({bad.reason})"
         )
@@ -334,6 +334,7 @@ class TrainingRun:
         state = {
             "next_batch": self.rollbacks.batch_of(step),
             "guard": self.guard.state(),
+            "ended_of": self.total if self.ended else None,
         }
         if self.early_stopping is not None:
             state["early_stopping"] = self.early_stopping.state()
@@ -343,11 +344,10 @@ class TrainingRun:
         """Goes on, or ends the run at a step that all workers agree on."""
         self.events.add("save_failed", self.model.step, message=str(error))
         if self.settings.runtime.on_save_error == "continue":
-            console.print(
-                f"warning: {error}. Training goes on "
+            _log.warning(
+                f"{error}. Training goes on "
                 "(runtime.on_save_error: continue); until a checkpoint is "
-                "written, what is learnt can be lost",
-                markup=False,
+                "written, what is learnt can be lost"
             )
         else:
             self.save_error = error
@@ -382,12 +382,12 @@ class TrainingRun:
             )
 
     def _stopped(self) -> None:
-        step = self.model.step
+        step, path = self.model.step, self.checkpoints.path(self.model.step)
         self.events.add("stopped", step, signal=int(self.stop.signal))
         saved = "saved" if self.distribution.is_chief else "worker 0 saved"
-        console.print(
-            f"Stopped at step {step} of {self.total}; {saved} "
-            f"{self.checkpoints.path(step)}. The same command goes on from "
-            "there."
+        message = (
+            f"Stopped at step {step} of {self.total}; {saved} {path}. "
+            "The same command goes on from there."
         )
-        raise SystemExit(STATUS[self.stop.signal])
+        _log.info(message)
+        raise Stopped(message, STATUS[self.stop.signal])

@@ -213,6 +213,9 @@ class RuntimeSettings:
       log_every: steps between rows of metrics.jsonl.
       log_gradient_norms: also log the gradient norm of the embeddings, of
         each block and of the heads.
+      callbacks: classes of Keras callbacks, such as my.module.Class or
+        trainers.watching.loggers.WandbLogger, one of each of which is made
+        and told of all that happens.
       on_nan: at a gradient that is not finite, skip the update; stop; or
         rollback to the newest checkpoint and leave out the batches up to and
         with the bad one.
@@ -246,6 +249,7 @@ class RuntimeSettings:
     on_save_error: Literal["stop", "continue"] = "stop"
     log_every: int = 10
     log_gradient_norms: bool = False
+    callbacks: list[str] = dataclasses.field(default_factory=list)
     on_nan: Literal["skip", "stop", "rollback"] = "skip"
     max_skipped: int = 10
     spike: SpikeSettings = dataclasses.field(default_factory=SpikeSettings)
@@ -303,7 +307,11 @@ def add_settings(parser: Parser, settings_class: type) -> None:
 
 def parse_settings(parser: Parser, settings_class: type, argv=None):
     """Returns the settings that files and options give, as dataclasses."""
-    namespace = parser.parse_args(argv)
+    return instantiate(parser, parser.parse_args(argv), settings_class)
+
+
+def instantiate(parser: Parser, namespace, settings_class: type):
+    """Returns what a parser has found, as dataclasses."""
     objects = parser.instantiate(namespace)
     names = [field.name for field in dataclasses.fields(settings_class)]
     return settings_class(**{name: objects[name] for name in names})

@@ -1,8 +1,10 @@
 """Callbacks that only watch, and so may not end a run."""
 
+import logging
+
 import keras
 
-from trainers.files.console import console
+_log = logging.getLogger(__name__)
 
 
 class Harmless(keras.callbacks.Callback):
@@ -34,10 +36,9 @@ class Harmless(keras.callbacks.Callback):
             getattr(self.callback, hook)(*arguments, **named)
         except Exception as error:  # Whatever it is, the run is worth more.
             self._failed = True
-            console.print(
-                f"warning: {type(self.callback).__name__} failed and is left "
-                f"out from here on: {type(error).__name__}: {error}",
-                markup=False,
+            _log.warning(
+                f"{type(self.callback).__name__} failed and is left "
+                f"out from here on: {type(error).__name__}: {error}"
             )
 
 

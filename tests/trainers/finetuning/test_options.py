@@ -212,7 +212,9 @@ def test_a_sweep_over_seeds_chooses_by_the_mean(tmp_path, capsys):
     )
 
 
-def test_a_sweep_goes_on_behind_a_run_that_diverges(tmp_path, capsys):
+def test_a_sweep_goes_on_behind_a_run_that_diverges(tmp_path, capsys, caplog):
+    caplog.set_level("INFO", "trainers")
+
     def run_one(values, folder):
         if values["rate"] in failing:
             raise Diverged(f"step 7: rate {values['rate']}")
@@ -231,9 +233,9 @@ def test_a_sweep_goes_on_behind_a_run_that_diverges(tmp_path, capsys):
     assert found["runs"][0]["failed"] == "step 7: rate 0.1"
     assert "figures" not in found["runs"][0]
     assert json.loads((tmp_path / "sweep.json").read_text()) == found
-    shown = capsys.readouterr().out
-    assert "rate=9 has failed, and the sweep goes on: step 7" in shown
-    assert "4 runs by validation_f1" in shown
+    told = caplog.text
+    assert "rate=9 has failed, and the sweep goes on: step 7" in told
+    assert "4 runs by validation_f1" in capsys.readouterr().out
     assert sweep("0.1", "0.5", is_chief=False) == {}
     for is_chief in (True, False):
         with pytest.raises(UserError, match="all 2 runs .*: step 7") as error:

@@ -53,7 +53,8 @@ def test_auto_has_no_dtype():
 
 
 @pytest.mark.parametrize("saved", ["bfloat16", "float16", "float32"])
-def test_a_run_goes_on_in_its_precision(faster, tmp_path, capsys, saved):
+def test_a_run_goes_on_in_its_precision(faster, tmp_path, caplog, saved):
+    caplog.set_level("INFO", "trainers")
     faster(0.4 if saved == "bfloat16" else 2.0)
     text = yaml.safe_dump({"runtime": {"precision": saved}})
     (tmp_path / "settings.yaml").write_text(text)
@@ -62,7 +63,7 @@ def test_a_run_goes_on_in_its_precision(faster, tmp_path, capsys, saved):
     one = types.SimpleNamespace(is_chief=True, num_workers=1, kind="one_device")
     found = precision.resolved(settings, WIDE, one)
     assert found.runtime.precision == saved
-    assert f"Precision: {saved} (as this run began)" in capsys.readouterr().out
+    assert f"Precision: {saved} (as this run began)" in caplog.text
     # What is asked for is taken.
     given = made(RuntimeSettings(precision="float32"))
     assert precision.resolved(given, WIDE, one) is given

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from trainers.distributed.strategies import Distribution
+from trainers.files.exit_status import Stopped
 from trainers.run import stopping
 from trainers.run.stopping import CANNOT_SAVE, REASONS, StopOnSignal
 
@@ -123,9 +124,9 @@ def test_a_signal_to_a_run_that_is_over_keeps_the_next_one_from_beginning():
         with StopOnSignal(Distribution(None, "one_device")) as run:
             tell(INT)
             stop(run)
-        with pytest.raises(SystemExit) as end:
+        with pytest.raises(Stopped) as end:
             stopping.end_if_told()
-        assert end.value.code == 130
+        assert end.value.status == 130
     with StopOnSignal(Distribution(None, "one_device")):
         pass
     stopping.end_if_told()

@@ -10,7 +10,7 @@ import yaml
 from tfbert.errors import UserError
 from trainers import finetune, pretrain
 from trainers.finetuning.settings import FinetuningSettings
-from trainers.pretrain import PretrainingSettings
+from trainers.pretraining.settings import PretrainingSettings
 from trainers.settings.ranges import RANGES, Range, check_ranges
 from trainers.settings.sections import parse_settings
 

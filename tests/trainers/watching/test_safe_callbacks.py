@@ -22,7 +22,7 @@ class Watcher(keras.callbacks.Callback):
         self.seen.append("end")
 
 
-def test_a_failing_watcher_is_left_out(capsys):
+def test_a_failing_watcher_is_left_out(caplog):
     model, watcher, other = make_model(), Watcher(), keras.callbacks.History()
     model.fit(
         batches(model, make_data()),
@@ -32,7 +32,7 @@ def test_a_failing_watcher_is_left_out(capsys):
         callbacks=[Harmless(watcher), Harmless(other)],
     )
     assert watcher.seen == [1, 2] and model.step == 4
-    said = capsys.readouterr().out
+    said = caplog.text
     assert said.count("Watcher failed and is left out from here on") == 1
     assert "KeyError: 'masked_lm_answers'" in " ".join(said.split())
     # A sound one behind it has seen all of it.

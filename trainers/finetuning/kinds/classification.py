@@ -71,11 +71,11 @@ class Classification(SentenceKind):
             examples, tokenizer.encode, self.labels, self.max_length
         )
 
-    def make_task(self, config, dtype=None, seed=0):
+    def make_task(self, config, dtype=None, seed=0, task_class=None):
         from tfbert.tasks.classification import ClassificationTask
 
         self.check_model(config)
-        return ClassificationTask(
+        return (task_class or ClassificationTask)(
             config,
             len(self.labels),
             self.class_weights,

@@ -6,7 +6,7 @@ Legend: N examples, R rows (windows of long texts make R >= N).
 import abc
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
@@ -243,9 +243,20 @@ class Kind(abc.ABC):
 
     @abc.abstractmethod
     def make_task(
-        self, config: "BertConfig", dtype: str | None = None, seed: int = 0
+        self,
+        config: "BertConfig",
+        dtype: str | None = None,
+        seed: int = 0,
+        task_class: "Callable[..., Task] | None" = None,
     ) -> "Task":
-        """Builds the task with new weights."""
+        """Builds the task with new weights.
+
+        Args:
+          config: the encoder's shape.
+          dtype: Keras policy.
+          seed: of the weights.
+          task_class: in the place of the kind's own, and called as that is.
+        """
 
     @abc.abstractmethod
     def evaluate(

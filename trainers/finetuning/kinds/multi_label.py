@@ -77,11 +77,13 @@ class MultiLabel(SentenceKind):
             examples, tokenizer.encode, self.labels, self.max_length
         )
 
-    def make_task(self, config, dtype=None, seed=0):
+    def make_task(self, config, dtype=None, seed=0, task_class=None):
         from tfbert.tasks.multi_label import MultiLabelTask
 
         self.check_model(config)
-        return MultiLabelTask(config, len(self.labels), dtype=dtype, seed=seed)
+        return (task_class or MultiLabelTask)(
+            config, len(self.labels), dtype=dtype, seed=seed
+        )
 
     def evaluate(
         self,

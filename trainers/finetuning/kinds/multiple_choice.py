@@ -77,10 +77,12 @@ class MultipleChoice(TableKind):
             examples, tokenizer.encode, self.max_length
         )
 
-    def make_task(self, config, dtype=None, seed=0):
+    def make_task(self, config, dtype=None, seed=0, task_class=None):
         from tfbert.tasks.multiple_choice import MultipleChoiceTask
 
-        return MultipleChoiceTask(config, dtype=dtype, seed=seed)
+        return (task_class or MultipleChoiceTask)(
+            config, dtype=dtype, seed=seed
+        )
 
     def evaluate(
         self,

@@ -151,10 +151,12 @@ class QuestionAnswering(Kind):
             max_question_length=self.max_question_length,
         )
 
-    def make_task(self, config, dtype=None, seed=0):
+    def make_task(self, config, dtype=None, seed=0, task_class=None):
         from tfbert.tasks.question_answering import QuestionAnsweringTask
 
-        return QuestionAnsweringTask(config, dtype=dtype, seed=seed)
+        return (task_class or QuestionAnsweringTask)(
+            config, dtype=dtype, seed=seed
+        )
 
     def evaluate(
         self,

@@ -53,11 +53,11 @@ class Regression(SentenceKind):
     def encode(self, examples: sentences.Examples, tokenizer) -> Encoded:
         return regression.encode(examples, tokenizer.encode, self.max_length)
 
-    def make_task(self, config, dtype=None, seed=0):
+    def make_task(self, config, dtype=None, seed=0, task_class=None):
         from tfbert.tasks.regression import RegressionTask
 
         self.check_model(config)
-        return RegressionTask(
+        return (task_class or RegressionTask)(
             config, self.mean, self.scale, dtype=dtype, seed=seed
         )
 

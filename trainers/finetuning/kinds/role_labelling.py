@@ -120,12 +120,12 @@ class RoleLabelling(Kind):
             sentences = split_further(sentences, tokenizer)
         return encode(sentences, tokenizer, self.labels, self.max_length)
 
-    def make_task(self, config, dtype=None, seed=0):
+    def make_task(self, config, dtype=None, seed=0, task_class=None):
         from tfbert.tasks.task import check_segments
         from tfbert.tasks.token_labelling import TokenLabellingTask
 
         check_segments(config, "role labelling, which marks the predicate,")
-        return TokenLabellingTask(
+        return (task_class or TokenLabellingTask)(
             config, len(self.labels), dtype=dtype, seed=seed
         )
 

@@ -163,10 +163,10 @@ class TokenLabelling(Kind):
             sentences = dataclasses.replace(sentences, tags=tags)
         return encode(sentences, tokenizer, self.labels, self.max_length)
 
-    def make_task(self, config, dtype=None, seed=0):
+    def make_task(self, config, dtype=None, seed=0, task_class=None):
         from tfbert.tasks.token_labelling import TokenLabellingTask
 
-        return TokenLabellingTask(
+        return (task_class or TokenLabellingTask)(
             config, len(self.labels), dtype=dtype, seed=seed
         )
 

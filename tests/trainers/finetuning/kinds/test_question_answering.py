@@ -10,7 +10,8 @@ import yaml
 from tfbert.errors import UserError
 from tfbert.text.tokenizer import Tokenizer
 from tfrecords.labelled.question_answering import Answer, Examples
-from trainers import evaluate, export, finetune, predict
+from trainers import export, finetune, predict
+from trainers.finetuning import evaluation
 from trainers.finetuning.kinds.question_answering import (
     AnswerEvaluation,
     QuestionAnswering,
@@ -101,7 +102,7 @@ def test_it_learns_and_serves_what_it_evaluates(folder, capsys):
     assert about["kind"] == "question_answering"
     assert about["no_answer"] is True
     assert about["window_stride"] == 6
-    result = evaluate.evaluate(run, folder / "test.json")
+    result = evaluation.evaluate(run, folder / "test.json")
     # Most questions; a guess of a word of the text is right one time in ten.
     assert result.figures["f1"] > 0.8
     assert result.figures["no_answer_exact_match"] > 0.6
@@ -109,14 +110,14 @@ def test_it_learns_and_serves_what_it_evaluates(folder, capsys):
     assert figures["f1"] == pytest.approx(result.figures["f1"])
     capsys.readouterr()
     # Validation during training was judged with the threshold that it chose.
-    again = evaluate.evaluate(run, folder / "validation.json")
+    again = evaluation.evaluate(run, folder / "validation.json")
     lines = (run / "metrics.jsonl").read_text().splitlines()
     rows = [r for r in map(json.loads, lines) if r["split"] == "validation"]
     logged = next(r for r in rows if r["step"] == again.step)
     for name, value in again.figures.items():
         assert logged[name] == pytest.approx(value, rel=1e-4), name
     export.main([str(run), "--output", str(folder / "export")])
-    model = predict.Model(folder / "export" / "1")
+    model = predict.load_model(folder / "export" / "1")
     assert model.inputs == ["question", "context"]
     for measured, name in ((result, "test"), (again, "validation")):
         path = run / f"predictions-{name}.jsonl"
@@ -158,7 +159,7 @@ def test_validation_on_two_replicas_is_that_of_the_evaluator(folder):
             *("--runtime.strategy", "mirrored", "--runtime.devices", "2"),
         ]
     )
-    result = evaluate.evaluate(run, folder / "validation.json")
+    result = evaluation.evaluate(run, folder / "validation.json")
     lines = (run / "metrics.jsonl").read_text().splitlines()
     rows = [r for r in map(json.loads, lines) if r["split"] == "validation"]
     [logged] = [r for r in rows if r["step"] == result.step]

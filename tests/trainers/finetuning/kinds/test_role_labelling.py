@@ -9,7 +9,8 @@ import yaml
 
 from tfbert.errors import UserError
 from tfbert.text.tokenizer import Tokenizer
-from trainers import evaluate, export, finetune, predict
+from trainers import export, finetune, predict
+from trainers.finetuning import evaluation
 from trainers.finetuning.kinds.role_labelling import RoleLabelling
 from trainers.finetuning.metrics.roles import arguments
 from trainers.finetuning.settings import FinetuningData
@@ -87,7 +88,7 @@ def run(tmp_path_factory, vocabulary):
 
 
 def read_rows(run, name):
-    text = evaluate.predictions_path(run, name).read_text()
+    text = evaluation.predictions_path(run, name).read_text()
     return [json.loads(line) for line in text.splitlines()]
 
 

@@ -10,7 +10,8 @@ import yaml
 from tfbert.errors import UserError
 from tfbert.tag_scheme import bio_tags
 from tfbert.text.tokenizer import Tokenizer
-from trainers import evaluate, export, finetune, predict
+from trainers import export, finetune, predict
+from trainers.finetuning import evaluation
 from trainers.finetuning.kinds.token_labelling import TokenLabelling
 from trainers.finetuning.metrics.spans import bio_spans
 from trainers.finetuning.saved_run import FinetunedRun
@@ -108,14 +109,14 @@ def test_it_learns(run):
 
 
 def read_rows(run, name):
-    text = evaluate.predictions_path(run, name).read_text()
+    text = evaluation.predictions_path(run, name).read_text()
     return [json.loads(line) for line in text.splitlines()]
 
 
 def test_validation_on_two_replicas_is_exact(run):
     lines = (run / "metrics.jsonl").read_text().splitlines()
     logged = [r for r in map(json.loads, lines) if r["split"] == "validation"]
-    result = evaluate.evaluate(
+    result = evaluation.evaluate(
         run, run.parent / "validation.conll", checkpoint="last"
     )
     for name in ("f1", "precision", "recall", "accuracy"):

@@ -1,9 +1,10 @@
+import types
+
 import numpy as np
 import pytest
 
 from tfbert.errors import UserError
-from trainers import predict
-from trainers.finetuning import label_answers
+from trainers.reports.served import asking, label_answers
 
 LABELS = {
     "words": np.array([b"a", b"b", b""], object),
@@ -61,8 +62,11 @@ def test_roles():
 
 
 def test_a_predicate_on_the_command_line_is_a_number():
-    model = object.__new__(predict.Model)
-    model._wanted = {"predicate": np.dtype(np.int32)}
+    session = types.SimpleNamespace(
+        inputs={"s": {"predicate": np.dtype(np.int32)}},
+        outputs={"s": ["roles"]},
+    )
+    model = asking.Asked(session, {"inputs": ["predicate"]}, "s", "here")
     column = model._column("predicate", ["4", "0"])
     assert column.dtype == np.int32 and column.tolist() == [4, 0]
     with pytest.raises(UserError, match="predicate is a whole number"):

@@ -1,11 +1,11 @@
 """Labelled files, encoder and run folder of a fine-tuning run."""
 
+from trainers.checks import machine
+from trainers.checks.findings import Findings
+from trainers.checks.pretraining import check_rate, check_start
 from trainers.distributed.members import Cluster
 from trainers.finetuning.data import LoadedData, load_data
 from trainers.finetuning.settings import check_kind, resolve
-from trainers.planning.checks import machine
-from trainers.planning.checks.findings import Findings
-from trainers.planning.checks.pretraining import check_rate, check_start
 from trainers.run.run_setup import check_run_folder, check_settings
 
 # From this share on, validation measures memory.

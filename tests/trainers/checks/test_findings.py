@@ -1,5 +1,5 @@
 from tfbert.errors import UserError
-from trainers.planning.checks.findings import Findings
+from trainers.checks.findings import Findings
 
 
 def test_a_file_that_cannot_be_read_is_a_mistake():

@@ -8,16 +8,18 @@ from tfbert.errors import UserError
 from tfbert.weights import resizing
 from tfrecords.batches.batch import AnyRecords
 from tfrecords.storage.reader import Records
+from trainers.checks import machine
+from trainers.checks.findings import Findings
 from trainers.distributed.members import Cluster
-from trainers.planning.checks import machine
-from trainers.planning.checks.findings import Findings
-from trainers.pretrain import about_run, check_sizes, with_known_steps
 from trainers.pretraining.data import (
+    about_run,
+    check_sizes,
     describe,
     open_held_out,
     open_training,
     predictions,
 )
+from trainers.pretraining.settings import with_known_steps
 from trainers.run.run_setup import check_run_folder, check_settings
 
 # Rates that pretraining of encoders is known to survive, and then some.

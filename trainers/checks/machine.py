@@ -13,6 +13,7 @@ import packaging.requirements
 import tensorflow as tf
 
 from tfbert.config import BertConfig
+from trainers.checks.findings import Findings
 from trainers.distributed.members import (
     Cluster,
     check_port_is_free,
@@ -26,7 +27,6 @@ from trainers.distributed.strategies import (
 )
 from trainers.files import environment
 from trainers.files.text import size
-from trainers.planning.checks.findings import Findings
 from trainers.planning.memory_estimate import activation_bytes, num_parameters
 from trainers.planning.precision import LEAST_WIDTH, MARGIN, probe
 from trainers.watching.gpu_memory import smallest_gpu

@@ -1,34 +1,35 @@
 """What it costs to store an export's weights in fewer bytes."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from tfbert.serving.graphs.servable import Servable
-from trainers.evaluate import predict
-from trainers.files.run_folder import RunFolder
-from trainers.finetuning.saved_run import FinetunedRun
 
-_BATCH_SIZE = 64
+# Gives figures and, by name, the outputs of all rows, as the weights are now.
+Measure = Callable[[], tuple[dict[str, float], dict[str, np.ndarray]]]
 
 
 def store(
     servable: Servable,
     layer,
     dtype: str,
-    run: FinetunedRun | RunFolder,
+    measure: Measure | None = None,
+    data: Path | None = None,
 ) -> dict[str, object]:
     """Makes a servable store its weights as `dtype`.
 
-    Of a fine-tuned run whose validation file is still there, all outputs and
-    figures are computed with the weights as they were and as they are stored.
+    What can be measured is, with the weights as they were and as they are
+    stored.
 
     Args:
       servable: what is exported; it is changed.
       layer: the layer in it; its weights are rounded.
       dtype: "bfloat16" or "float16".
-      run: the run that it is of.
+      measure: measures the layer; None: nothing can be.
+      data: what it is measured on.
 
     Returns:
       Facts for the model card.
@@ -36,8 +37,7 @@ def store(
     size = sum(
         v.value.dtype.size * int(tf.size(v.value)) for v in layer.weights
     )
-    data = _validation(run)
-    measured = [_measure(run, layer, data)] if data else []
+    measured = [measure()] if measure else []
     _round(layer, dtype)
     servable.store_as(dtype)
     stored = sum(
@@ -47,9 +47,9 @@ def store(
         "weights are stored as": dtype,
         "bytes of weights": f"{stored:,}; {size:,} as they were",
     }
-    if not data:
+    if measure is None:
         return facts | {"cost": "not measured: no validation file is there"}
-    measured.append(_measure(run, layer, data))
+    measured.append(measure())
     (before, outputs), (after, stored_outputs) = measured
     facts["measured on"] = f"`{data}`"
     for name, values in outputs.items():
@@ -58,30 +58,6 @@ def store(
     for name, value in before.items():
         facts[name] = f"{after[name]:.6g}; {value:.6g} as they were"
     return facts
-
-
-def _validation(run) -> Path | None:
-    """The validation file of a fine-tuned run, if it is there."""
-    if not isinstance(run, FinetunedRun):
-        return None
-    path = RunFolder(run.path).settings.get("data", {}).get("validation")
-    if isinstance(path, str) and Path(path).is_file():
-        return Path(path)
-    return None
-
-
-def _measure(run: FinetunedRun, task, data: Path):
-    """(figures, outputs of all rows) of a task."""
-    examples = run.read_examples(data)
-    encoded = run.encode(examples)
-    outputs = predict(task, encoded.columns, run.kind.outputs, _BATCH_SIZE)
-    result = run.kind.evaluate(examples, encoded, outputs, step=0)
-    numbers = {
-        name: values.astype(np.float32)
-        for name, values in outputs.items()
-        if values.dtype != object
-    }
-    return result.figures, numbers
 
 
 def _round(layer, dtype: str) -> None:

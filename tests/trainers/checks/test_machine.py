@@ -2,9 +2,9 @@ import importlib.metadata
 
 import pytest
 
+from trainers.checks import machine
+from trainers.checks.findings import Findings
 from trainers.distributed.members import Cluster
-from trainers.planning.checks import machine
-from trainers.planning.checks.findings import Findings
 
 
 def test_versions_are_compared_with_what_was_asked_for(monkeypatch):

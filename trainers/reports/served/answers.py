@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from trainers.finetuning import label_answers
+from trainers.reports.served import label_answers
 
 _SHOWN_CLASSES = 3
 

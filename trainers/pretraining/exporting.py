@@ -1,0 +1,75 @@
+"""The SavedModel of a pretraining run: vectors, and what stands at [MASK]."""
+
+import os
+from pathlib import Path
+
+from keras.layers import Layer
+
+from tfbert.converters import building, own, sources
+from tfbert.errors import UserError
+from tfbert.serving.graphs import fill_mask
+from tfbert.serving.graphs.embedding import POOLINGS, embedder
+from tfbert.serving.graphs.servable import Servable
+from tfbert.serving.package import versions
+from tfbert.text.tokenizer import Tokenizer
+from tfbert.weights.portable_model import Pooling
+from trainers.files.run_folder import RunFolder
+from trainers.reports.served import exports
+from trainers.reports.served.exports import ExportOptions
+
+
+def write_export(
+    run: RunFolder, output: str | os.PathLike, options: ExportOptions
+) -> Path:
+    """Exports a run; returns the folder of the new version.
+
+    Raises:
+      UserError: no weights, or `output` is in use.
+    """
+    versions.check_output(Path(output))
+    servable, card, layer = served(run, options)
+    more = {}
+    if options.dtype != "float32":
+        more = exports.store(servable, layer, options.dtype)
+    weights = own.newest_weights(run.path)
+    return exports.write(servable, output, card, run, weights, options, more)
+
+
+def served(
+    run: RunFolder, options: ExportOptions
+) -> tuple[Servable, dict, Layer]:
+    """What is exported, the facts of its card, and the layer in it."""
+    pooling = options.pooling
+    model = sources.read(run.path)
+    tokenizer = Tokenizer.from_folder(run.path)
+    max_length = model.config.max_position_embeddings
+    if pooling is None:
+        kept = model.pooling or Pooling()
+        pooling, max_length = kept.mode, kept.max_length or max_length
+        if pooling not in POOLINGS:
+            raise UserError(
+                f"{run.path} makes its vectors by pooling {pooling!r}, which "
+                f"an export cannot; give --pooling {' or '.join(POOLINGS)}"
+            )
+    more, facts = {}, {}
+    if "masked_lm" in model.parts:
+        layer = building.make_pretraining_task(model, options.policy)
+        more["fill_mask"] = fill_mask.fill_mask_function(
+            layer,
+            fill_mask.mask_tokenizer(tokenizer),
+            max_length,
+            limits=options.limits,
+        )
+        facts = options.limits.facts("max_masks")
+    else:
+        layer = building.make_encoder(model, options.policy)
+    servable = embedder(layer, tokenizer, max_length, pooling, more)
+    card = {
+        "kind": "embedding",
+        "inputs": ["text"],
+        "max_length": max_length,
+        "pooling": pooling,
+        "vocabulary_sha256": tokenizer.vocab_hash,
+        **facts,
+    }
+    return servable, card, layer

@@ -1,0 +1,57 @@
+"""The settings of pretraining, and how blanks in them are filled."""
+
+import dataclasses
+
+from tfrecords.batches.batch import AnyRecords
+from trainers.pretraining.data import PretrainingData
+from trainers.settings.pretraining_optimization import PretrainingOptimization
+from trainers.settings.sections import (
+    ModelSettings,
+    RuntimeSettings,
+    dry_run_setting,
+)
+from trainers.settings.warmup import with_warmup_steps
+
+
+@dataclasses.dataclass
+class PretrainingSettings:
+    """All settings of a pretraining run."""
+
+    model: ModelSettings
+    data: PretrainingData
+    optimization: PretrainingOptimization
+    runtime: RuntimeSettings
+    seed: int = dataclasses.field(
+        default=0,
+        metadata={"help": "of weights, order, masks and dropout (default: 0)"},
+    )
+    budget: str | None = dataclasses.field(
+        default=None,
+        metadata={
+            "help": "time for the whole run, such as 30m or 2h: steps are "
+            "timed, and optimization.steps chosen to fit"
+        },
+    )
+    dry_run: bool = dry_run_setting()
+
+
+def with_known_steps(settings, records: AnyRecords) -> PretrainingSettings:
+    """The settings as a run resolves them, as far as that needs no measuring.
+
+    Steps of a budget are known when the run has begun before.
+
+    Raises:
+      UserError: budget or warm-up make no sense.
+    """
+    optimization = settings.optimization
+    if settings.budget is not None:
+        from trainers.planning.budget import parse_budget, steps_of_run
+
+        parse_budget(settings.budget)
+        steps = steps_of_run(settings)
+        if steps is None:
+            unknown = dataclasses.replace(optimization, warmup_steps=0)
+            return dataclasses.replace(settings, optimization=unknown)
+        optimization = dataclasses.replace(optimization, steps=steps)
+    optimization = with_warmup_steps(optimization, records.sequence_length)
+    return dataclasses.replace(settings, optimization=optimization)

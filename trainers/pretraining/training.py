@@ -1,0 +1,182 @@
+"""A pretraining run from its settings: opened, described, trained."""
+
+import dataclasses
+import functools
+import logging
+from pathlib import Path
+
+from tfbert.file_names import CONFIG_FILE
+from tfbert.tasks.pretraining import PretrainingTask
+from tfrecords.batches import mistakes
+from tfrecords.batches.batch import AnyRecords
+from trainers.distributed.strategies import Distribution
+from trainers.planning import dry_run, precision
+from trainers.planning.budget import with_budget
+from trainers.pretraining import data as pretraining_data
+from trainers.pretraining.settings import PretrainingSettings
+from trainers.run import api
+from trainers.run.outcome import NOTHING_OWN, History, Outcome, OwnParts
+from trainers.settings.warmup import with_warmup_steps
+from trainers.step.training_model import TrainingModel
+from trainers.watching.masked_examples import MaskedExamples
+
+_log = logging.getLogger(__name__)
+
+
+def train(
+    settings: PretrainingSettings,
+    distribution: Distribution,
+    own: OwnParts = NOTHING_OWN,
+) -> Outcome:
+    """Pretrains; the figures are the last held-out values, with "step".
+
+    Args:
+      settings: all settings.
+      distribution: where it runs.
+      own: what stands in the place of ours; its task_class is (config,
+        dtype=, seed=) -> Task that learns from the batches of pretraining.
+
+    Raises:
+      UserError: settings, records or run folder do not fit together.
+      Stopped: a signal ended the run early.
+    """
+    records = pretraining_data.open_training(settings.data)
+    held_out = pretraining_data.open_held_out(settings.data, records)
+    config = settings.model.bert_config(vocab_size=len(records.vocabulary))
+    pretraining_data.check_sizes(settings, records, config)
+
+    settings = precision.resolved(settings, config, distribution)
+
+    def build(settings):
+        return _build(settings, config, records, held_out, distribution, own)
+
+    settings = _with_steps(settings, records, distribution, build)
+    if not settings.dry_run:
+        _open_run(settings, records, config, distribution, own.task_class)
+    if distribution.is_chief:
+        _describe(settings, config, records, held_out, distribution)
+    model, make_batches, validation = build(settings)
+    if settings.dry_run:
+        figures = dry_run.show(
+            model, settings, distribution, make_batches, validation
+        )
+        return Outcome(model, figures, {})
+    history = History()
+    with mistakes.raised():
+        figures = api.train(
+            model,
+            settings,
+            distribution,
+            make_batches,
+            validation,
+            title="pretraining",
+            callbacks=[
+                *_masked_examples(settings, held_out, distribution),
+                history,
+                *own.callbacks,
+            ],
+            row_ids=pretraining_data.row_ids(settings, records),
+        )
+    if distribution.is_chief:
+        _tell_end(Path(settings.runtime.run_dir), records, held_out)
+    return Outcome(model, figures, history.values)
+
+
+def _with_steps(settings, records, distribution, build):
+    """Settings with numbers of steps for budget and warm-up, all checked."""
+    if settings.budget is not None:
+        settings = with_budget(settings, distribution, build)
+    optimization = with_warmup_steps(
+        settings.optimization, records.sequence_length
+    )
+    settings = dataclasses.replace(settings, optimization=optimization)
+    api.check_settings(settings, distribution)
+    return settings
+
+
+def _build(
+    settings, config, records, held_out, distribution, own: OwnParts
+) -> tuple:
+    """The model with its first weights, and what it reads.
+
+    Returns:
+      (model, make_batches, validation)
+    """
+    task_class = own.task_class
+    if task_class is None:
+        task_class = functools.partial(
+            PretrainingTask, next_sentence=records.has_labels
+        )
+    model = api.make_model(
+        lambda: task_class(
+            config, dtype=settings.runtime.dtype, seed=settings.seed
+        ),
+        settings,
+        distribution,
+        own.model_class or TrainingModel,
+    )
+    api.initialise(model, settings.model.init_from, records.vocabulary)
+    batches, validation = pretraining_data.make_batches(
+        settings, records, held_out, distribution
+    )
+    return model, batches, validation
+
+
+def _open_run(settings, records, config, distribution, task_class) -> None:
+    """Makes or re-opens the run's folder with all that describes the run."""
+    about = pretraining_data.about_run(records, task_class)
+    run_dir = api.open_run(settings, about, distribution)
+    if distribution.is_chief:
+        config.to_json(run_dir / CONFIG_FILE)
+        pretraining_data.save_tokenizer(records, run_dir)
+
+
+def _masked_examples(settings, held_out, distribution) -> list:
+    """The callback that shows predictions on held-out rows, if it can."""
+    if held_out is None or not distribution.is_chief:
+        return []
+    return [
+        MaskedExamples(
+            settings.runtime.run_dir,
+            held_out,
+            settings.data.masking,
+            settings.seed,
+        )
+    ]
+
+
+def _describe(settings, config, records, held_out, distribution) -> None:
+    """Prints what will be done."""
+    optimization, runtime = settings.optimization, settings.runtime
+    rows = optimization.batch_plan.first_row(optimization.steps)
+    epochs = rows / records.num_rows
+    _log.info(
+        f"Pretraining {config.num_hidden_layers} layers of "
+        f"{config.hidden_size} (vocabulary {config.vocab_size}, "
+        f"{runtime.precision}) on "
+        f"{pretraining_data.describe(records)}\n"
+        + distribution.describe(
+            optimization.batch_size,
+            optimization.accumulation_steps,
+            records.num_rows,
+        )
+        + f"\n{optimization.steps:,} steps = {epochs:.2f} epochs; "
+        + (
+            f"{held_out.num_rows:,} held-out rows"
+            if held_out
+            else "no held-out rows (tfbert records --held_out 0.01 makes some)"
+        )
+        + f"; run folder {runtime.run_dir}"
+    )
+
+
+def _tell_end(run_dir: Path, *opened: AnyRecords | None) -> None:
+    """Prints what was skipped, if anything was, and where the run is."""
+    for records in filter(None, opened):
+        damage = pretraining_data.describe_damage(records)
+        if damage:
+            _log.info(f"{records.path}: {damage}")
+    _log.info(
+        f"The run is in {run_dir}. Next: tfbert report {run_dir}, or "
+        f"tfbert finetune with --model.init_from {run_dir}"
+    )
