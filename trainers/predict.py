@@ -95,9 +95,7 @@ def main(argv: list[str] | None = None) -> None:
     if is_run_folder(Path(args.export)):
         model = load_run(args.export, args.signature)
     else:
-        model = load_model(
-            versions.newest_version(args.export), args.signature
-        )
+        model = load_model(versions.newest_version(args.export), args.signature)
     if args.file:
         columns = args.text_column or model.card.get("text_columns", [])
         read = _read_questions if model.has_choices else _read_file

@@ -7,9 +7,11 @@ import pytest
 
 from tfbert.errors import UserError
 from tfbert.serving.package import c_session
-from trainers import export, predict
-from trainers.finetuning import evaluation
+from trainers import evaluate, export, predict
+from trainers.finetuning import evaluation, exporting
+from trainers.finetuning.saved_run import FinetunedRun
 from trainers.reports.served import asking
+from trainers.reports.served.exports import ExportOptions
 from trainers.reports.served.session import ServedSession
 
 
@@ -215,7 +217,8 @@ def test_a_run_of_pairs_answers_as_its_export(pair_run, pair_export, capsys):
 
 
 def test_what_a_runs_model_refuses_is_told(single_run):
-    _, (servable, *_), _, _ = export.served(single_run)
+    run, options = FinetunedRun(single_run), ExportOptions()
+    servable, _ = exporting.served(run, run.load_task(), options)
     session = ServedSession(servable, "examples")
     junk = np.array([b"junk"], object)
     with pytest.raises(UserError, match="the model refuses it: Name.*required"):

@@ -222,7 +222,8 @@ class TrainingRun:
                 place = f"step {before} of {self.total}"
                 raise UserError(f"the training data ended at {place}")
             elif self.model.stop_training and self.stop.agree() is None:
-                self.ended = self.model.step < self.stop_at.step
+                early = self.model.step < self.stop_at.step
+                self.ended = early and not self._complete
 
     def _fit_once(self):
         """One `fit`, at most to where batches are left out.
