@@ -173,7 +173,9 @@ def test_bfloat16_is_near_float32(single_run, tmp_path):
     assert 0 < np.abs(answers[0] - answers[1]).max() < 0.05
 
 
-@pytest.mark.parametrize("dtype", ("bfloat16", "float16"))
+@pytest.mark.parametrize(
+    "dtype", ["bfloat16", pytest.param("float16", marks=pytest.mark.long)]
+)
 def test_stored_weights_tell_what_they_cost(
     dtype, single_run, single_data, tmp_path, capsys
 ):

@@ -28,6 +28,7 @@ TOKENS = (
 )
 SHAPE = {
     "model.preset": "tiny",
+    "model.num_hidden_layers": 1,
     "model.hidden_size": 32,
     "model.intermediate_size": 64,
     "model.max_position_embeddings": 32,

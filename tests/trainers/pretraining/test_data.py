@@ -56,6 +56,7 @@ def own(data, tmp_path):
 def options(run_dir, **changes):
     settings = {
         "model.preset": "tiny",
+        "model.num_hidden_layers": 1,
         "model.hidden_size": 32,
         "model.intermediate_size": 64,
         "model.max_position_embeddings": 32,

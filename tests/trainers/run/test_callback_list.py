@@ -91,6 +91,7 @@ def without_evaluation(whole, run_dir, step):
     return run_dir
 
 
+@pytest.mark.long
 def test_a_resumed_run_begins_once(small_corpus, whole, tmp_path):
     told = functools.partial(told_of, small_corpus)
     run_dir = without_evaluation(whole, tmp_path / "middle", 2)

@@ -25,6 +25,8 @@ KERAS = {
     ),
 }
 
+LONG = pytest.mark.long
+
 
 class WithoutSignature(PretrainingTask):
     """Nothing can be known of its batches before the first."""
@@ -90,12 +92,12 @@ def test_the_pooler_stays_as_it_is(name, task_class):
     "options",
     [
         {"replicas": 2, "accumulation_steps": 2},
-        {"xla": True, "log_gradient_norms": True},
+        pytest.param({"xla": True, "log_gradient_norms": True}, marks=LONG),
         {"average_decay": 0.9, "layer_decay": 0.8},
     ],
     ids=str,
 )
-@pytest.mark.parametrize("frozen", [None, 1])
+@pytest.mark.parametrize("frozen", [None, pytest.param(1, marks=LONG)])
 def test_with_all_that_a_step_can_do(options, frozen):
     model = make(adamw, frozen=frozen, **options)
     before = by_path(model.task)

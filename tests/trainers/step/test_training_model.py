@@ -20,6 +20,8 @@ from tfbert.tasks.pretraining import PretrainingTask
 from trainers.step.compiled_loop import COUNTS
 from trainers.step.training_model import TrainingModel
 
+LONG = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def one_device():
@@ -30,11 +32,11 @@ def one_device():
     "options",
     [
         {"replicas": 2},
-        {"replicas": 4},
+        pytest.param({"replicas": 4}, marks=LONG),
         {"accumulation_steps": 4},
         {"replicas": 2, "accumulation_steps": 2},
         {"replicas": 2, "steps_per_execution": 5},
-        {"replicas": 2, "xla": True},
+        pytest.param({"replicas": 2, "xla": True}, marks=LONG),
     ],
     ids=str,
 )
@@ -73,6 +75,7 @@ class MeanOfMeans(PretrainingTask):
         }
 
 
+@LONG
 def test_a_mean_of_means_fails_the_same_comparison(one_device):
     _, weights = run(task_class=MeanOfMeans)
     _, two = run(task_class=MeanOfMeans, replicas=2)
@@ -106,7 +109,7 @@ def test_not_finite_on_one_replica_is_skipped_by_all(replicas):
     assert int(model.optimizer.iterations.numpy()) == STEPS
 
 
-@pytest.mark.parametrize("replicas", [1, 2, 4])
+@pytest.mark.parametrize("replicas", [1, 2, pytest.param(4, marks=LONG)])
 def test_evaluation_counts_each_row_once(replicas):
     data = make_data(steps=3)
     # The last batch does not divide: three of its rows are padding.

@@ -117,6 +117,21 @@ def trained(tmp_path_factory, vocabulary):
     return train
 
 
+@pytest.fixture(scope="module")
+def exported(trained):
+    """Returns a function: kind -> the folder of its export."""
+    done = {}
+
+    def make(kind):
+        if kind not in done:
+            run, _ = trained(kind)
+            done[kind] = run.parent / f"{kind}-export"
+            export.main([str(run), "--output", str(done[kind])])
+        return done[kind]
+
+    return make
+
+
 def read_lines(path):
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
@@ -149,13 +164,12 @@ def test_validation_and_evaluation_agree(trained, kind, capsys):
 
 @pytest.mark.parametrize("kind", ROWS)
 def test_the_export_gives_the_evaluators_answers(
-    trained, kind, tmp_path, capsys
+    trained, exported, kind, capsys
 ):
     run, data = trained(kind)
     offline = read_lines(run / "predictions-test.jsonl")
-    export.main([str(run), "--output", str(tmp_path / "out")])
+    ask = [str(exported(kind)), "--file", str(data)]
     capsys.readouterr()
-    ask = [str(tmp_path / "out"), "--file", str(data)]
     predict.main([*ask, "--json"])
     answers = [json.loads(x) for x in capsys.readouterr().out.splitlines()]
     assert len(answers) == len(offline) == 37
@@ -176,10 +190,9 @@ def test_the_export_gives_the_evaluators_answers(
     assert "film" in capsys.readouterr().out
 
 
-def test_choices_on_the_command_line(trained, tmp_path, capsys):
-    run, _ = trained("multiple_choice")
-    export.main([str(run), "--output", str(tmp_path / "out")])
-    ask = [str(tmp_path / "out"), "it was"]
+def test_choices_on_the_command_line(exported, capsys):
+    out = exported("multiple_choice")
+    ask = [str(out), "it was"]
     capsys.readouterr()
     predict.main([*ask, "--choice", "film", "--choice", "very good", "--json"])
     answer = json.loads(capsys.readouterr().out)
@@ -194,7 +207,7 @@ def test_choices_on_the_command_line(trained, tmp_path, capsys):
         predict.main([*ask, "--file", "a.tsv", "--text_column", "q"])
     import tensorflow as tf
 
-    model = tf.saved_model.load(str(tmp_path / "out" / "1"))
+    model = tf.saved_model.load(str(out / "1"))
     choose = model.signatures["serving_default"]
     for shape in ((0, 2), (0, 0), (2, 0)):
         answer = choose(

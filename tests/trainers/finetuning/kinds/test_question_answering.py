@@ -56,8 +56,8 @@ def squad_file(path, count, seed):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Files, a tokenizer and a finished run."""
+def files(tmp_path_factory):
+    """Files, a tokenizer and settings for a run."""
     path = tmp_path_factory.mktemp("answers")
     Tokenizer(VOCABULARY).save(path / "tokenizer")
     for seed, (name, count) in enumerate(
@@ -90,12 +90,18 @@ def folder(tmp_path_factory):
     }
     config = path / "config.yaml"
     config.write_text(yaml.safe_dump(settings))
-    finetune.main(
-        ["--config", str(config), "--runtime.run_dir", str(path / "run")]
-    )
     return path
 
 
+@pytest.fixture(scope="module")
+def folder(files):
+    """The same with a finished run."""
+    config, run = files / "config.yaml", files / "run"
+    finetune.main(["--config", str(config), "--runtime.run_dir", str(run)])
+    return files
+
+
+@pytest.mark.long
 def test_it_learns_and_serves_what_it_evaluates(folder, capsys):
     run = folder / "run"
     about = json.loads((run / "run.json").read_text())
@@ -148,18 +154,18 @@ def test_it_learns_and_serves_what_it_evaluates(folder, capsys):
     assert [json.loads(line)["answer"] for line in printed] == ["cow", "cat"]
 
 
-def test_validation_on_two_replicas_is_that_of_the_evaluator(folder):
+def test_validation_on_two_replicas_is_that_of_the_evaluator(files):
     # 83 windows of 41 questions in batches of 32: the windows of a question
     # are on different replicas and in different batches.
-    run = folder / "replicas"
+    run = files / "replicas"
     finetune.main(
         [
-            *("--config", str(folder / "config.yaml")),
+            *("--config", str(files / "config.yaml")),
             *("--runtime.run_dir", str(run), "--optimization.steps", "10"),
             *("--runtime.strategy", "mirrored", "--runtime.devices", "2"),
         ]
     )
-    result = evaluation.evaluate(run, folder / "validation.json")
+    result = evaluation.evaluate(run, files / "validation.json")
     lines = (run / "metrics.jsonl").read_text().splitlines()
     rows = [r for r in map(json.loads, lines) if r["split"] == "validation"]
     [logged] = [r for r in rows if r["step"] == result.step]
