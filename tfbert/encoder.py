@@ -12,6 +12,7 @@ from tfbert.layers.dense import Dense
 from tfbert.layers.embeddings import Embeddings
 from tfbert.layers.encoder_block import EncoderBlock
 from tfbert.layers.layer_norm import LayerNorm
+from tfbert.layers.places import take_places
 
 INPUTS = (
     "input_ids",
@@ -93,6 +94,7 @@ class BertEncoder(BertLayer):
         inputs: dict[str, keras.KerasTensor],
         training: bool = False,
         dropout_seed: keras.KerasTensor | None = None,
+        positions: keras.KerasTensor | None = None,
     ) -> dict[str, keras.KerasTensor]:
         """Encodes ids.
 
@@ -106,10 +108,15 @@ class BertEncoder(BertLayer):
               padding. Attention stays within a sequence.
           training: whether dropout is on.
           dropout_seed: int32 [2]; None: one is drawn, see `draws_seeds`.
+          positions: integers [B, P], the places of each row that are read;
+            None: all. The last block computes nothing else of the others
+            than their keys and values, so that the places that are read are
+            what they would be.
 
         Returns:
-          "sequence_output" [B, S, H] and "pooled_output" [B, H] (tanh of the
-          first position's projection), in the compute dtype.
+          "sequence_output" [B, S, H], or [B, P, H] with positions, and
+          "pooled_output" [B, H] (tanh of the projection of the first place
+          that is read), in the compute dtype.
 
         Raises:
           ValueError: an input is missing, has not two axes, holds no
@@ -132,7 +139,10 @@ class BertEncoder(BertLayer):
             run = functools.partial(block, **draw)
             if self.recompute and training:
                 run = fast_ops.recompute(run)
-            x = run(x, bias)
+            if block is self.blocks[-1] and positions is not None:
+                x = run(x, _bias_at(bias, positions), positions)
+            else:
+                x = run(x, bias)
         if self.final_layer_norm is not None:
             x = self.final_layer_norm(x)
         pooled = ops.tanh(self.pooler(x[:, 0]))
@@ -200,3 +210,12 @@ class BertEncoder(BertLayer):
     def get_config(self) -> dict:
         draws_seeds = self.seed_generator is not None
         return {**super().get_config(), "draws_seeds": draws_seeds}
+
+
+def _bias_at(
+    bias: keras.KerasTensor, positions: keras.KerasTensor
+) -> keras.KerasTensor:
+    """The rows of a bias [B, 1, 1 or S, S] at positions [B, P]."""
+    if bias.shape[2] == 1:  # The same for each row.
+        return bias
+    return take_places(bias[:, 0], positions)[:, None]  # [B, 1, P, S]

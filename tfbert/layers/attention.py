@@ -9,6 +9,7 @@ from tfbert.config import BertConfig
 from tfbert.layers.bert_layer import BertLayer, serializable
 from tfbert.layers.dense import Dense
 from tfbert.layers.dropout import Dropout
+from tfbert.layers.places import take_places
 
 
 @serializable
@@ -54,24 +55,30 @@ class SelfAttention(BertLayer):
         attention_bias: keras.KerasTensor,
         training: bool = False,
         dropout_seed: keras.KerasTensor | None = None,
+        positions: keras.KerasTensor | None = None,
     ) -> keras.KerasTensor:
         """Attends from every position to those that the bias leaves open.
 
         Args:
           x: [B, S, H].
           attention_bias: [B, 1, 1 or S, S], 0 where attention is allowed and
-            hugely negative elsewhere.
+            hugely negative elsewhere; with positions [B, 1, 1 or P, S].
           dropout_seed: int32 [2].
+          positions: integers [B, P], from where to attend; None: everywhere.
 
         Returns:
-          [B, S, H].
+          [B, S, H]; with positions [B, P, H].
         """
-        heads, size = self.config.num_attention_heads, self.config.head_size
-        batch, length, width = ops.shape(x)
-        qkv = self.query_key_value(x)  # [B, S, 3H]
-        qkv = ops.reshape(qkv, (batch, length, 3, heads, size))
-        qkv = ops.transpose(qkv, (2, 0, 3, 1, 4))  # [3, B, N, S, D]
-        query, key, value = ops.unstack(qkv, 3, axis=0)  # [B, N, S, D]
+        size = self.config.head_size
+        batch, _, width = ops.shape(x)
+        if positions is None:
+            parts = self._split(self.query_key_value(x), 3)
+            query, key, value = parts  # [B, N, S, D]
+        else:
+            dense = self.query_key_value
+            key, value = self._split(dense.columns(x, width, 3 * width), 2)
+            query = dense.columns(take_places(x, positions), 0, width)
+            (query,) = self._split(query, 1)  # [B, N, P, D]
         query = ops.multiply(query, 1.0 / math.sqrt(size))
         scores = ops.matmul(query, ops.swapaxes(key, -1, -2))  # [B, N, S, S]
         weights = ops.softmax(ops.add(scores, attention_bias), axis=-1)
@@ -80,8 +87,16 @@ class SelfAttention(BertLayer):
         )
         context = ops.matmul(weights, value)  # [B, N, S, D]
         context = ops.transpose(context, (0, 2, 1, 3))  # [B, S, N, D]
-        context = ops.reshape(context, (batch, length, width))
+        context = ops.reshape(context, (batch, -1, width))
         return self.output_dense(context)
+
+    def _split(self, x: keras.KerasTensor, parts: int) -> list:
+        """Takes x [B, S, parts H] apart: `parts` times [B, N, S, D]."""
+        heads, size = self.config.num_attention_heads, self.config.head_size
+        batch, length, _ = ops.shape(x)
+        x = ops.reshape(x, (batch, length, parts, heads, size))
+        x = ops.transpose(x, (2, 0, 3, 1, 4))  # [parts, B, N, S, D]
+        return ops.unstack(x, parts, axis=0)
 
     def get_config(self) -> dict:
         return {**super().get_config(), "salt": self.salt}

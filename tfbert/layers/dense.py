@@ -42,11 +42,22 @@ class Dense(BertLayer):
 
     def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """Maps [..., inputs] to [..., outputs]."""
+        return self._product(x, self.kernel, self.bias)
+
+    def columns(
+        self, x: keras.KerasTensor, start: int, stop: int
+    ) -> keras.KerasTensor:
+        """Some columns of the result alone: [..., stop - start]."""
+        kernel = ops.cast(self.kernel, self.compute_dtype)[:, start:stop]
+        bias = ops.cast(self.bias, self.compute_dtype)[start:stop]
+        return self._product(x, kernel, bias)
+
+    def _product(self, x, kernel, bias) -> keras.KerasTensor:
         shape = ops.shape(x)
         # One product of two matrices is what every backend does fastest.
         x = ops.reshape(x, (-1, self.inputs))
-        x = fast_ops.add_bias(ops.matmul(x, self.kernel), self.bias)
-        return ops.reshape(x, (*shape[:-1], self.outputs))
+        x = fast_ops.add_bias(ops.matmul(x, kernel), bias)
+        return ops.reshape(x, (*shape[:-1], kernel.shape[-1]))
 
     def get_config(self) -> dict:
         return {

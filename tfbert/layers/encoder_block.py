@@ -11,6 +11,7 @@ from tfbert.layers.bert_layer import BertLayer, serializable
 from tfbert.layers.dropout import Dropout
 from tfbert.layers.feed_forward import FeedForward
 from tfbert.layers.layer_norm import LayerNorm
+from tfbert.layers.places import take_places
 
 
 @serializable
@@ -69,15 +70,22 @@ class EncoderBlock(BertLayer):
         self,
         x: keras.KerasTensor,
         attention_bias: keras.KerasTensor,
+        positions: keras.KerasTensor | None = None,
         training: bool = False,
         dropout_seed: keras.KerasTensor | None = None,
     ) -> keras.KerasTensor:
-        """Maps x [B, S, H] to [B, S, H]; arguments as in SelfAttention."""
+        """Maps x [B, S, H] to [B, S, H]; arguments as in SelfAttention.
+
+        With positions [B, P] to [B, P, H]: only keys and values are computed
+        of all places.
+        """
         draw = {"training": training, "dropout_seed": dropout_seed}
         post = self.config.norm_position == "post"
 
         y = x if post else self.attention_layer_norm(x)
-        y = self.attention(y, attention_bias, **draw)
+        y = self.attention(y, attention_bias, positions=positions, **draw)
+        if positions is not None:
+            x = take_places(x, positions)
         x = ops.add(x, self.attention_dropout(y, **draw))
         if post:
             x = self.attention_layer_norm(x)

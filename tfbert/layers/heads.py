@@ -9,6 +9,7 @@ from tfbert.layers.activations import ACTIVATIONS
 from tfbert.layers.bert_layer import BertLayer, serializable
 from tfbert.layers.dense import Dense
 from tfbert.layers.layer_norm import LayerNorm
+from tfbert.layers.places import take_places
 
 
 @serializable
@@ -47,24 +48,22 @@ class MaskedLMHead(BertLayer):
         )
 
     def call(
-        self, sequence_output: keras.KerasTensor, positions: keras.KerasTensor
+        self,
+        x: keras.KerasTensor,
+        positions: keras.KerasTensor | None = None,
     ) -> keras.KerasTensor:
-        """Gathers, transforms and normalises the masked positions.
+        """Transforms and normalises the masked positions.
 
         Args:
-          sequence_output: [B, S, H].
-          positions: int32 [B, P].
+          x: the encoder's output at these positions, [B, P, H], or
+            everywhere, [B, S, H].
+          positions: int32 [B, P], where x is of all positions.
 
         Returns:
           [B, P, H].
         """
-        batch, length, width = ops.shape(sequence_output)
-        rows = ops.reshape(sequence_output, (-1, width))  # [B S, H]
-        starts = ops.multiply(ops.arange(batch, dtype="int32"), length)
-        # Not ops.add: on TensorFlow Keras 3.15 takes a column [B, 1] for a
-        # bias, and adds it along the wrong axis, whenever B equals P.
-        indices = ops.cast(positions, "int32") + starts[:, None]
-        x = fast_ops.take_rows(rows, indices)  # [B, P, H]
+        if positions is not None:
+            x = take_places(x, positions)
         return self.layer_norm(self.activation(self.transform(x)))
 
     def logits(

@@ -10,6 +10,7 @@ from tfbert.tasks.task import (
     Task,
     accuracy_sums,
     example_weights,
+    first_place,
     token_inputs,
 )
 
@@ -44,12 +45,17 @@ class PooledTask(Task):
         self._head_name = head
         self.build()
 
+    def pooled(self, batch: Batch, **draw) -> keras.KerasTensor:
+        """The encoder's pooled output [B, H], and no more than it needs."""
+        first = first_place(batch["input_ids"])
+        return self.encoder(batch, positions=first, **draw)["pooled_output"]
+
     def head_outputs(
         self, batch: Batch, training: bool = False, dropout_seed=None
     ) -> keras.KerasTensor:
         """The head's float32 [B, C] for rows of tokens [B, S]."""
         draw = {"training": training, "dropout_seed": dropout_seed}
-        pooled = self.encoder(batch, **draw)["pooled_output"]  # [B, H]
+        pooled = self.pooled(batch, **draw)  # [B, H]
         head = getattr(self, self._head_name)
         return ops.cast(head(self.dropout(pooled, **draw)), "float32")
 

@@ -13,6 +13,7 @@ from tfbert.tasks.task import (
     accuracy_sums,
     check_segments,
     example_weights,
+    first_place,
     sparse_cross_entropy,
     token_inputs,
 )
@@ -67,12 +68,20 @@ class PretrainingTask(Task):
             probable ids, int32 [B, P]: when the batch has `masked_lm_ids`.
           next_sentence_logits [B, 2], with `next_sentence`.
         """
+        positions = ops.cast(batch["masked_lm_positions"], "int32")
+        if self.next_sentence is not None:
+            first = first_place(batch["input_ids"])
+            positions = ops.concatenate([first, positions], axis=1)
         encoded = self.encoder(
-            batch, training=training, dropout_seed=dropout_seed
+            batch,
+            training=training,
+            dropout_seed=dropout_seed,
+            positions=positions,
         )
-        hidden = self.masked_lm(
-            encoded["sequence_output"], batch["masked_lm_positions"]
-        )
+        masked = encoded["sequence_output"]
+        if self.next_sentence is not None:
+            masked = masked[:, 1:]
+        hidden = self.masked_lm(masked)  # [B, P, H]
         table = ops.convert_to_tensor(self.encoder.embeddings.token_embeddings)
         outputs = {"masked_lm_logits": self.masked_lm.logits(hidden, table)}
         if batch.get("masked_lm_ids") is not None:

@@ -59,9 +59,9 @@ def fill_mask_function(
     shape = [None, None, task.encoder.config.hidden_size]
 
     def hidden_states(batch, training):
-        encoded = task.encoder(batch, training=training)["sequence_output"]
         positions = batch["masked_lm_positions"]
-        return {"hidden": task.masked_lm(encoded, positions)}
+        encoded = task.encoder(batch, training=training, positions=positions)
+        return {"hidden": task.masked_lm(encoded["sequence_output"])}
 
     def fill(text: tf.Tensor) -> dict[str, tf.Tensor]:
         text = tf.strings.substr(text, 0, longest_text(max_length))
