@@ -158,6 +158,7 @@ def test_pooled_tasks_read_the_first_place(make, monkeypatch):
         batch = {name: x.reshape(2, 2, -1) for name, x in batch.items()}
         batch["choice_mask"] = np.ones((2, 2), "int32")
     found = task(batch)
+    assert task.pools and not PretrainingTask(CONFIG).pools
     monkeypatch.setattr(
         task,
         "pooled",

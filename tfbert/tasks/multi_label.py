@@ -25,6 +25,8 @@ class MultiLabelTask(PooledTask):
       seed: of the initial weights.
     """
 
+    pools = True
+
     def __init__(
         self,
         config: BertConfig,

@@ -33,6 +33,8 @@ class RegressionTask(PooledTask):
       UserError: mean or scale are no numbers, or too large.
     """
 
+    pools = True
+
     def __init__(
         self,
         config: BertConfig,

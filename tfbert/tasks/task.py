@@ -37,7 +37,10 @@ class Task(BertLayer):
     Attributes:
       encoder: the BertEncoder.
       config: its BertConfig.
+      pools: whether the first token of a row is all that is read of it.
     """
+
+    pools = False
 
     def __init__(
         self, config: BertConfig, *, dtype=None, seed: int = 0, name=None

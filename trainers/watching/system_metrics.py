@@ -34,7 +34,9 @@ class ModelWork:
     Args:
       config: the encoder's shape.
       sequence_length: tokens of a row.
-      masked_lm: whether `loss_weight` counts predictions of masked tokens.
+      masked_lm: whether `loss_weight` counts predictions of masked tokens,
+        which are what is read.
+      pools: whether the first token of a row alone is read.
       device_rate: matmul rate of all devices together, in FLOP/s.
     """
 
@@ -42,6 +44,7 @@ class ModelWork:
     sequence_length: int
     masked_lm: bool
     device_rate: float
+    pools: bool = False
 
     def utilisation(self, row: Mapping) -> float | None:
         """Model FLOPs utilisation of an interval, from 0 to 1.
@@ -55,10 +58,12 @@ class ModelWork:
         speed, tokens = row.get("tokens_per_second"), row.get("tokens")
         if not speed or not tokens or not self.device_rate:
             return None
-        flops = flops_per_token(self.config, self.sequence_length)
+        predictions = 0.0
+        read = 1 / self.sequence_length if self.pools else 1.0
         if self.masked_lm:
-            predictions = (row.get("loss_weight") or 0.0) / tokens
-            flops += predictions * flops_per_masked_token(self.config)
+            read = predictions = (row.get("loss_weight") or 0.0) / tokens
+        flops = flops_per_token(self.config, self.sequence_length, read)
+        flops += predictions * flops_per_masked_token(self.config)
         return speed * flops / self.device_rate
 
 
@@ -106,6 +111,7 @@ class Vitals:
                     device_rate=cluster_rate(
                         distribution, model.task.compute_dtype
                     ),
+                    pools=getattr(model.task, "pools", False),
                 )
             return batches
 

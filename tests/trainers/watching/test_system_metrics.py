@@ -27,11 +27,16 @@ CONFIG = BertConfig.preset("tiny")
 def test_mfu_is_the_share_of_the_rate_that_real_tokens_use():
     work = ModelWork(CONFIG, 128, masked_lm=True, device_rate=1e12)
     row = {"tokens": 1000.0, "loss_weight": 150.0, "tokens_per_second": 5e4}
-    flops = flops_per_token(CONFIG, 128) + 0.15 * flops_per_masked_token(CONFIG)
+    flops = flops_per_token(CONFIG, 128, 0.15)
+    flops += 0.15 * flops_per_masked_token(CONFIG)
     assert work.utilisation(row) == pytest.approx(5e4 * flops / 1e12)
     # Rows of a classification count examples, and have no such head.
     work = ModelWork(CONFIG, 128, masked_lm=False, device_rate=1e12)
     wanted = 5e4 * flops_per_token(CONFIG, 128) / 1e12
+    assert work.utilisation(row) == pytest.approx(wanted)
+    # And read one token of a row, where the pooled output is all they need.
+    work = ModelWork(CONFIG, 128, False, device_rate=1e12, pools=True)
+    wanted = 5e4 * flops_per_token(CONFIG, 128, 1 / 128) / 1e12
     assert work.utilisation(row) == pytest.approx(wanted)
 
 
