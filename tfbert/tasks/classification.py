@@ -38,8 +38,6 @@ class ClassificationTask(PooledTask):
         above 0 for each.
     """
 
-    pools = True
-
     def __init__(
         self,
         config: BertConfig,

@@ -25,8 +25,6 @@ class MultiLabelTask(PooledTask):
       seed: of the initial weights.
     """
 
-    pools = True
-
     def __init__(
         self,
         config: BertConfig,

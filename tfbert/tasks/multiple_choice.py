@@ -56,8 +56,6 @@ class MultipleChoiceTask(PooledTask):
       UserError: the config has one segment only.
     """
 
-    pools = True
-
     def __init__(
         self,
         config: BertConfig,

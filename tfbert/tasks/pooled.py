@@ -29,6 +29,8 @@ class PooledTask(Task):
       seed: of the initial weights.
     """
 
+    pools = True
+
     def __init__(
         self,
         config: BertConfig,

@@ -33,8 +33,6 @@ class RegressionTask(PooledTask):
       UserError: mean or scale are no numbers, or too large.
     """
 
-    pools = True
-
     def __init__(
         self,
         config: BertConfig,
