@@ -45,9 +45,8 @@ FLOORS = {
         {"cli"},
     ],
 }
-# Arrows that still run back up.
+# Arrows that run back up: verbs that run other verbs, or read their options.
 RISING = {
-    # The demo runs the other verbs by their command lines.
     ("trainers.demo", "trainers.cli"),
     ("trainers.doctor", "trainers.finetune"),
     ("trainers.doctor", "trainers.pretrain"),

@@ -335,6 +335,10 @@ def check_allowed(settings) -> None:
         )
 
 
+# What stood for settings that are null by default now, and come to the same.
+_ONCE = {"data.max_length": 128, "data.separator": "whitespace"}
+
+
 def check_same_run(settings, run_dir: str | Path) -> None:
     """Refuses to resume a run with settings that change its result.
 
@@ -360,6 +364,7 @@ def check_same_run(settings, run_dir: str | Path) -> None:
         f"  {name}: the run has {saved.get(name)!r}, now {now.get(name)!r}"
         for name in sorted(saved.keys() | now.keys())
         if saved.get(name) != now.get(name)
+        and (now.get(name), saved.get(name)) != (None, _ONCE.get(name))
         and name.split(".")[0] in RESULT_SECTIONS
         and name not in allowed
     ]
