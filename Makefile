@@ -43,8 +43,20 @@ help:
 demo: $(VENV)/.installed
 	$(BIN)/python -m trainers.demo
 
+# In three parts, as TensorFlow keeps some memory of each model that a process
+# has trained; what PYTEST_ARGS asks for is one.
+TRAINERS := tests/trainers
+OTHERS = $(wildcard tests/test_*.py) \
+	$(filter-out $(TRAINERS)/ tests/__pycache__/,$(wildcard tests/*/))
+
 test: $(VENV)/.installed-test
+ifeq ($(strip $(PYTEST_ARGS)),)
+	$(PYTEST) $(OTHERS)
+	$(PYTEST) $(TRAINERS)/finetuning
+	$(PYTEST) $(TRAINERS) --ignore $(TRAINERS)/finetuning
+else
 	$(PYTEST) $(PYTEST_ARGS)
+endif
 
 test-long: $(VENV)/.installed-test
 	$(PYTEST) -m "long and not faults" $(PYTEST_ARGS)

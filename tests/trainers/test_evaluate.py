@@ -166,6 +166,7 @@ def test_results_stay_in_the_folder_of_the_run(name, single_run, single_data):
         evaluate.main(argv)
 
 
+@pytest.mark.long
 def test_devices_share_the_rows(single_run, single_data):
     """In a process of its own: logical devices are made before all else."""
     for devices, name in ((1, "one"), (2, "two")):

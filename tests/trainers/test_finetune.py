@@ -236,6 +236,7 @@ def make_pretrained(single_run, tmp_path):
     return path
 
 
+@pytest.mark.long
 def test_seeds_are_repeated_and_summed_up(arguments, folder, tmp_path, capsys):
     test = str(folder / "test.tsv")
     argv = arguments("runs", "--seeds", "2", "--seed", "3", "--data.test", test)

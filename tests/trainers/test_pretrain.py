@@ -269,6 +269,7 @@ def assert_close(run_dir, reference):
             assert a == pytest.approx(b, rel=1e-5, abs=1e-6)
 
 
+@pytest.mark.long
 def test_bfloat16_xla_and_loops_train(data, tmp_path):
     run_dir = tmp_path / "run"
     pretrain.main(

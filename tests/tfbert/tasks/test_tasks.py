@@ -106,6 +106,7 @@ def test_learns_a_batch_by_heart(kind, dtype):
         assert value.dtype == weight.dtype == tf.float32
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_xla_compiles_the_step_to_the_same_numbers(kind):
     task = make_task(kind)

@@ -103,6 +103,7 @@ def steps_of(run_dir, split):
     return [row["step"] for row in rows if row["split"] == split]
 
 
+@pytest.mark.long
 def test_a_run_goes_on_with_other_intervals(small_corpus, tmp_path):
     """Its steps, and what it learns, are those of the run left alone."""
     whole, run_dir = tmp_path / "whole", tmp_path / "run"

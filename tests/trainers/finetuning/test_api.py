@@ -100,6 +100,7 @@ def test_figures_are_those_of_the_verb(run, tmp_path, capsys):
     assert (run.run_dir / "predictions-data.jsonl").is_file()
 
 
+@pytest.mark.long
 def test_answers_are_those_of_the_export(run, tmp_path, capsys):
     texts = ["the film was dull", "fun", ""]
     version = run.export(tmp_path / "out")
@@ -195,6 +196,7 @@ def cross_entropy(labels, logits):
     return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
 
 
+@pytest.mark.long
 def test_own_losses_tasks_models_and_callbacks(quick, tmp_path):
     seen = []
     note = keras.callbacks.LambdaCallback(

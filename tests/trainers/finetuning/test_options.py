@@ -91,6 +91,7 @@ def digest(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.long
 def test_frozen_layers_stay_as_they_are(train):
     start = read_tensors(
         last_weights(train("start", "--optimization.learning_rate", "1e-30"))
@@ -141,6 +142,7 @@ def test_class_weights(train):
         train("no", "--task", "regression", *files, option, "balanced")
 
 
+@pytest.mark.long
 def test_groups_of_like_length_resume_and_replicate(train):
     grouped = ["--optimization.group_by_length", "true"]
     grouped += ["--model.hidden_dropout_prob", "0"]
@@ -172,6 +174,7 @@ def test_a_run_that_ends_early_is_complete(train, capsys):
         train("no", "--runtime.early_stopping", "0")
 
 
+@pytest.mark.long
 def test_a_sweep_chooses_by_validation(train, capsys):
     grid = "optimization.learning_rate=[1e-30, 0.01]; data.max_length=[16]"
     run = train("sweep", "--sweep", grid)

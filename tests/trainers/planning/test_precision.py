@@ -37,6 +37,7 @@ def fit(model, data, steps=STEPS):
     return seen
 
 
+@pytest.mark.long
 def test_float16_learns_what_float32_learns():
     _, wanted = run()
     history, weights = run(**HALF, steps_per_execution=5)
@@ -126,6 +127,7 @@ def test_a_checkpoint_holds_the_scale_and_fits_other_precisions(tmp_path):
     assert float(back.loss_scale.scale) == 2.0**15
 
 
+@pytest.mark.long
 def test_gradients_that_travel_in_bfloat16():
     """Each sum of R parts is off by less than R 2^-8 of the parts' sizes."""
     wanted = fit(make_model(2), make_data(), 3)

@@ -96,6 +96,7 @@ def assert_same_weights(run_dir, other, **tolerance):
         )
 
 
+@pytest.mark.long
 def test_a_mixture_trains_resumes_and_is_shared(data, tmp_path, capsys):
     change = {
         "data__mixture": mixture(data),

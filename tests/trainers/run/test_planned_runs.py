@@ -96,6 +96,7 @@ def assert_equal(run_dir, reference, atol=0.0):
             )
 
 
+@pytest.mark.long
 def test_a_batch_ramp_resumes(data, tmp_path):
     ramp = {
         "optimization__batch_ramp": "[{batch_size: 4, steps: 2}]",

@@ -28,6 +28,7 @@ def run(tmp_path):
     # A worker that is not the chief writes nothing.
     run.checkpoints = Checkpoints(tmp_path, is_chief=False)
     run.save_error = run.early_stopping = None
+    run.ended = False
     return run
 
 

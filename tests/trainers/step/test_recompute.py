@@ -48,6 +48,7 @@ def test_the_same_gradients():
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+@pytest.mark.long
 def test_xla_does_compute_again():
     """Six products a block; XLA has not merged them with the first ones."""
     products = []

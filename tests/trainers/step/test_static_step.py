@@ -28,6 +28,7 @@ def program():
     return model, step, next(iter(batches(model, make_data(steps=1))))
 
 
+@pytest.mark.long
 def test_forward_backward_clip_and_update_are_one_program(program):
     model, step, batch = program
     before = weights_of(model)

@@ -150,6 +150,7 @@ def test_dropout_is_a_function_of_seed_and_step():
     assert np.abs(weights - other).max() > 1e-3
 
 
+@pytest.mark.long
 def test_any_keras_optimizer_gives_the_same_on_two_replicas():
     def with_decay(decay):
         return lambda: keras.optimizers.AdamW(1e-2, weight_decay=decay)
@@ -161,6 +162,7 @@ def test_any_keras_optimizer_gives_the_same_on_two_replicas():
     assert np.abs(one - none).max() > 1e-3
 
 
+@pytest.mark.long
 def test_layer_decay_and_lamb_do_not_depend_on_replicas():
     options = {
         "make_optimizer": lambda: LAMB(WarmupLinearDecay(1e-2, 5, 2 * STEPS)),

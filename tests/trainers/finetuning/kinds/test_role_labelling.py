@@ -103,6 +103,7 @@ def test_it_learns(run):
     assert figures["arguments_of_unseen_roles"] == 0
 
 
+@pytest.mark.long
 def test_the_export_answers_as_the_evaluation(run, capsys):
     output = run.parent / "export"
     export.main([str(run), "--output", str(output)])

@@ -123,6 +123,7 @@ def test_validation_on_two_replicas_is_exact(run):
         assert logged[-1][name] == pytest.approx(result.figures[name], abs=1e-6)
 
 
+@pytest.mark.long
 def test_the_export_answers_as_the_evaluation(run, capsys):
     output = run.parent / "export"
     export.main([str(run), "--output", str(output)])
