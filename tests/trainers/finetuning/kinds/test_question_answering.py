@@ -193,7 +193,7 @@ def test_a_file_with_unanswerable_questions_needs_a_model_that_knows(tmp_path):
     assert QuestionAnswering.from_about(chosen.about()) == chosen
     with pytest.raises(UserError, match="max_answer_length above 0"):
         QuestionAnswering.from_training(
-            FinetuningData(max_length=24, max_answer_length=0), sure
+            FinetuningData(max_length=128, max_answer_length=0), sure
         )
 
 
