@@ -15,9 +15,8 @@ from trainers.files import environment
 from trainers.files.run_lock import RunLock
 from trainers.run import own_callbacks
 from trainers.settings.ranges import check_ranges
+from trainers.settings.same_run import check_allowed, check_same_run
 from trainers.settings.sections import (
-    check_allowed,
-    check_same_run,
     save_settings,
 )
 

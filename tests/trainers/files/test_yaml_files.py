@@ -24,7 +24,7 @@ from trainers.files.yaml_files import parse, read_yaml
 from trainers.finetuning.search import read_grid
 from trainers.planning import budget, precision
 from trainers.reports.errors import read_predictions
-from trainers.settings.sections import check_same_run
+from trainers.settings.same_run import check_same_run
 
 DEEP = "[" * 20_000
 # PyYAML's time is quadratic in the depth.

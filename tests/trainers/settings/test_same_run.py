@@ -13,7 +13,7 @@ from trainers.finetuning.settings import (
     FinetuningRuntime,
     FinetuningSettings,
 )
-from trainers.settings.sections import check_same_run
+from trainers.settings.same_run import check_same_run
 
 
 @pytest.mark.parametrize(
