@@ -4,8 +4,8 @@ import ast
 import re
 
 import pytest
+from floors import FLOORS, VERBS
 from source_files import ROOT
-from test_rooms import FLOORS, VERBS
 
 PAGE = (ROOT / "docs/architecture.md").read_text()
 ANSWERS = re.findall(r"^\| (.+) \| `(\S+\.py)` \| `(\w+)` \|$", PAGE, re.M)

@@ -3,48 +3,9 @@
 import ast
 from collections.abc import Iterator
 
+from floors import FLOORS
 from source_files import MAY_IMPORT, ROOT, report, sources, where
 
-VERBS = {
-    *("vocab", "records", "preview", "pretrain", "finetune", "evaluate"),
-    *("export", "predict", "convert", "report", "doctor", "launch", "demo"),
-}
-# Inside a package, from the lowest floor up: a room imports what lies on
-# lower floors. Two rooms of one floor never import each other both ways.
-FLOORS = {
-    "tfbert": [
-        {"errors", "startup_notices", "file_names", "score_limit"}
-        | {"batch_keys", "numpy_scalars"},
-        {"local_paths", "json_files", "tag_scheme"},
-        {"files"},
-        {"config", "fast_ops"},
-        {"layers", "text", "optimizers"},
-        {"encoder", "vocabulary"},
-        {"tasks", "weights"},
-        {"serving", "converters"},
-    ],
-    "tfrecords": [
-        {"layout", "keyed_order"},
-        {"text", "masking"},
-        {"storage"},
-        {"batches"},
-        {"build", "labelled"},
-    ],
-    "trainers": [
-        {"files"},
-        {"settings", "step"},
-        {"distributed"},
-        {"checkpoints"},
-        {"watching"},
-        {"run"},
-        {"planning", "reports"},
-        {"pretraining", "finetuning"},
-        {"checks"},
-        {"command"},
-        VERBS,
-        {"cli"},
-    ],
-}
 # Arrows that run back up: verbs that run other verbs, or read their options.
 RISING = {
     ("trainers.demo", "trainers.cli"),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 # Who may import whom, besides itself; the rest of the world is free.
 MAY_IMPORT = {
     "tfbert": set(),
