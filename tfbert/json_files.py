@@ -44,17 +44,25 @@ def parse_lines(text: str) -> list[dict]:
     return rows
 
 
+def read_bytes(path: Path) -> bytes:
+    """What is in a file.
+
+    Raises:
+      UserError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+
+
 def read_value(path: Path) -> object:
     """What a JSON file says.
 
     Raises:
       UserError: it cannot be read, or is not JSON.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    return parse(data, path)
+    return parse(read_bytes(path), path)
 
 
 def read_json(path: Path) -> dict:

@@ -5,6 +5,7 @@ from pathlib import Path
 import yaml
 
 from tfbert.errors import UserError
+from tfbert.json_files import read_bytes
 
 # What the constructors of PyYAML's own types let through, as of a date in a
 # month 13 or a `!!bool maybe`.
@@ -39,8 +40,4 @@ def read_yaml(path: Path) -> object:
     Raises:
       UserError: it cannot be read, or is not YAML.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    return parse(data, path)
+    return parse(read_bytes(path), path)
