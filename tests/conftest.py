@@ -44,8 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole processes take long; those of the battery are marked as such."""
     for item in items:
-        marks = {mark.name for mark in item.iter_markers()}
-        if "slow" in marks or FAULTS in item.path.parents:
+        if FAULTS in item.path.parents:
             item.add_marker("long")
 
 

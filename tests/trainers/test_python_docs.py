@@ -75,7 +75,7 @@ def place(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_programs_run(place, monkeypatch, capsys):
     monkeypatch.chdir(place)
     pandas = types.ModuleType("pandas")
@@ -88,7 +88,7 @@ def test_the_programs_run(place, monkeypatch, capsys):
     assert "'label':" in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_notebook_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -112,7 +112,7 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
     assert (version / "saved_model.pb").is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_model_made_by_hand_is_fitted_and_exported(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs/custom_training.md").read_text(encoding="utf-8")
