@@ -1,6 +1,7 @@
 """Batches in, outputs and sums of losses out: one task per file (`task`)."""
 
 from tfbert.tasks.classification import ClassificationTask
+from tfbert.tasks.embedding import EmbeddingTask
 from tfbert.tasks.multi_label import MultiLabelTask
 from tfbert.tasks.multiple_choice import MultipleChoiceTask
 from tfbert.tasks.pretraining import PretrainingTask
@@ -11,6 +12,7 @@ from tfbert.tasks.token_labelling import TokenLabellingTask
 
 __all__ = [
     "ClassificationTask",
+    "EmbeddingTask",
     "MultiLabelTask",
     "MultipleChoiceTask",
     "PretrainingTask",

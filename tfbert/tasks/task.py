@@ -38,9 +38,12 @@ class Task(BertLayer):
       encoder: the BertEncoder.
       config: its BertConfig.
       pools: whether the first token of a row is all that is read of it.
+      compares_examples: whether an example's loss depends on the others of
+        the global batch (see tfbert.tasks.embedding).
     """
 
     pools = False
+    compares_examples = False
 
     def __init__(
         self, config: BertConfig, *, dtype=None, seed: int = 0, name=None

@@ -11,9 +11,9 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-import tensorflow as tf
 
-from trainers.step.training_model import SUM, TrainingModel
+from trainers.step.across_examples import gather
+from trainers.step.training_model import TrainingModel
 
 # Before the name of an output among what a step logs.
 _OUTPUT = "output:"
@@ -48,7 +48,7 @@ class JudgedModel(TrainingModel):
         """
         with computed_in_float32(self.task):
             outputs = self(data, training=False)
-        gathered = {f"{_OUTPUT}{n}": _gather(outputs[n]) for n in self._outputs}
+        gathered = {f"{_OUTPUT}{n}": gather(outputs[n]) for n in self._outputs}
         return {**self.test_logs(data, outputs), **gathered}
 
     def make_test_function(self, force: bool = False):
@@ -111,19 +111,3 @@ def computed_in_float32(task) -> Iterator[None]:
     finally:
         for layer, policy in zip(layers, policies, strict=True):
             layer.dtype_policy = policy
-
-
-def _gather(output: tf.Tensor) -> tf.Tensor:
-    """[B, ...] of each replica -> [replicas * B, ...], in their order.
-
-    A sum of arrays that are zero but for one replica's place: the one
-    collective that all strategies have on all devices.
-    """
-    replica = tf.distribute.get_replica_context()
-    count = replica.num_replicas_in_sync
-    if count == 1:
-        return output
-    place = tf.reshape(replica.replica_id_in_sync_group, [1, 1])
-    spread = tf.scatter_nd(place, output[None], [count, *output.shape])
-    summed = replica.all_reduce(SUM, spread)
-    return tf.reshape(summed, [count * output.shape[0], *output.shape[1:]])

@@ -32,6 +32,7 @@ import tensorflow as tf
 
 from tfbert.optimizers.layer_decay import layer_rate
 from tfbert.tasks.task import Task
+from trainers.step.across_examples import vectors_of, with_gradients
 from trainers.step.averaging import WeightAverage
 from trainers.step.gradient_groups import group_norms
 from trainers.step.learnt_variables import learnt_variables, with_gradient
@@ -94,6 +95,11 @@ class TrainingModel(LoopModel):
         self.learnt_variables = list(task.trainable_variables)
         self._forward_backward = tf.function(
             self._forward_backward_body,
+            jit_compile=execution.xla or None,
+            autograph=False,
+        )
+        self._vectors = tf.function(
+            self._vectors_body,
             jit_compile=execution.xla or None,
             autograph=False,
         )
@@ -233,6 +239,8 @@ class TrainingModel(LoopModel):
         """What test_step logs of the task's outputs."""
         replica = tf.distribute.get_replica_context()
         weights = self._global_weights(data)
+        if self.task.compares_examples:
+            data = with_gradients(self.task, outputs["embedding"], data)
         sums = self._sums(data, outputs)
         flat = replica.all_reduce(SUM, tf.stack(tf.nest.flatten(sums)))
         sums = tf.nest.pack_sequence_as(sums, tf.unstack(flat))
@@ -302,6 +310,10 @@ class TrainingModel(LoopModel):
             return self._forward_backward(part, weights, scale, part_seed)
 
         pieces = self.execution.accumulation_steps
+        in_pieces = pieces > 1 or replica.num_replicas_in_sync > 1
+        if self.task.compares_examples and in_pieces:
+            vectors = vectors_of(self._vectors, data, pieces, seed)
+            data = with_gradients(self.task, vectors, data)
         return accumulate(compute, data, pieces, seed)
 
     def _reduce(self, gradients, sums):
@@ -318,6 +330,11 @@ class TrainingModel(LoopModel):
             flat = replica.all_reduce(SUM, flat)
             gradients = list(map(tf.cast, gradients, kept))
         return gradients, tf.nest.pack_sequence_as(sums, tf.unstack(flat))
+
+    def _vectors_body(self, data, dropout_seed):
+        """The vectors of one micro-batch; see trainers.step.across_examples."""
+        outputs = self(data, training=True, dropout_seed=dropout_seed)
+        return outputs["embedding"]
 
     def _forward_backward_body(self, data, weights, scale, dropout_seed):
         """Gradients and sums of one micro-batch; no collective in here."""

@@ -53,6 +53,7 @@ CASES = {
         lambda **o: tasks.ClassificationTask(CONFIG, 3, [1.0, 2.0, 0.5], **o),
         {},
     ),
+    "embedding": (lambda **o: tasks.EmbeddingTask(CONFIG, **o), {}),
     "multi_label": (lambda **o: tasks.MultiLabelTask(CONFIG, 3, **o), {}),
     "multiple_choice": (
         lambda **o: tasks.MultipleChoiceTask(CONFIG, **o),
@@ -97,6 +98,8 @@ def make_batch(task, lengths, tokens):
             values = rng.random(shape) < 0.9
         if name in ("labels", "next_sentence_labels"):
             values = rng.random(shape) < 0.2
+        if name == "text_keys":
+            values = np.arange(np.prod(shape)).reshape(shape)
         if name == "scores":
             values = rng.normal(3.0, 1.0, shape)
         batch[name] = np.asarray(values).astype(tensor.dtype)
