@@ -19,7 +19,7 @@ FLOORS = {
         {"serving", "converters"},
     ],
     "tfrecords": [
-        {"layout", "keyed_order"},
+        {"layout", "keyed_order", "worker_processes"},
         {"text", "masking"},
         {"storage"},
         {"batches"},
