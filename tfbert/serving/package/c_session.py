@@ -8,6 +8,7 @@ import ctypes
 import functools
 import importlib.util
 import os
+import threading
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,6 +35,14 @@ _STRING = 7
 # sizeof(TF_TString)
 _STRING_SIZE = 24
 _POINTER = ctypes.c_void_p
+# Calls that take long, beside which Python goes on.
+_LONG = (
+    "TF_LoadSessionFromSavedModel",
+    "TF_LoadLibrary",
+    "TF_SessionRun",
+    "TF_CloseSession",
+    "TF_DeleteSession",
+)
 
 
 class _Output(ctypes.Structure):
@@ -117,27 +126,46 @@ class _Library:
     def __init__(self):
         core = _folder("tensorflow")
         mode = ctypes.RTLD_GLOBAL
-        self._parts = [
-            ctypes.CDLL(str(_shared(core, name)), mode)
-            for name in ("libtensorflow_framework", "libtensorflow_cc")
+        # Later parts come first.
+        paths = [
+            str(_shared(core, name))
+            for name in ("libtensorflow_cc", "libtensorflow_framework")
         ]
-        self._status = _POINTER(self._call("TF_NewStatus", _POINTER))
+        self._long = [ctypes.CDLL(path, mode) for path in paths[::-1]][::-1]
+        # The same, without letting other threads of Python in: a call that
+        # takes a microsecond would wait milliseconds for its next turn.
+        self._short = [ctypes.PyDLL(path, mode) for path in paths]
+        self._functions: dict = {}
+        self._own = threading.local()
         operations = _folder("tensorflow_text") / "python" / "ops"
         for path in sorted(operations.glob("*.so")):
             self._checked("TF_LoadLibrary", _POINTER, os.fsencode(path))
 
+    @property
+    def _status(self) -> _POINTER:
+        """Of the calling thread: what its last call came to."""
+        status = getattr(self._own, "status", None)
+        if status is None:
+            status = _POINTER(self._call("TF_NewStatus", _POINTER))
+            self._own.status = status
+        return status
+
     def _call(self, name: str, kind, *arguments):
-        for part in reversed(self._parts):
-            if hasattr(part, name):
-                function = getattr(part, name)
-                break
-        else:
-            raise OSError(f"TensorFlow's library has no {name}")
-        function.restype = kind
+        function = self._functions.get(name)
+        if function is None:
+            function = self._functions[name] = self._function(name, kind)
         # 64-bit unless it says otherwise: a bare int would be cut to 32.
         return function(
-            *(ctypes.c_int64(a) if type(a) is int else a for a in arguments)
+            *[ctypes.c_int64(a) if type(a) is int else a for a in arguments]
         )
+
+    def _function(self, name: str, kind):
+        for part in self._long if name in _LONG else self._short:
+            if hasattr(part, name):
+                function = getattr(part, name)
+                function.restype = kind
+                return function
+        raise OSError(f"TensorFlow's library has no {name}")
 
     def _checked(self, name: str, kind, *arguments):
         result = self._call(name, kind, *arguments, self._status)
