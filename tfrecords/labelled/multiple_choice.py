@@ -46,18 +46,6 @@ class Examples:
         return [(question, *choices) for question, choices in pairs]
 
 
-def read_questions(
-    path: str | os.PathLike,
-    question_column: str,
-    choice_columns: Sequence[str],
-    reading: tables.Reading = tables.BY_LOOKING,
-) -> tuple[tables.Table, list[list[str]]]:
-    """Reads questions and choices; `read_examples` has their answers too."""
-    columns = [question_column, *choice_columns]
-    table = _read(path, columns, choice_columns, reading)
-    return table, _choices(table, choice_columns)
-
-
 def read_examples(
     path: str | os.PathLike,
     question_column: str,
@@ -117,12 +105,17 @@ def _choices(
         cells = [table.columns[name] for name in choice_columns]
         return [list(choices) for choices in zip(*cells, strict=True)]
     return [
-        _list(table.where(row), choice_columns[0], cell)
+        choices_of(table.where(row), choice_columns[0], cell)
         for row, cell in enumerate(table.columns[choice_columns[0]])
     ]
 
 
-def _list(where: str, name: str, cell: str) -> list[str]:
+def choices_of(where: str, name: str, cell: str) -> list[str]:
+    """The choices of a cell that lists them.
+
+    Raises:
+      UserError: it does not.
+    """
     try:
         choices = json.loads(cell)
     except (ValueError, RecursionError):

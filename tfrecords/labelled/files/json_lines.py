@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tfbert.errors import UserError
@@ -54,7 +54,14 @@ def read_objects(
     if text is None:
         text = read_text(path)
     # Not splitlines: that also breaks at U+2028, which may be in a string.
-    for line, source in enumerate(text.split("\n"), start=1):
+    yield from objects_of(path, text.split("\n"), wanted)
+
+
+def objects_of(
+    path: Path, lines: Iterable[str], wanted: str = "a JSON object"
+) -> Iterator[tuple[int, dict]]:
+    """(line, object) for each line that is not empty; see `read_objects`."""
+    for line, source in enumerate(lines, start=1):
         if not source.strip():
             continue
         row = parse(f"{path}:{line}", source, "a JSON object")

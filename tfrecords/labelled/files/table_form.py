@@ -9,7 +9,7 @@ import csv
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -143,16 +143,31 @@ def read_cells(form: TableForm, path: Path, text: str) -> Iterator[Cells]:
       UserError: it is not quoted as CSV should be; with the line.
     """
     if form.quoting == "none":
-        yield from _plain_cells(text, form.separator)
-        return
+        yield from plain_cells(form, _plain_lines(text))
+    else:
+        spaced = has_spaces_behind(form.separator, text)
+        yield from quoted_cells(form, path, _lines(text), spaced)
+
+
+def quoted_cells(
+    form: TableForm, path: Path, lines: Iterable[str], spaced: bool
+) -> Iterator[Cells]:
+    """The rows of lines as CSV quotes them; see `read_cells`.
+
+    Args:
+      form: settled.
+      path: the file, for messages.
+      lines: with their ends; taken as they are needed.
+      spaced: whether a space behind a separator is no part of the cell.
+    """
     # The limit is a global of the csv module (131,072 characters a cell).
     before = csv.field_size_limit(sys.maxsize)
     try:
         reader = csv.reader(
-            _lines(text),
+            lines,
             strict=True,
             delimiter=form.separator,
-            skipinitialspace=_has_spaces_behind(form.separator, text),
+            skipinitialspace=spaced,
         )
         for cells in reader:
             if cells:
@@ -176,16 +191,28 @@ def _lines(text: str) -> Iterator[str]:
         yield found[0]
 
 
-def _plain_cells(text: str, separator: str) -> Iterator[Cells]:
+def quotable_lines(lines: Iterable[str]) -> Iterator[str]:
+    """Lines cut at line feeds, cut at carriage returns too."""
+    for line in lines:
+        yield from _lines(line) if "\r" in line[:-2] else (line,)
+
+
+def _plain_lines(text: str) -> Iterator[str]:
     # Not str.splitlines: that also breaks at U+2028, form feeds and others,
     # which are text here.
-    for number, found in enumerate(_PLAIN_LINE.finditer(text), start=1):
-        line = found[0].removesuffix("\n").removesuffix("\r")
+    for found in _PLAIN_LINE.finditer(text):
+        yield found[0]
+
+
+def plain_cells(form: TableForm, lines: Iterable[str]) -> Iterator[Cells]:
+    """The rows of lines without quoting; empty ones are none."""
+    for number, line in enumerate(lines, start=1):
+        line = line.removesuffix("\n").removesuffix("\r")
         if line:
-            yield number, line.split(separator)
+            yield number, line.split(form.separator)
 
 
-def _has_spaces_behind(separator: str, text: str) -> bool:
+def has_spaces_behind(separator: str, text: str) -> bool:
     """Whether a space follows each separator of the first line."""
     first = text.lstrip("\r\n").split("\n", 1)[0]
     marks = first.count(separator)
@@ -257,7 +284,8 @@ def _mended_quoting(form: TableForm, text: str) -> TableForm:
     """
     if form.separator != "\t" or form.quoting == "csv" or '"' not in text:
         return form
-    widths = {len(cells) for _, cells in _plain_cells(text, "\t")}
+    plain = plain_cells(form, _plain_lines(text))
+    widths = {len(cells) for _, cells in plain}
     if len(widths) == 1:
         return form
     quoted = replace(form, quoting="csv")

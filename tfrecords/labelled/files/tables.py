@@ -25,7 +25,7 @@ BAD_ROWS = ("error", "skip")
 
 _JSON_LINES = (".jsonl", ".ndjson")
 # By their endings no text, or none of rows.
-_NO_TABLES = (".parquet", ".xlsx", ".xls")
+NO_TABLES = (".parquet", ".xlsx", ".xls")
 
 # Cells no longer than this, and so many, are kept once if they are equal.
 _LABEL_LENGTH, _LABELS = 40, 10_000
@@ -117,10 +117,10 @@ def read_table(
     """
     path = Path(path)
     form = ending(path)
-    if form in _NO_TABLES:
+    if form in NO_TABLES:
         raise refused(path, FORMATS)
     text = read_text(path)
-    if _is_json(path, form, text):
+    if is_json(path, form, text):
         described = "JSON Lines"
         rows = _json_rows(path, text, columns, lists)
     else:
@@ -131,7 +131,7 @@ def read_table(
     return _collect(path, rows, columns, optional, reading, described)
 
 
-def _is_json(path: Path, form: str, text: str) -> bool:
+def is_json(path: Path, form: str, text: str) -> bool:
     """Whether a file holds JSON Lines.
 
     Raises:
@@ -157,7 +157,7 @@ def _delimited_rows(
             f"{path}: the file is empty; a first line with the names of the "
             "columns was wanted."
         )
-    places = _places(f"{path}:{line}", columns, first, form)
+    places = places_of(f"{path}:{line}", columns, first, form)
     if not form.header:
         yield _picked(path, (line, first), places, first, form)
     for row in cells:
@@ -175,18 +175,25 @@ def _picked(
     line, cells = row
     if len(cells) == len(first):
         return line, {name: cells[place] for name, place in places.items()}
+    return line, ragged(f"{path}:{line}", cells, first, form)
+
+
+def ragged(
+    where: str, cells: list[str], first: list[str], form: TableForm
+) -> UserError:
+    """That a row has other cells than the first line, `first`."""
     if form.header:
         wanted = f"the header has {len(first)} columns ({', '.join(first)})"
     else:
         wanted = f"the first line has {len(first)}"
-    return line, UserError(
-        f"{path}:{line}: {len(cells)} cells, but {wanted}. Mend or remove the "
-        f"row, or leave such rows out: bad_rows skip. (Read as: "
+    return UserError(
+        f"{where}: {len(cells)} cells, but {wanted}. Mend or remove the row, "
+        f"or leave such rows out: bad_rows skip. (Read as: "
         f"{form.describe()}; separator, header and quoting can be set.)"
     )
 
 
-def _places(
+def places_of(
     where: str, columns: Sequence[str], first: list[str], form: TableForm
 ) -> dict[str, int]:
     """Where in a row the wanted columns are, by name.
@@ -203,7 +210,7 @@ def _places(
         return {name: first.index(name) for name in columns}
     numbered = all(name.isdecimal() for name in columns)
     if form.header and not numbered:
-        _check_columns(where, columns, first, _advice(first))
+        check_columns(where, columns, first, _advice(first))
     for name in columns:
         if not name.isdecimal() or int(name) >= len(first):
             raise UserError(
@@ -224,16 +231,21 @@ def _json_rows(
     for line, row in json_lines.read_objects(path, text, wanted):
         where = f"{path}:{line}"
         try:
-            _check_columns(where, columns, list(row))
+            check_columns(where, columns, list(row))
             yield (
                 line,
-                {n: _json_cell(where, n, row[n], n in lists) for n in columns},
+                {n: json_cell(where, n, row[n], n in lists) for n in columns},
             )
         except UserError as error:
             yield line, error
 
 
-def _json_cell(where: str, name: str, value: object, may_be_list: bool) -> str:
+def json_cell(where: str, name: str, value: object, may_be_list: bool) -> str:
+    """A value of an object as a cell has it.
+
+    Raises:
+      UserError: it is neither text nor a number.
+    """
     if isinstance(value, str):
         return json_lines.check_text(where, repr(name), value)
     if may_be_list and isinstance(value, list):
@@ -246,9 +258,14 @@ def _json_cell(where: str, name: str, value: object, may_be_list: bool) -> str:
     )
 
 
-def _check_columns(
+def check_columns(
     where: str, wanted: Sequence[str], there: Sequence[str], advice: str = ""
 ) -> None:
+    """Refuses columns that lack one that is wanted.
+
+    Raises:
+      UserError: one is not there; the nearest come first.
+    """
     for name in wanted:
         if name not in there:
             listed = ", ".join(n[:60] for n in nearest_first(name, there))
@@ -285,7 +302,7 @@ def _collect(
     # Labels are the same few again and again.
     seen: dict[str, str] = {}
     for line, row in rows:
-        row = _checked(path, line, row, optional)
+        row = checked(path, line, row, optional)
         if isinstance(row, UserError):
             if reading.bad_rows == "error":
                 raise row
@@ -306,13 +323,13 @@ def _collect(
     return Table(path, lines, cells, f"{path}: {form}")
 
 
-def _checked(
+def checked(
     path: Path,
     line: int,
     row: dict[str, str] | UserError,
     optional: Sequence[str],
 ) -> dict[str, str] | UserError:
-    """The row, or what is wrong with it."""
+    """The row, or what is wrong with it, an empty cell among that."""
     if isinstance(row, UserError):
         return row
     for name, value in row.items():

@@ -61,27 +61,45 @@ def read_text(path: Path) -> str:
       UserError: it cannot be read, or is not UTF-8; with the line.
     """
     data = _read_bytes(path)
-    for begin, what, advice in _NO_TEXT:
-        if data.startswith(begin):
-            raise UserError(f"{path}: not UTF-8 text but {what}. {advice}.")
+    check_is_text(path, data)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise UserError(
-            f"{path}:{line}: not UTF-8 (byte 0x{data[error.start]:02x}). "
-            "Convert the file, for example with "
-            "`iconv -f latin1 -t utf-8`."
-        ) from None
+        raise no_utf8(f"{path}:{line}", error) from None
+
+
+def check_is_text(path: Path, data: bytes) -> None:
+    """Refuses what begins as files of other kinds do.
+
+    Raises:
+      UserError: it does; says what to do.
+    """
+    for begin, what, advice in _NO_TEXT:
+        if data.startswith(begin):
+            raise UserError(f"{path}: not UTF-8 text but {what}. {advice}.")
+
+
+def no_utf8(where: str, error: UnicodeDecodeError) -> UserError:
+    """That a line is not UTF-8."""
+    return UserError(
+        f"{where}: not UTF-8 (byte 0x{error.object[error.start]:02x}). Convert "
+        "the file, for example with `iconv -f latin1 -t utf-8`."
+    )
+
+
+def unreadable(path: Path, error: OSError) -> UserError:
+    """That a file cannot be opened or read."""
+    if isinstance(error, FileNotFoundError):
+        return UserError(f"{path}: there is no such file.")
+    return UserError(f"{path}: cannot be read: {error.strerror or error}.")
 
 
 def _read_bytes(path: Path) -> bytes:
     try:
         data = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file.") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}.") from error
+        raise unreadable(path, error) from error
     if path.suffix.lower() != _COMPRESSED:
         return data
     try:
