@@ -7,10 +7,11 @@ the model takes part, nor Python's TensorFlow, which takes seconds to import. A
 graph that may do more than compute is not loaded.
 """
 
+import argparse
 import itertools
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import rich.table
@@ -18,18 +19,20 @@ import rich.text
 
 from tfbert.errors import UserError
 from tfbert.serving.package import versions
-from tfrecords.labelled import multiple_choice
 from tfrecords.labelled.files import tables
 from tfrecords.labelled.files.table_form import TableForm
-from tfrecords.labelled.files.text import read_text
 from trainers import command
 from trainers.files.console import console
+from trainers.files.reading_bar import ended_by_sigterm, reading_bar
 from trainers.files.run_folder import RunFolder, is_run_folder
+from trainers.files.text import duration
 from trainers.finetuning.kinds.by_name import KINDS
-from trainers.reports.served.asking import Asked, Input
+from trainers.reports.answered_files import answering, windows
+from trainers.reports.served.asking import Asked, Input, load_model
 from trainers.settings.text_options import add_table, asked_table
 
 EXAMPLE = "tfbert predict exports/reviews 'a warm and funny film'"
+_KEPT = "what was answered is kept; give the same command again to go on"
 
 
 def build_parser() -> command.Parser:
@@ -60,18 +63,7 @@ def build_parser() -> command.Parser:
         default=[],
         help="for a model of multiple choice; once for each choice",
     )
-    parser.add_argument(
-        "--file",
-        help="ask about the rows of a file too: .txt (a text on each line; for "
-        "pairs, a tab between the two), .tsv, .csv or .jsonl",
-    )
-    parser.add_argument(
-        "--text_column",
-        action="append",
-        default=[],
-        help="the file's column, given twice for pairs (default: the names "
-        "that the model's training data had)",
-    )
+    _add_files(parser)
     parser.add_argument(
         "--signature",
         default="serving_default",
@@ -83,8 +75,44 @@ def build_parser() -> command.Parser:
         action="store_true",
         help="print one JSON object a line, with all probabilities",
     )
-    add_table(parser)
     return parser
+
+
+def _add_files(parser: command.Parser) -> None:
+    """Adds which rows of which file are asked about, and where answers go."""
+    parser.add_argument(
+        "--input",
+        help="ask about the rows of a file too: .txt (a text on each line; for "
+        "pairs, a tab between the two), .tsv, .csv or .jsonl, also with .gz, "
+        ".zst, .bz2 or .xz",
+    )
+    parser.add_argument(
+        "--output",
+        help="write the input's rows with their answers to this file, .jsonl, "
+        ".csv or .tsv, rather than print them; killed, the same command goes "
+        "on where it was",
+    )
+    parser.add_argument(
+        "--batch_size",
+        type=int,
+        default=64,
+        help="rows of the input that the model answers at once",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        help="processes that answer for --output, each with the model in its "
+        "memory and a share of the cores",
+    )
+    parser.add_argument(
+        "--text_column",
+        action="append",
+        default=[],
+        help="the file's column, given twice for pairs (default: the names "
+        "that the model's training data had)",
+    )
+    add_table(parser)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -92,47 +120,98 @@ def main(argv: list[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else argv
     args = build_parser().parse_args(_options_last(argv))
     inputs = _given(args.text, args.text_b, args.choice)
+    if args.output:
+        _answer_file(args, inputs)
+        return
     if is_run_folder(Path(args.export)):
         model = load_run(args.export, args.signature)
     else:
         model = load_model(versions.newest_version(args.export), args.signature)
-    if args.file:
-        columns = args.text_column or model.card.get("text_columns", [])
-        read = _read_questions if model.has_choices else _read_file
-        given = asked_table(args)
-        bad_rows = given.pop("bad_rows", "error")
-        reading = tables.Reading(TableForm(**given), bad_rows)
-        path = Path(args.file)
-        inputs += read(path, columns, len(model.inputs), reading)
-    if not inputs:
+    if not inputs and not args.input:
         raise UserError(f"no text was given.\nExample:  {EXAMPLE}")
+    of_file = _of_file(args, model) if args.input else ()
     model.check(inputs)
-    found = model.answer(inputs)
+    answers = model.answer(inputs)
+    # Of files of any size no more than a window is held, but for a table.
+    found = itertools.chain(zip(inputs, answers, strict=True), of_file)
     if args.json:
-        for texts, answer in zip(inputs, found, strict=True):
+        for texts, answer in found:
             row = dict(zip(model.inputs, texts, strict=True)) | answer
             console.show_line(json.dumps(row, ensure_ascii=False))
     else:
-        console.show(_table(model, inputs, list(found)))
+        console.show(_table(model, *zip(*found, strict=True)))
 
 
-def load_model(version: Path, signature: str = "serving_default") -> Asked:
-    """An export's signature on strings.
+def _of_file(args: argparse.Namespace, model: Asked) -> Iterator:
+    """(texts, their answer) for each row of the input."""
+    path = Path(args.input)
+    rows = windows.open_rows(path, model, args.text_column, _reading(args))
+    choices = model.choices_column(args.text_column)
 
-    Args:
-      version: folder of the SavedModel.
-      signature: name of the signature that is asked.
+    def answered() -> Iterator:
+        for window in windows.windows(rows, choices, args.batch_size):
+            answers = windows.answers(model, window, args.batch_size, path)
+            yield from zip(window.inputs, answers, strict=True)
 
-    Raises:
-      UserError: the folder holds some other kind of SavedModel.
-    """
-    from tfbert.serving.package.c_session import Session
-    from tfbert.serving.package.operations import check_only_computes
+    return answered()
 
-    # A damaged card is told before what takes longer.
-    card = versions.read_card(version)
-    check_only_computes(version)
-    return Asked(Session(version), card, signature, version)
+
+def _reading(args: argparse.Namespace) -> tables.Reading:
+    given = asked_table(args)
+    bad_rows = given.pop("bad_rows", "error")
+    return tables.Reading(TableForm(**given), bad_rows)
+
+
+def _answer_file(args: argparse.Namespace, inputs: Sequence[Input]) -> None:
+    """Makes --output."""
+    if inputs or not args.input:
+        raise UserError(
+            "--output is for the rows of a file: give it as --input, and no "
+            "texts beside it."
+        )
+    if is_run_folder(Path(args.export)):
+        raise UserError(
+            f"{args.export} is a run; for --output export it first: tfbert "
+            f"export {args.export} --output exports/{Path(args.export).name}"
+        )
+    job = answering.Job(
+        version=versions.newest_version(args.export),
+        signature=args.signature,
+        input=Path(args.input),
+        output=Path(args.output),
+        columns=tuple(args.text_column),
+        reading=_reading(args),
+        batch_size=args.batch_size,
+        workers=args.workers,
+    )
+    with ended_by_sigterm(_KEPT), reading_bar("answering") as bar:
+        account = answering.answer_file(
+            job, lambda rows: _say_begin(job, rows), bar
+        )
+    _print_account(job, account)
+
+
+def _say_begin(job: answering.Job, rows: int) -> None:
+    console.print(
+        f"{job.output}.part holds the answers to {rows:,} rows; going on "
+        "behind them."
+        if rows
+        else f"Answering {job.input} in {job.output}."
+    )
+
+
+def _print_account(job: answering.Job, account: answering.Account) -> None:
+    console.print(f"Read {job.input}: {account.form}.")
+    if account.left_out:
+        console.print(f"left out, bad rows: {account.left_out:,}")
+    for old, new in account.renamed.items():
+        console.print(f"The input has a column {old}: the answers' is {new}.")
+    new = account.rows - account.before
+    speed = f" ({new / account.seconds:,.0f} rows a second)" if new else ""
+    console.print(
+        f"Answered {new:,} rows in {duration(account.seconds)}{speed}. All "
+        f"{account.rows:,} are in {job.output}."
+    )
 
 
 def load_run(run_dir: str, signature: str = "serving_default") -> Asked:
@@ -202,38 +281,6 @@ def _given(
             "needs its own second sentence."
         )
     return list(zip(text_a, text_b, strict=True))
-
-
-def _read_questions(
-    path: Path, columns: Sequence[str], count: int, reading: tables.Reading
-) -> list[Input]:
-    if len(columns) < count:
-        raise UserError(
-            f"{path}: the model reads a question and choices; name their "
-            "columns with --text_column."
-        )
-    table, choices = multiple_choice.read_questions(
-        path, columns[0], columns[1:], reading
-    )
-    return list(zip(table.columns[columns[0]], choices, strict=True))
-
-
-def _read_file(
-    path: Path, columns: Sequence[str], count: int, reading: tables.Reading
-) -> list[tuple[str, ...]]:
-    if path.suffix == ".txt":
-        return [
-            tuple(line.split("\t", count - 1))
-            for line in read_text(path).split("\n")
-            if line.strip()
-        ]
-    if len(columns) != count:
-        raise UserError(
-            f"{path}: the model reads {count} columns of text; name them "
-            f"with --text_column, not {len(columns)}."
-        )
-    table = tables.read_table(path, columns, reading=reading)
-    return list(zip(*(table.columns[name] for name in columns), strict=True))
 
 
 def _table(

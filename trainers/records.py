@@ -1,13 +1,8 @@
 """`tfbert records`: text -> compact records for pretraining."""
 
-import contextlib
-import signal
 import sys
-import threading
 import time
 from pathlib import Path
-
-import rich.progress
 
 from tfbert.errors import UserError
 from tfbert.text.vocabulary_case import check_case, tokens_and_case
@@ -19,15 +14,14 @@ from tfrecords.storage.reader import vocabulary_of
 from tfrecords.storage.verify import Fault, verify
 from tfrecords.text import formats, remote
 from trainers import command
-from trainers.files import exit_status
 from trainers.files.console import console
+from trainers.files.reading_bar import ended_by_sigterm, reading_bar
 from trainers.files.text import duration, size
 from trainers.settings import text_options
 
-# As a shell tells of a program that SIGTERM ended.
-
 # Fewer lines without an empty one may well be one text.
 _MANY_LINES = 50
+_LEFT = "nothing was left behind"
 
 EXAMPLE = (
     "tfbert records --input 'corpus/*.txt' --vocab vocab.txt --output records/ "
@@ -120,8 +114,14 @@ def main(argv: list[str] | None = None) -> None:
         f"{settings.max_length} tokens in {settings.output}."
     )
     start = time.perf_counter()
-    with _orderly_end(), _progress_bar() as progress:
-        manifests = build_records(settings, progress, tokens)
+    with ended_by_sigterm(_LEFT), reading_bar("reading") as show:
+        manifests = build_records(
+            settings,
+            lambda read, total, documents, rows: show(
+                read, total, rows, f"{documents:,} documents, "
+            ),
+            tokens,
+        )
     _print_account(manifests, settings, time.perf_counter() - start)
 
 
@@ -203,66 +203,6 @@ def _check_static(path: Path, vocab: str | None) -> tuple[int, list[Fault]]:
 def _print_faults(path: Path, faults: list[Fault]) -> None:
     for fault in faults:
         console.print(f"{path}: {fault}", markup=False)
-
-
-@contextlib.contextmanager
-def _orderly_end():
-    """SIGTERM, as Slurm and Kubernetes send it, removes what is half done."""
-
-    def end(number, frame):
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        print("terminated; nothing was left behind", file=sys.stderr)
-        raise SystemExit(exit_status.TERMINATED)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Signals are the main thread's.
-        return
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextlib.contextmanager
-def _progress_bar():
-    """A bar on a terminal, a line now and then elsewhere."""
-    if not console.is_terminal:
-        yield _plain_progress()
-        return
-    bar = rich.progress.Progress(
-        rich.progress.TextColumn("reading"),
-        rich.progress.BarColumn(),
-        rich.progress.DownloadColumn(),
-        rich.progress.TransferSpeedColumn(),
-        rich.progress.TimeRemainingColumn(),
-        rich.progress.TextColumn("{task.fields[rows]:,} rows"),
-        console=console,
-    )
-    with bar:
-        task = bar.add_task("reading", rows=0)
-
-        def update(done, total, documents, rows):
-            bar.update(task, completed=done, total=total or None, rows=rows)
-
-        yield update
-
-
-def _plain_progress(every: float = 10.0):
-    """Prints where the build is, every so many seconds."""
-    last = time.monotonic()
-
-    def update(done, total, documents, rows):
-        nonlocal last
-        if time.monotonic() - last >= every:
-            last = time.monotonic()
-            share = f"{100 * done / total:.0f} %, " if total else ""
-            console.print(
-                f"{share}{size(done)} read, {documents:,} documents, "
-                f"{rows:,} rows"
-            )
-
-    return update
 
 
 def _print_account(manifests, settings, seconds) -> None:

@@ -101,6 +101,24 @@ def pair_run(make_run, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def single_export(single_run, tmp_path_factory):
+    """An export of `single_run`."""
+    from trainers import export
+
+    output = tmp_path_factory.mktemp("exports") / "single"
+    return export.write_export(single_run, output).parent
+
+
+@pytest.fixture(scope="session")
+def pair_export(pair_run, tmp_path_factory):
+    """An export of `pair_run`."""
+    from trainers import export
+
+    output = tmp_path_factory.mktemp("exports") / "pair"
+    return export.write_export(pair_run, output).parent
+
+
+@pytest.fixture(scope="session")
 def single_data(tmp_path_factory):
     """A labelled file for `single_run`."""
     labels = ["good", "bad", "très bien"]

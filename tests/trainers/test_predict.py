@@ -7,24 +7,12 @@ import pytest
 
 from tfbert.errors import UserError
 from tfbert.serving.package import c_session
-from trainers import evaluate, export, predict
+from trainers import evaluate, predict
 from trainers.finetuning import evaluation, exporting
 from trainers.finetuning.saved_run import FinetunedRun
-from trainers.reports.served import asking
+from trainers.reports.answered_files import windows
 from trainers.reports.served.exports import ExportOptions
 from trainers.reports.served.session import ServedSession
-
-
-@pytest.fixture(scope="module")
-def single_export(single_run, tmp_path_factory):
-    output = tmp_path_factory.mktemp("exports") / "single"
-    return export.write_export(single_run, output).parent
-
-
-@pytest.fixture(scope="module")
-def pair_export(pair_run, tmp_path_factory):
-    output = tmp_path_factory.mktemp("exports") / "pair"
-    return export.write_export(pair_run, output).parent
 
 
 def run(capsys, *argv):
@@ -58,7 +46,7 @@ def test_a_labelled_file_gets_the_evaluators_answers(
     evaluation.evaluate(single_run, single_data, "x")
     lines = (single_run / "predictions-x.jsonl").read_text("utf-8").splitlines()
     offline = [json.loads(line) for line in lines]
-    answers = rows(capsys, single_export, "--file", single_data, "--json")
+    answers = rows(capsys, single_export, "--input", single_data, "--json")
     assert [a["label"] for a in answers] == [r["predicted"] for r in offline]
     np.testing.assert_allclose(
         [list(a["probabilities"].values()) for a in answers],
@@ -89,15 +77,16 @@ def test_pairs_from_words_and_files(pair_export, pair_data, tmp_path, capsys):
     ]
     lines = tmp_path / "pairs.txt"
     lines.write_text("fun\tgood\nbad\tdull\n", encoding="utf-8")
-    assert rows(capsys, pair_export, "--json", "--file", lines) == answers
-    assert len(rows(capsys, pair_export, "--file", pair_data, "--json")) == 7
+    assert rows(capsys, pair_export, "--json", "--input", lines) == answers
+    assert len(rows(capsys, pair_export, "--input", pair_data, "--json")) == 7
 
 
 def test_more_texts_than_a_batch(single_export, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(asking, "_BATCH", 2)
+    monkeypatch.setattr(windows, "BATCHES", 2)
     path = tmp_path / "a.txt"
     path.write_text("fun\n\nbad\nfilm\n", encoding="utf-8")
-    answers = rows(capsys, single_export, "--file", path, "--json")
+    argv = ["--input", path, "--json", "--batch_size", "1"]
+    answers = rows(capsys, single_export, *argv)
     assert [a["text"] for a in answers] == ["fun", "bad", "film"]
 
 
@@ -107,7 +96,7 @@ def test_more_texts_than_a_batch(single_export, tmp_path, capsys, monkeypatch):
         ([], "no text was given"),
         (["fun", "--text_b", "x"], "single sentences: leave --text_b out"),
         (["fun", "bad", "--text_b", "x"], "2 texts but 1 for --text_b"),
-        (["fun", "--file", "none.tsv"], "no such file"),
+        (["fun", "--input", "none.tsv"], "no such file"),
         (["fun", "--jsom"], "nearest setting to 'jsom' is 'json'"),
     ],
 )
@@ -121,7 +110,7 @@ def test_a_pair_model_wants_pairs(pair_export, tmp_path):
         predict.main([str(pair_export), "fun"])
     with pytest.raises(UserError, match="reads 2 columns of text"):
         predict.main(
-            [str(pair_export), "--file", "a.tsv", "--text_column", "first"]
+            [str(pair_export), "--input", "a.tsv", "--text_column", "first"]
         )
 
 
@@ -197,7 +186,7 @@ def same_answers(found, wanted):
 def test_a_run_answers_as_its_export(
     single_run, single_export, single_data, capsys
 ):
-    asked = ["--json", "fun", "dull film", "--file", single_data]
+    asked = ["--json", "fun", "dull film", "--input", single_data]
     found = rows(capsys, single_run, *asked)
     same_answers(found, rows(capsys, single_export, *asked))
     argv = [single_run, "fun", "--signature", "embed", "--json"]
@@ -229,7 +218,7 @@ def test_a_files_form_can_be_told(single_run, single_export, tmp_path, capsys):
     path = tmp_path / "x.data"
     path.write_text("good:fun\nbad:dull film\nbad\n")
     told = ["--separator", ":", "--header", "false", "--bad_rows", "skip"]
-    argv = ["--file", path, "--text_column", "1", "--json", *told]
+    argv = ["--input", path, "--text_column", "1", "--json", *told]
     found = rows(capsys, single_export, *argv)
     assert [row["text"] for row in found] == ["fun", "dull film"]
     path.write_text("label:text\ngood:fun\nbad:dull\n")

@@ -125,15 +125,6 @@ def test_verify_names_what_is_wrong(tmp_path, text, capsys):
     assert "rows-00000.tfrecord, record 0, byte 0: the checksum" in said
 
 
-def test_progress_off_a_terminal_is_a_line_now_and_then(capsys):
-    update = records._plain_progress(every=0.0)
-    update(5_000_000, 10_000_000, 7, 9)
-    update(5_000_000, 0, 7, 9)
-    first, second = capsys.readouterr().out.splitlines()
-    assert first == "50 %, 5 MB read, 7 documents, 9 rows"
-    assert second == "5 MB read, 7 documents, 9 rows"
-
-
 def test_verify_of_records_of_2018(tmp_path, capsys):
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"]
     (tmp_path / "vocab.txt").write_text("\n".join(tokens) + "\n")

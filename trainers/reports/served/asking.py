@@ -1,11 +1,13 @@
 """Asks a model's signature on strings, loaded or still in memory."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from tfbert.errors import UserError
+from tfbert.serving.package import versions
 from trainers.reports.served import answers
 
 if TYPE_CHECKING:
@@ -81,6 +83,20 @@ class Asked:
         """Whether the second input is a list of choices."""
         return self.inputs == ["question", "choices"]
 
+    def choices_column(self, columns: Sequence[str] = ()) -> str | None:
+        """The column of a file that lists choices; "": each has its own.
+
+        Args:
+          columns: that are read; () for those of the training data.
+
+        Returns:
+          None where the model reads no choices.
+        """
+        if not self.has_choices:
+            return None
+        columns = columns or self.card.get("text_columns", ())
+        return columns[1] if len(columns) == 2 else ""
+
     def check(self, inputs: Sequence[Input]) -> None:
         """Refuses sentences where pairs are wanted, and pairs elsewhere.
 
@@ -125,20 +141,51 @@ class Asked:
     def answer(self, inputs: Sequence[Input]) -> Iterator[dict]:
         """Yields a dict for each of `inputs`, in its kind's form."""
         for start in range(0, len(inputs), _BATCH):
-            columns = zip(*inputs[start : start + _BATCH], strict=True)
-            batch = {
-                name: self._column(name, column)
-                for name, column in zip(self.inputs, columns, strict=True)
-            }
-            outputs = self._session.run(self._signature, batch)
-            for row in range(len(next(iter(outputs.values())))):
-                one = {name: value[row] for name, value in outputs.items()}
-                answer = self.form.readable(one, self.card)
-                if self.has_choices:
-                    # Without those that only filled the batch up.
-                    count = len(inputs[start + row][1])
-                    answer["probabilities"] = answer["probabilities"][:count]
-                yield answer
+            yield from self.answer_batch(inputs[start : start + _BATCH])
+
+    def answer_batch(self, inputs: Sequence[Input]) -> list[dict]:
+        """The answers of one call of the model.
+
+        Raises:
+          UserError: the model refuses it.
+        """
+        columns = zip(*inputs, strict=True)
+        batch = {
+            name: self._column(name, column)
+            for name, column in zip(self.inputs, columns, strict=True)
+        }
+        outputs = self._session.run(self._signature, batch)
+        answers = []
+        for row in range(len(next(iter(outputs.values())))):
+            one = {name: value[row] for name, value in outputs.items()}
+            answer = self.form.readable(one, self.card)
+            if self.has_choices:
+                # Without those that only filled the batch up.
+                count = len(inputs[row][1])
+                answer["probabilities"] = answer["probabilities"][:count]
+            answers.append(answer)
+        return answers
+
+
+def load_model(
+    version: str | os.PathLike, signature: str = "serving_default"
+) -> Asked:
+    """An export's signature on strings.
+
+    Args:
+      version: folder of the SavedModel.
+      signature: name of the signature that is asked.
+
+    Raises:
+      UserError: the folder holds some other kind of SavedModel.
+    """
+    from tfbert.serving.package import c_session
+    from tfbert.serving.package.operations import check_only_computes
+
+    # A damaged card is told before what takes longer.
+    card = versions.read_card(version)
+    check_only_computes(version)
+    return Asked(c_session.Session(version), card, signature, version)
 
 
 def asked(

@@ -168,7 +168,7 @@ def test_the_export_gives_the_evaluators_answers(
 ):
     run, data = trained(kind)
     offline = read_lines(run / "predictions-test.jsonl")
-    ask = [str(exported(kind)), "--file", str(data)]
+    ask = [str(exported(kind)), "--input", str(data)]
     capsys.readouterr()
     predict.main([*ask, "--json"])
     answers = [json.loads(x) for x in capsys.readouterr().out.splitlines()]
@@ -204,7 +204,7 @@ def test_choices_on_the_command_line(exported, capsys):
     with pytest.raises(UserError, match="--text_b or --choice, not both"):
         predict.main([*ask, "--choice", "a", "--text_b", "b"])
     with pytest.raises(UserError, match="a question and choices; name their"):
-        predict.main([*ask, "--file", "a.tsv", "--text_column", "q"])
+        predict.main([*ask, "--input", "a.tsv", "--text_column", "q"])
     import tensorflow as tf
 
     model = tf.saved_model.load(str(out / "1"))

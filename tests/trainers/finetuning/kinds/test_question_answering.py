@@ -149,7 +149,7 @@ def test_it_learns_and_serves_what_it_evaluates(folder, capsys):
     ]
     path = folder / "questions.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    predict.main([arguments[0], "--file", str(path), "--json"])
+    predict.main([arguments[0], "--input", str(path), "--json"])
     printed = capsys.readouterr().out.splitlines()
     assert [json.loads(line)["answer"] for line in printed] == ["cow", "cat"]
 
