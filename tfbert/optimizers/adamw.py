@@ -63,7 +63,7 @@ class AdamW(MomentOptimizer):
             "beta_2": float(np.float32(beta_2)),
         }
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient, variable, learning_rate, correction=None):
         """Updates one variable and its moments.
 
         Args:
@@ -71,7 +71,10 @@ class AdamW(MomentOptimizer):
           variable: a Keras variable or what is below it, also the component
             of one replica.
           learning_rate: scalar.
+          correction: c, from `shared_terms`; None: computed here.
         """
+        if correction is None:
+            correction = self.shared_terms()["correction"]
         index = self._get_variable_index(variable)
         first, second = self._first[index], self._second[index]
         dtype = variable.dtype
@@ -85,17 +88,18 @@ class AdamW(MomentOptimizer):
             first,
             second,
             gradient,
-            rate * self._correction(dtype),
+            rate * ops.cast(correction, dtype),
             {**self._betas, "epsilon": self.epsilon},
         )
 
-    def _correction(self, dtype):
+    def shared_terms(self) -> dict:
+        """The bias correction c, float32 scalar."""
         if not self.bias_correction:
-            return ops.ones((), dtype)
-        count = ops.cast(self.iterations + 1, dtype)
+            return {"correction": ops.ones((), "float32")}
+        count = ops.cast(self.iterations + 1, "float32")
         first = _one_minus_power(self._betas["beta_1"], count)
         second = _one_minus_power(self._betas["beta_2"], count)
-        return ops.sqrt(second) / first
+        return {"correction": ops.sqrt(second) / first}
 
     def get_config(self) -> dict:
         return {

@@ -59,7 +59,22 @@ class LAMB(MomentOptimizer):
             grads = [ops.multiply(gradient, factor) for gradient in grads]
         super().apply(grads, trainable_variables)
 
-    def update_step(self, gradient, variable, learning_rate):
+    def shared_terms(self) -> dict:
+        """1 - beta_1^t and 1 - beta_2^t, float32 scalars."""
+        count = ops.cast(self.iterations + 1, "float32")
+        return {
+            "first_weight": 1.0 - ops.power(self.beta_1, count),
+            "second_weight": 1.0 - ops.power(self.beta_2, count),
+        }
+
+    def update_step(
+        self,
+        gradient,
+        variable,
+        learning_rate,
+        first_weight=None,
+        second_weight=None,
+    ):
         """Updates one variable and its moments.
 
         Args:
@@ -67,19 +82,22 @@ class LAMB(MomentOptimizer):
           variable: a Keras variable or what is below it, also the component
             of one replica.
           learning_rate: scalar.
+          first_weight, second_weight: from `shared_terms`; None: computed
+            here.
         """
+        if first_weight is None:
+            first_weight, second_weight = self.shared_terms().values()
         index = self._get_variable_index(variable)
         first, second = self._first[index], self._second[index]
         dtype = variable.dtype
         gradient = ops.cast(fast_ops.densify(gradient), dtype)
-        count = ops.cast(self.iterations + 1, dtype)
 
         self.assign_add(first, (gradient - first) * (1.0 - self.beta_1))
         self.assign_add(
             second, (ops.square(gradient) - second) * (1.0 - self.beta_2)
         )
-        mean = first / (1.0 - ops.power(self.beta_1, count))
-        square = second / (1.0 - ops.power(self.beta_2, count))
+        mean = first / ops.cast(first_weight, dtype)
+        square = second / ops.cast(second_weight, dtype)
         update = mean / (ops.sqrt(square) + self.epsilon)
         rate = ops.cast(learning_rate, dtype)
         if self._decays[index]:

@@ -12,7 +12,7 @@ class MomentOptimizer(keras.optimizers.Optimizer):
     does all that concerns one variable. It may be called for each variable by
     itself, also inside `strategy.extended.update`, on gradients that were
     reduced and clipped before. Who does so increments `iterations` once per
-    update.
+    update, and may hand in what `shared_terms` gives once for all variables.
 
     Args:
       learning_rate: float or schedule.
@@ -48,6 +48,14 @@ class MomentOptimizer(keras.optimizers.Optimizer):
         self._first = self.add_optimizer_variables(variables, "first_moment")
         self._second = self.add_optimizer_variables(variables, "second_moment")
         self._decays = [decays(variable.path) for variable in variables]
+
+    def shared_terms(self) -> dict:
+        """What `update_step` takes by name that is the same for all variables.
+
+        Returns:
+          name -> float32 scalar, from the number of updates so far.
+        """
+        raise NotImplementedError
 
     def get_config(self) -> dict:
         config = super().get_config()

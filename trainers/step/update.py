@@ -7,6 +7,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from tfbert.optimizers.moments import MomentOptimizer
 from trainers.step.averaging import WeightAverage
 from trainers.step.loss_scale import LossScale
 
@@ -96,19 +97,25 @@ class Update:
 
     def _update_all(self, variables, strategy, gradients, factor):
         optimizer = self.optimizer
-        base_rate = optimizer.learning_rate
+        shared = {}
+        if isinstance(optimizer, MomentOptimizer):
+            shared = optimizer.shared_terms()
+        base_rate = tf.convert_to_tensor(optimizer.learning_rate)
+        rates = {1.0: base_rate}
 
         def update_one(variable, gradient, learning_rate):
             gradient = gradient * tf.cast(factor, gradient.dtype)
             _decay_weights(optimizer, variable, learning_rate)
-            optimizer.update_step(gradient, variable, learning_rate)
+            optimizer.update_step(gradient, variable, learning_rate, **shared)
 
         for gradient, variable in zip(gradients, variables, strict=True):
             rate = self.rate_of(variable)
+            if rate not in rates:
+                rates[rate] = base_rate * rate
             strategy.extended.update(
                 variable.value,
                 update_one,
-                args=(gradient, base_rate * rate),
+                args=(gradient, rates[rate]),
                 group=False,
             )
         if self.average is not None:

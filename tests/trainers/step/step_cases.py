@@ -12,6 +12,7 @@ import tensorflow as tf
 import tfbert
 from tfbert.optimizers import AdamW, WarmupLinearDecay
 from tfbert.tasks.pretraining import PretrainingTask
+from tfrecords.batches.options import with_options
 from trainers.step.options import Execution, Rule
 from trainers.step.training_model import TrainingModel
 
@@ -104,6 +105,7 @@ def batches(model, data):
     dataset = dataset.batch(
         BATCH // strategy.num_replicas_in_sync, drop_remainder=True
     )
+    dataset = with_options(dataset)
     if strategy.num_replicas_in_sync == 1:
         return dataset
     return strategy.distribute_datasets_from_function(lambda _: dataset)
