@@ -1,6 +1,7 @@
 """BertEncoder: embeddings, blocks, pooler."""
 
 import functools
+from collections.abc import Callable
 
 import keras
 from keras import ops
@@ -13,6 +14,7 @@ from tfbert.layers.embeddings import Embeddings
 from tfbert.layers.encoder_block import EncoderBlock
 from tfbert.layers.layer_norm import LayerNorm
 from tfbert.layers.places import take_places
+from tfbert.layers.real_tokens import RealTokens, shut
 
 INPUTS = (
     "input_ids",
@@ -47,6 +49,10 @@ class BertEncoder(BertLayer):
         compute what is inside of the block again (Chen et al. 2016,
         "Training deep nets with sublinear memory cost", section 3). Dropout
         is a function of its seed, so that the gradient is the same.
+      skip_padding: compute the real tokens of a batch alone, laid end to end
+        (tfbert/layers/real_tokens.py). What is returned of them is the same;
+        of padding it is 0. Needs prefixes of 1 in `input_mask`; dropout draws
+        other values than over padded rows.
     """
 
     def __init__(
@@ -58,7 +64,7 @@ class BertEncoder(BertLayer):
         draws_seeds: bool = True,
     ):
         super().__init__(config, seed=seed, dtype=dtype, name=name)
-        self.recompute = False
+        self.recompute = self.skip_padding = False
         self.seed_generator = None
         if draws_seeds:
             self.seed_generator = keras.random.SeedGenerator(
@@ -95,6 +101,7 @@ class BertEncoder(BertLayer):
         training: bool = False,
         dropout_seed: keras.KerasTensor | None = None,
         positions: keras.KerasTensor | None = None,
+        head: Callable | None = None,
     ) -> dict[str, keras.KerasTensor]:
         """Encodes ids.
 
@@ -112,11 +119,14 @@ class BertEncoder(BertLayer):
             None: all. The last block computes nothing else of the others
             than their keys and values, so that the places that are read are
             what they would be.
+          head: [..., H] -> [..., W], to be computed of the vectors that are
+            read; with `skip_padding` not of padding.
 
         Returns:
           "sequence_output" [B, S, H], or [B, P, H] with positions, and
           "pooled_output" [B, H] (tanh of the projection of the first place
-          that is read), in the compute dtype.
+          that is read), in the compute dtype; with a head "head_output"
+          [B, S or P, W].
 
         Raises:
           ValueError: an input is missing, has not two axes, holds no
@@ -124,29 +134,70 @@ class BertEncoder(BertLayer):
             on and has no seed.
         """
         inputs = self._checked(inputs)
-        ids = inputs["input_ids"]
         if training and dropout_seed is None and self.seed_generator:
             dropout_seed = ops.cast(self.seed_generator.next(), "int32")
         draw = {"training": training, "dropout_seed": dropout_seed}
+        if self.skip_padding and "input_mask" in inputs:
+            return self._unpadded(inputs, positions, draw, head)
+        bias = self._attention_bias(inputs)  # [B, 1, 1 or S, S]
+        last = bias if positions is None else _bias_at(bias, positions)
+        x = self._encoded(inputs, [bias, last], positions, draw)
+        return self._outputs(x, head)
+
+    def _encoded(self, inputs, biases, positions, draw, real_tokens=None):
+        """[B, S, H], or [B, P, H] with positions, of all blocks.
+
+        Args:
+          biases: that of all blocks but the last, and that of the last.
+        """
         x = self.embeddings(
-            ids,
+            inputs["input_ids"],
             inputs.get("segment_ids"),
             inputs.get("position_ids"),
             **draw,
         )  # [B, S, H]
-        bias = self._attention_bias(inputs)  # [B, 1, 1 or S, S]
         for block in self.blocks:
-            run = functools.partial(block, **draw)
-            if self.recompute and training:
+            last = block is self.blocks[-1]
+            run = functools.partial(
+                block,
+                attention_bias=biases[-1 if last else 0],
+                positions=positions if last else None,
+                real_tokens=real_tokens,
+                **draw,
+            )
+            if self.recompute and draw["training"]:
                 run = fast_ops.recompute(run)
-            if block is self.blocks[-1] and positions is not None:
-                x = run(x, _bias_at(bias, positions), positions)
-            else:
-                x = run(x, bias)
+            x = run(x)
         if self.final_layer_norm is not None:
             x = self.final_layer_norm(x)
-        pooled = ops.tanh(self.pooler(x[:, 0]))
-        return {"sequence_output": x, "pooled_output": pooled}
+        return x
+
+    def _unpadded(self, inputs, positions, draw, head) -> dict:
+        """What `call` returns, computed of real tokens alone."""
+        real = RealTokens(
+            inputs["input_mask"], self.config.max_position_embeddings
+        )
+        flat = {
+            name: real.of(inputs[name])
+            for name in ("input_ids", "segment_ids")
+            if name in inputs
+        }
+        flat["position_ids"] = real.position_ids[None]
+        at = None if positions is None else real.at(positions)
+        x = self._encoded(flat, [None, None], at, draw, real)
+        if positions is None:
+            return self._outputs(x, head, real.in_rows)
+        shape = (*ops.shape(positions), self.config.hidden_size)
+        return self._outputs(ops.reshape(x, shape), head)
+
+    def _outputs(self, x, head, in_rows=lambda x: x) -> dict:
+        """The outputs by name; of x that is to be laid into rows yet."""
+        rows = in_rows(x)
+        pooled = ops.tanh(self.pooler(rows[:, 0]))
+        outputs = {"sequence_output": rows, "pooled_output": pooled}
+        if head is not None:
+            outputs["head_output"] = in_rows(head(x))
+        return outputs
 
     def _checked(self, inputs: dict) -> dict:
         if "input_ids" not in inputs:
@@ -192,9 +243,7 @@ class BertEncoder(BertLayer):
                 ops.equal(rows, columns), ops.not_equal(columns, 0)
             )
             open_ = ops.logical_and(open_, same)  # [B, 1, S, S]
-        shut = -3e4 if self.compute_dtype == "float16" else -1e9
-        bias = ops.multiply(ops.cast(ops.logical_not(open_), "float32"), shut)
-        return ops.cast(bias, self.compute_dtype)
+        return shut(ops.cast(ops.logical_not(open_), self.compute_dtype))
 
     def save_own_variables(self, store):
         """Keras leaves out how many seeds were drawn; they would repeat."""

@@ -104,6 +104,35 @@ def vocabulary_losses(hidden, table, bias, labels):
     return ops.reshape(losses, shape), ops.reshape(answers, shape)
 
 
+def lay_apart(x, slots, home):
+    """Returns the rows of x that lie in the slots of each group.
+
+    Args:
+      x: [R, W].
+      slots: of each group the rows that lie there, int32 [...]; each row lies
+        in one slot of one group, and R stands where none does: what comes
+        there is some row, whose gradient counts for nothing.
+      home: for each row its place among the slots of all groups, int32 [R].
+
+    Returns:
+      of each group [..., W].
+    """
+    last = ops.shape(x)[0] - 1
+    parts = []
+    for places in slots:
+        real = ops.cast(places <= last, x.dtype)[..., None]
+        rows = ops.take(x, ops.minimum(places, last), axis=0)
+        parts.append(rows * real + ops.stop_gradient(rows * (1 - real)))
+    return parts
+
+
+def lay_together(parts, slots, home):
+    """Returns [R, W] of each group's [..., W]: `lay_apart` the other way."""
+    width = ops.shape(parts[0])[-1]
+    flat = ops.concatenate([ops.reshape(p, (-1, width)) for p in parts])
+    return ops.take(flat, home, axis=0)
+
+
 def densify(gradient):
     """Returns a gradient as a dense tensor, whatever form it came in."""
     return ops.convert_to_tensor(gradient)

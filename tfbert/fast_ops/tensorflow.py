@@ -89,6 +89,46 @@ def take_rows(table, indices):
     return gather(table)
 
 
+def lay_apart(x, slots, home):
+    """The gradient is a gather too: each row lies in one slot.
+
+    That of `tf.gather` adds up rows one by one, and dense zeros to them for
+    each group.
+    """
+
+    @tf.custom_gradient
+    def apart(x):
+        def gradient(*upstream):
+            return tf.gather(_stacked(upstream), home)
+
+        last = tf.shape(x)[0] - 1
+        parts = [tf.gather(x, tf.minimum(places, last)) for places in slots]
+        return parts, gradient
+
+    return apart(tf.convert_to_tensor(x))
+
+
+def lay_together(parts, slots, home):
+    """The gradient is a gather too; 0 where no row lies."""
+
+    @tf.custom_gradient
+    def together(*parts):
+        def gradient(upstream):
+            zeros = tf.zeros([1, tf.shape(upstream)[1]], upstream.dtype)
+            padded = tf.concat([upstream, zeros], 0)
+            return [tf.gather(padded, places) for places in slots]
+
+        return tf.gather(_stacked(parts), home), gradient
+
+    return together(*parts)
+
+
+def _stacked(parts):
+    """[..., W] each -> [R, W]."""
+    width = tf.shape(parts[0])[-1]
+    return tf.concat([tf.reshape(part, [-1, width]) for part in parts], 0)
+
+
 def gelu(x):
     """The gradient is written out: fewer passes, and erf for erfc.
 

@@ -12,6 +12,7 @@ from tfbert.layers.dropout import Dropout
 from tfbert.layers.feed_forward import FeedForward
 from tfbert.layers.layer_norm import LayerNorm
 from tfbert.layers.places import take_places
+from tfbert.layers.real_tokens import RealTokens
 
 
 @serializable
@@ -69,10 +70,11 @@ class EncoderBlock(BertLayer):
     def call(
         self,
         x: keras.KerasTensor,
-        attention_bias: keras.KerasTensor,
+        attention_bias: keras.KerasTensor | None,
         positions: keras.KerasTensor | None = None,
         training: bool = False,
         dropout_seed: keras.KerasTensor | None = None,
+        real_tokens: RealTokens | None = None,
     ) -> keras.KerasTensor:
         """Maps x [B, S, H] to [B, S, H]; arguments as in SelfAttention.
 
@@ -83,7 +85,13 @@ class EncoderBlock(BertLayer):
         post = self.config.norm_position == "post"
 
         y = x if post else self.attention_layer_norm(x)
-        y = self.attention(y, attention_bias, positions=positions, **draw)
+        y = self.attention(
+            y,
+            attention_bias,
+            positions=positions,
+            real_tokens=real_tokens,
+            **draw,
+        )
         if positions is not None:
             x = take_places(x, positions)
         x = ops.add(x, self.attention_dropout(y, **draw))

@@ -72,6 +72,10 @@ class MultipleChoiceTask(PooledTask):
         """Returns logits and probabilities, both float32 [B, K]."""
         length = ops.shape(batch["input_ids"])[-1]
         rows = {n: ops.reshape(batch[n], (-1, length)) for n in TOKEN_KEYS}
+        if self.encoder.skip_padding:
+            # Of a choice that there is not, all is padding.
+            there = ops.cast(batch["choice_mask"], rows["input_mask"].dtype)
+            rows["input_mask"] *= ops.reshape(there, (-1, 1))
         scores = self.head_outputs(rows, training, dropout_seed)  # [B K, 1]
         return among_choices(scores, batch["choice_mask"])
 

@@ -55,10 +55,10 @@ class QuestionAnsweringTask(Task):
         self, batch: Batch, training: bool = False, dropout_seed=None
     ) -> Outputs:
         """Returns start_logits and end_logits, both float32 [B, S]."""
-        vectors = self.encoder(
-            batch, training=training, dropout_seed=dropout_seed
-        )["sequence_output"]  # [B, S, H]
-        logits = ops.cast(self.span(vectors), "float32")  # [B, S, 2]
+        logits = self.encoder(
+            batch, training=training, dropout_seed=dropout_seed, head=self.span
+        )["head_output"]
+        logits = ops.cast(logits, "float32")  # [B, S, 2]
         ids = batch["input_ids"]
         places = ops.arange(ops.shape(ids)[1], dtype="int32")  # [S]
         real = ops.cast(ops.not_equal(batch["input_mask"], 0), "int32")

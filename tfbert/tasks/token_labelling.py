@@ -62,8 +62,11 @@ class TokenLabellingTask(Task):
     ) -> Outputs:
         """Returns logits, float32 [B, S, C]."""
         draw = {"training": training, "dropout_seed": dropout_seed}
-        hidden = self.encoder(batch, **draw)["sequence_output"]  # [B, S, H]
-        logits = self.classifier(self.dropout(hidden, **draw))
+
+        def head(hidden):  # [..., H] -> [..., C]
+            return self.classifier(self.dropout(hidden, **draw))
+
+        logits = self.encoder(batch, head=head, **draw)["head_output"]
         return {"logits": ops.cast(logits, "float32")}
 
     def loss_weights(self, batch: Batch) -> dict[str, keras.KerasTensor]:

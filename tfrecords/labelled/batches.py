@@ -7,7 +7,7 @@ start at any step.
 Legend: B batch, N examples.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -20,10 +20,6 @@ from tfrecords.labelled.epochs import batch_order
 # Key -> one row for each example, [N, ...].
 Columns = Mapping[str, np.ndarray]
 
-# Batches of their own length have a multiple of this: fewer shapes for XLA to
-# compile.
-LENGTH_MULTIPLE = 16
-
 
 def training_batches(
     columns: Columns,
@@ -34,8 +30,6 @@ def training_batches(
     first_replica: int = 0,
     local_replicas: int = 1,
     start_step: int = 0,
-    lengths: np.ndarray | None = None,
-    sequence_keys: Sequence[str] = (),
 ) -> tf.data.Dataset:
     """Endless batches of one worker, in a new order each epoch.
 
@@ -52,9 +46,6 @@ def training_batches(
       first_replica: the worker's first.
       local_replicas: how many it has.
       start_step: the first batch's number.
-      lengths: tokens of each row, [N]: batches are of rows of like length,
-        and as long as their longest row.
-      sequence_keys: columns [N, ..., S] that are then cut to that length.
 
     Returns:
       A dataset of dicts: `columns`' keys and `is_real_example`, of
@@ -64,21 +55,17 @@ def training_batches(
       UserError: the replicas cannot share the batch equally.
     """
     rows = rows_of_replica(global_batch_size, num_replicas)
-    rows_of = batch_order(_size(columns), global_batch_size, seed, lengths)
+    rows_of = batch_order(_size(columns), global_batch_size, seed)
 
     def places() -> Iterator[np.ndarray]:
         step = start_step
         while True:
             batch = rows_of(step)
-            # The same on all replicas: those with less would wait.
-            longest = None if lengths is None else int(lengths[batch].max())
             for replica in range(first_replica, first_replica + local_replicas):
-                yield batch[replica * rows : (replica + 1) * rows], longest
+                yield batch[replica * rows : (replica + 1) * rows]
             step += 1
 
-    return _dataset(
-        columns, places, rows, sequence_keys if lengths is not None else ()
-    )
+    return _dataset(columns, places, rows)
 
 
 def evaluation_batches(
@@ -107,7 +94,7 @@ def evaluation_batches(
         for step in range(steps):
             for replica in range(first_replica, first_replica + local_replicas):
                 first = step * global_batch_size + replica * rows
-                yield np.arange(first, first + rows), None
+                yield np.arange(first, first + rows)
 
     return _dataset(columns, places, rows), steps
 
@@ -133,32 +120,18 @@ def _batch_type(array: np.ndarray) -> np.ndarray:
     return array.astype(kind)
 
 
-def _cut(array: np.ndarray, longest: int) -> np.ndarray:
-    """[..., S] without what is padding in all rows of the batch."""
-    return array[..., : -(-longest // LENGTH_MULTIPLE) * LENGTH_MULTIPLE]
-
-
 def _dataset(
-    columns: Columns,
-    places: Callable[[], Iterator[tuple[np.ndarray, int | None]]],
-    rows: int,
-    cut: Sequence[str] = (),
+    columns: Columns, places: Callable[[], Iterator[np.ndarray]], rows: int
 ) -> tf.data.Dataset:
-    """Batches of the rows at `places`, the columns `cut` to their length."""
+    """Batches of the rows at `places`."""
 
     def batches() -> Iterator[dict[str, np.ndarray]]:
-        for place, longest in places():
-            batch = gather(columns, place)
-            for key in cut:
-                batch[key] = _cut(batch[key], longest)
-            yield batch
+        for place in places():
+            yield gather(columns, place)
 
     example = gather(columns, np.zeros(rows, np.int64))
     signature = {
-        key: tf.TensorSpec(
-            [*array.shape[:-1], None] if key in cut else array.shape,
-            array.dtype,
-        )
+        key: tf.TensorSpec(array.shape, array.dtype)
         for key, array in example.items()
     }
     dataset = tf.data.Dataset.from_generator(

@@ -40,11 +40,6 @@ class Encoded:
         return len(self.columns["input_ids"])
 
     @property
-    def sequence_keys(self) -> tuple[str, ...]:
-        """The columns whose last axis is S."""
-        return TOKEN_KEYS
-
-    @property
     def sequence_length(self) -> int:
         """S."""
         return self.columns["input_ids"].shape[-1]

@@ -61,11 +61,6 @@ class Encoded:
         return int(np.unique(self.example[self.first > 0]).size)
 
     @property
-    def sequence_keys(self) -> tuple[str, ...]:
-        """The columns whose last axis is S."""
-        return TOKEN_KEYS
-
-    @property
     def sequence_length(self) -> int:
         """S."""
         return self.columns["input_ids"].shape[1]

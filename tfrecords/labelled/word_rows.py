@@ -77,11 +77,6 @@ class EncodedWords:
         return len(self.columns["input_ids"])
 
     @property
-    def sequence_keys(self) -> tuple[str, ...]:
-        """The columns whose last axis is S."""
-        return tuple(self.columns)
-
-    @property
     def sequence_length(self) -> int:
         """S."""
         return self.columns["input_ids"].shape[1]

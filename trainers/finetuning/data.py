@@ -78,16 +78,7 @@ class LoadedData:
             len(self.train),
             settings.optimization.batch_size,
             settings.seed,
-            self._lengths(settings),
         )
-
-    def _lengths(self, settings) -> np.ndarray | None:
-        """Tokens of each row, if batches are of rows of like length."""
-        if not settings.optimization.group_by_length:
-            return None
-        lengths = self.train.columns["input_mask"].sum(axis=-1, dtype=np.int64)
-        # Of several sequences in a row the longest counts.
-        return lengths.reshape(len(self.train), -1).max(axis=1)
 
     def check_batch(self, batch_size: int) -> list[str]:
         """What is to be said of a batch that is larger than the data.
@@ -129,7 +120,6 @@ class LoadedData:
         self, settings, distribution: Distribution, start_step: int
     ):
         """Distributed training batches from step `start_step` on."""
-        lengths = self._lengths(settings)
         return distribution.dataset(
             lambda first_replica, local_replicas: batches.training_batches(
                 self.train.columns,
@@ -139,8 +129,6 @@ class LoadedData:
                 first_replica=first_replica,
                 local_replicas=local_replicas,
                 start_step=start_step,
-                lengths=lengths,
-                sequence_keys=self.train.sequence_keys,
             )
         )
 

@@ -48,6 +48,7 @@ def evaluate(
     encoded = run.encode(examples)
     with distribution.strategy.scope():
         trained = run.load_task(checkpoint)
+    trained.task.encoder.skip_padding = True
     outputs = predict(
         trained.task,
         encoded.columns,

@@ -185,8 +185,6 @@ class FinetuningOptimization(OptimizationSettings):
       steps: updates in all; null: from epochs.
       warmup_steps: steps of linear warm-up; null: as warmup_share says.
       warmup_share: warm-up as a share of all steps.
-      group_by_length: batches of examples of like length, as long as their
-        longest; faster where lengths differ.
       class_weights: how much the examples of a class count in the loss of
         classification: balanced, or a number by label; null: all the same.
     """
@@ -197,7 +195,6 @@ class FinetuningOptimization(OptimizationSettings):
     learning_rate: float = 5e-5
     warmup_steps: int | None = None
     warmup_share: float = 0.1
-    group_by_length: bool = False
     class_weights: Literal["balanced"] | dict[str, float] | None = None
 
 
@@ -216,6 +213,9 @@ class FinetuningRuntime(RuntimeSettings):
         validation loss.
       early_stopping: evaluations without better weights, by data.metric,
         after which the run ends; null: it goes on to its last step.
+      skip_padding: compute the tokens of the examples alone, and not what
+        fills their rows up; null: unless fixed shapes are wanted, on a TPU or
+        with runtime.xla.
     """
 
     run_dir: str = "runs/finetune"
@@ -224,6 +224,7 @@ class FinetuningRuntime(RuntimeSettings):
     keep_checkpoints: int = 1
     keep_best: int = 0
     early_stopping: int | None = None
+    skip_padding: bool | None = None
 
 
 @dataclasses.dataclass
@@ -301,15 +302,28 @@ def check_kind(kind: Kind, data: FinetuningData, config: BertConfig) -> None:
         )
 
 
-def check_shapes(
-    optimization: FinetuningOptimization, distribution: "Distribution"
-) -> None:
-    """Raises UserError for batches of many shapes on a TPU."""
-    if optimization.group_by_length and distribution.kind == "tpu":
+def with_padding(
+    runtime: FinetuningRuntime, distribution: "Distribution"
+) -> FinetuningRuntime:
+    """The same with `skip_padding` decided, if it was null.
+
+    Raises:
+      UserError: it is wanted where shapes are fixed.
+    """
+    fixed = ""
+    if distribution.kind == "tpu":
+        fixed = "a TPU"
+    elif runtime.xla:
+        fixed = "runtime.xla"
+    if fixed and runtime.skip_padding:
         raise UserError(
-            "optimization.group_by_length makes batches of many lengths, and "
-            "a TPU wants one shape; leave it out"
+            f"wanted runtime.skip_padding false or null with {fixed}, which "
+            "compiles for one shape, got true: without padding each batch has "
+            "another"
         )
+    if runtime.skip_padding is not None:
+        return runtime
+    return dataclasses.replace(runtime, skip_padding=not fixed)
 
 
 def resolve(

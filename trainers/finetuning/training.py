@@ -1,5 +1,6 @@
 """A fine-tuning run from its settings: read, described, trained, measured."""
 
+import dataclasses
 import functools
 import logging
 from pathlib import Path
@@ -16,8 +17,8 @@ from trainers.finetuning.saved_run import FinetunedRun
 from trainers.finetuning.settings import (
     FinetuningSettings,
     check_kind,
-    check_shapes,
     resolve,
+    with_padding,
 )
 from trainers.planning import dry_run, precision
 from trainers.run import api
@@ -49,7 +50,8 @@ def train(
     data = load_data(settings)
     config = settings.model.encoder_config(data.tokenizer.vocab_size)
     check_kind(data.kind, settings.data, config)
-    check_shapes(settings.optimization, distribution)
+    runtime = with_padding(settings.runtime, distribution)
+    settings = dataclasses.replace(settings, runtime=runtime)
     settings = resolve(settings, len(data.train))
     data.check_batch(settings.optimization.batch_size)
     settings = precision.resolved(settings, config, distribution)
@@ -65,6 +67,7 @@ def train(
         )
         if own.loss is not None:
             use_loss(task, own.loss)
+        task.encoder.skip_padding = runtime.skip_padding
         return freeze(task, settings.model.freeze)
 
     model = api.make_model(

@@ -24,8 +24,13 @@ def check_allowed(settings) -> None:
         )
 
 
-# What stood for settings that are null by default now, and come to the same.
-_ONCE = {"data.max_length": 128, "data.separator": "whitespace"}
+# What stood for settings that are null by default now, or are gone, and comes
+# to the same.
+_ONCE = {
+    "data.max_length": 128,
+    "data.separator": "whitespace",
+    "optimization.group_by_length": False,
+}
 
 
 def check_same_run(settings, run_dir: str | Path) -> None:

@@ -17,7 +17,7 @@ import tensorflow as tf
 # the most in a row. A call without any good step has three times its length.
 SKIP_RUNS = "skip_runs"
 # Counts of a step, which an interval adds up.
-COUNTS = ("tokens", "loss_weight", "skipped", "overflow")
+COUNTS = ("tokens", "places", "loss_weight", "skipped", "overflow")
 # Seconds of a step in which the loop waited for its batch.
 DATA_WAIT = "data_wait"
 # Of what a call of several steps gives the mean.

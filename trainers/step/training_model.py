@@ -216,6 +216,7 @@ class TrainingModel(LoopModel):
             "gradient_norm": norm,
             "loss_weight": next(iter(weights.values())),
             "tokens": sums["tokens"],
+            "places": sums["places"],
         }
         if self.execution.log_gradient_norms:
             norms = group_norms(gradients, self.learnt_variables)
@@ -360,7 +361,7 @@ class TrainingModel(LoopModel):
         losses = self.task.loss_sums(data, outputs)
         metrics = self.task.metric_sums(data, outputs)
         sums = {"losses": losses, "metrics": metrics}
-        sums["tokens"] = _real_tokens(data)
+        sums["tokens"], sums["places"] = _tokens_and_places(self.task, data)
         return tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), sums)
 
     def _pairs(self, sums, weights):
@@ -371,7 +372,11 @@ class TrainingModel(LoopModel):
         return {**losses, **sums["metrics"]}
 
 
-def _real_tokens(data):
+def _tokens_and_places(task, data):
+    """Real tokens of a batch, and the places that its encoder computes."""
     if "input_mask" not in data:
-        return tf.constant(0.0)
-    return tf.reduce_sum(tf.cast(data["input_mask"], tf.float32))
+        return tf.constant(0.0), tf.constant(0.0)
+    tokens = tf.reduce_sum(tf.cast(data["input_mask"], tf.float32))
+    if task.encoder.skip_padding:
+        return tokens, tokens
+    return tokens, tf.cast(tf.size(data["input_mask"]), tf.float32)

@@ -28,6 +28,8 @@ class IntervalMeter:
     A row holds, in floats:
       "steps": training steps of the interval;
       "tokens", "loss_weight", "skipped": sums over the interval;
+      "real_tokens_share": that of the computed places that hold real tokens
+        and no padding, where steps log "places";
       "learning_rate", "loss_scale": the last value;
       "gradient_norm": the mean over steps;
       all other names: the mean weighted by "loss_weight" (the exact mean over
@@ -95,6 +97,9 @@ class IntervalMeter:
         for name in names:
             if name != DATA_WAIT:
                 row[name] = _combine(name, entries)
+        places = row.pop("places", None)
+        if places and row.get("tokens"):
+            row["real_tokens_share"] = row["tokens"] / places
         timed = entries[self._first_timed :]
         if timed and self._seconds > 0:
             row["seconds"] = self._seconds

@@ -44,6 +44,7 @@ LABELS = {
 # Figures of the machine in the order in which they are shown.
 MACHINE: dict[str, Callable[[float], str]] = {
     "mfu": lambda value: f"MFU {value:.0%}",
+    "real_tokens_share": lambda value: f"{1 - value:.0%} padding",
     "data_wait_share": lambda value: f"waiting for data {value:.0%}",
     "host_memory_bytes": lambda value: f"memory {value / 1e9:.1f} GB",
     "device_memory_bytes": lambda value: f"GPU memory {value / 1e9:.1f} GB",

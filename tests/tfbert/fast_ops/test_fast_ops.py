@@ -171,3 +171,27 @@ def test_add_bias(dtype):
         dtypes=(dtype, dtype),
         atol={"float32": 1e-6, "bfloat16": 0.08, "float16": 0.01}[dtype],
     )
+
+
+def test_rows_apart_and_together():
+    # Five rows in groups of [2, 2] and [2] slots, of which one is empty.
+    slots = [tf.constant([[3, 1], [0, 5]]), tf.constant([4, 2])]
+    home = tf.constant([2, 1, 5, 0, 4])
+    x = draw(5, 3)
+
+    def apart(kernels):
+        def run(x):
+            parts = kernels.lay_apart(x, slots, home)
+            real = [
+                tf.where((places < 5)[..., None], part, 0.0)
+                for places, part in zip(slots, parts, strict=True)
+            ]
+            return tf.concat([tf.reshape(part, [-1, 3]) for part in real], 0)
+
+        return run
+
+    def together(kernels):
+        return lambda *parts: kernels.lay_together(list(parts), slots, home)
+
+    assert_equal(apart(fast), apart(plain), [x])
+    assert_equal(together(fast), together(plain), [draw(2, 2, 3), draw(2, 3)])

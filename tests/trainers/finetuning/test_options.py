@@ -1,6 +1,5 @@
 """What fine-tuning can be told: freezing, weights, early end, sweeps."""
 
-import dataclasses
 import hashlib
 import io
 import json
@@ -19,7 +18,6 @@ from trainers.files import exit_status
 from trainers.files.console import Console
 from trainers.finetuning import search
 from trainers.finetuning.kinds.class_weights import weights_of
-from trainers.finetuning.settings import FinetuningOptimization, check_shapes
 from trainers.run.skipped_steps import Diverged
 
 CAUSES = {"good": ["good", "warm", "fun"], "bad": ["bad", "dull", "bored"]}
@@ -142,19 +140,6 @@ def test_class_weights(train):
         train("no", "--task", "regression", *files, option, "balanced")
 
 
-@pytest.mark.long
-def test_groups_of_like_length_resume_and_replicate(train):
-    grouped = ["--optimization.group_by_length", "true"]
-    grouped += ["--model.hidden_dropout_prob", "0"]
-    grouped += ["--model.attention_probs_dropout_prob", "0"]
-    one = read_tensors(last_weights(train("one", *grouped)))
-    two = train("two", *grouped, "--runtime.devices", "2")
-    for name, value in read_tensors(last_weights(two)).items():
-        np.testing.assert_allclose(value, one[name], atol=2e-4, err_msg=name)
-    plain = read_tensors(last_weights(train("plain", *grouped[2:])))
-    assert any(not np.array_equal(one[name], plain[name]) for name in one)
-
-
 def test_a_run_that_ends_early_is_complete(train, capsys):
     # With nothing to learn no evaluation is better than the first.
     stop = ["--runtime.evaluate_every", "1", "--runtime.early_stopping", "2"]
@@ -256,18 +241,6 @@ def test_the_f1_of_one_class_needs_two(train, tmp_path):
     message = "data.metric of accuracy, macro_f1, matthews for .*3 classes"
     with pytest.raises(UserError, match=message):
         train("three", *files, "--data.metric", "f1")
-
-
-def test_a_tpu_wants_batches_of_one_length():
-    @dataclasses.dataclass
-    class Tpu:
-        kind: str = "tpu"
-
-    grouped = FinetuningOptimization(group_by_length=True)
-    with pytest.raises(UserError, match="a TPU wants one shape"):
-        check_shapes(grouped, Tpu())
-    check_shapes(FinetuningOptimization(), Tpu())
-    check_shapes(grouped, Tpu("mirrored"))
 
 
 @pytest.mark.parametrize(

@@ -56,10 +56,6 @@ class Encoded(Protocol):
         """R."""
 
     @property
-    def sequence_keys(self) -> tuple[str, ...]:
-        """The columns whose last axis is S."""
-
-    @property
     def sequence_length(self) -> int:
         """S."""
 
