@@ -16,8 +16,10 @@ from tfrecords.labelled import batches
 from tfrecords.labelled.epochs import batch_order
 from tfrecords.labelled.overlap import Overlap, overlap
 from trainers.distributed.strategies import Distribution
+from trainers.finetuning import real_tokens
 from trainers.finetuning.kinds.by_name import find_kind
 from trainers.finetuning.kinds.kind import Encoded, Examples, Kind
+from trainers.finetuning.real_tokens import RealTokens
 from trainers.finetuning.settings import with_length
 from trainers.run.run_setup import evaluation_batch_size
 
@@ -78,6 +80,16 @@ class LoadedData:
             len(self.train),
             settings.optimization.batch_size,
             settings.seed,
+        )
+
+    def real_tokens(self, settings, distribution: Distribution) -> RealTokens:
+        """How many places of an epoch are real tokens."""
+        parts = settings.optimization.accumulation_steps
+        return real_tokens.count(
+            self.train.columns["input_mask"],
+            self.row_ids(settings),
+            parts * distribution.num_replicas,
+            settings.runtime.skip_padding,
         )
 
     def check_batch(self, batch_size: int) -> list[str]:

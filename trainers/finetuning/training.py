@@ -58,29 +58,23 @@ def train(
     api.check_settings(settings, distribution)
     if not settings.dry_run:
         _open_run(settings, config, data, distribution)
+    places = data.real_tokens(settings, distribution)
     if distribution.is_chief:
         _describe(settings, config, data, distribution)
+        _log.info(places.describe(runtime.skip_padding))
 
-    def make_task():
-        task = data.kind.make_task(
-            config, settings.runtime.dtype, settings.seed, own.task_class
-        )
-        if own.loss is not None:
-            use_loss(task, own.loss)
-        task.encoder.skip_padding = runtime.skip_padding
-        return freeze(task, settings.model.freeze)
-
-    model = api.make_model(
-        make_task, settings, distribution, judged(own.model_class)
-    )
-    _judge(model, data)
+    model = _make_model(settings, config, data, distribution, own)
+    if runtime.skip_padding:
+        model.attended = places.attended
     api.initialise(model, settings.model.init_from, data.tokenizer.vocabulary)
     batches = (
         functools.partial(data.training_batches, settings, distribution),
         data.validation_batches(settings, distribution),
     )
     if settings.dry_run:
-        figures = dry_run.show(model, settings, distribution, *batches)
+        largest = (places.largest, places.pairs)
+        figures = dry_run.show(model, settings, distribution, *batches, largest)
+        figures["real_tokens_share"] = places.share
         return Outcome(model, figures, {})
     history = History()
     callbacks = [history, *own.callbacks]
@@ -90,6 +84,25 @@ def train(
         run = FinetunedRun(settings.runtime.run_dir, own.task_class)
         figures = _report(settings, run, reached["step"])
     return Outcome(model, figures, history.values)
+
+
+def _make_model(settings, config, data, distribution, own: OwnParts):
+    """The model with new weights, and what its validation is judged by."""
+
+    def make_task():
+        task = data.kind.make_task(
+            config, settings.runtime.dtype, settings.seed, own.task_class
+        )
+        if own.loss is not None:
+            use_loss(task, own.loss)
+        task.encoder.skip_padding = settings.runtime.skip_padding
+        return freeze(task, settings.model.freeze)
+
+    model = api.make_model(
+        make_task, settings, distribution, judged(own.model_class)
+    )
+    _judge(model, data)
+    return model
 
 
 def _fit(model, settings, distribution, data, batches, callbacks) -> dict:

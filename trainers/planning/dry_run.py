@@ -26,7 +26,11 @@ from tfrecords import layout
 from trainers.distributed.strategies import Distribution
 from trainers.files.console import console
 from trainers.files.text import duration, size
-from trainers.planning.memory_estimate import MemoryEstimate, activation_bytes
+from trainers.planning.memory_estimate import (
+    MemoryEstimate,
+    activation_bytes,
+    block_bytes,
+)
 from trainers.run.run_setup import full_batches
 from trainers.step.training_model import TrainingModel
 from trainers.watching.system_metrics import (
@@ -66,6 +70,7 @@ def show(
     distribution: Distribution,
     make_batches: Callable[[int], tf.data.Dataset],
     validation: tuple[tf.data.Dataset, int] | None,
+    largest: tuple[int, int] | None = None,
 ) -> dict[str, float]:
     """Prints what a run needs; trains the model for a few steps in memory.
 
@@ -75,13 +80,15 @@ def show(
       distribution: where it runs; all workers call this.
       make_batches: first batch -> distributed training batches.
       validation: held-out batches and their number.
+      largest: the places, and the pairs of places in attention, of the largest
+        micro-batch; None: as the batches' shape says.
 
     Returns:
       dict with "parameters", "memory_bytes", "disk_bytes", "step_seconds" and
       "seconds".
     """
     batches = make_batches(0)
-    memory = estimate_memory(model, settings, distribution, batches)
+    memory = estimate_memory(model, settings, distribution, batches, largest)
     disk = disk_bytes(memory, settings.runtime)
     timing = time_steps(model, batches)
     seconds = predicted_seconds(
@@ -145,12 +152,17 @@ def decay_of(optimizer: keras.optimizers.Optimizer, variable) -> float:
 
 
 def estimate_memory(
-    model: TrainingModel, settings, distribution: Distribution, batches
+    model: TrainingModel,
+    settings,
+    distribution: Distribution,
+    batches,
+    largest: tuple[int, int] | None = None,
 ) -> MemoryEstimate:
     """Bytes that training takes on one device.
 
     Args:
       batches: a dataset of batch dicts; only its shapes are looked at.
+      largest: see show.
     """
     optimization = settings.optimization
     replicas = distribution.num_replicas * optimization.accumulation_steps
@@ -159,7 +171,17 @@ def estimate_memory(
     if positions is not None:
         flat = tf.nest.flatten(positions, expand_composites=True)
         predictions = flat[0].shape[-1]
-    dtype = tf.as_dtype(model.task.compute_dtype)
+    recompute = getattr(settings.runtime, "recompute", False)
+    config = model.task.config
+    width = tf.as_dtype(model.task.compute_dtype).size
+    rows = optimization.batch_size // replicas
+    if largest is None:
+        length = row_length(batches) or 0
+        activations = activation_bytes(
+            config, rows, length, predictions, width, recompute
+        )
+    else:
+        activations = block_bytes(config, *largest, width, recompute)
     weights = _bytes(model.task.variables)
     average = getattr(model, "average", None)
     return MemoryEstimate(
@@ -167,14 +189,7 @@ def estimate_memory(
         optimizer=_bytes(model.optimizer.variables),
         gradients=_bytes(model.learnt_variables),
         average=_bytes(average.averages) if average else 0,
-        activations=activation_bytes(
-            model.task.config,
-            optimization.batch_size // replicas,
-            row_length(batches) or 0,
-            predictions,
-            dtype.size,
-            getattr(settings.runtime, "recompute", False),
-        ),
+        activations=activations,
     )
 
 
@@ -273,7 +288,7 @@ def _print_time(
 ) -> None:
     work = ModelWork(
         model.task.config,
-        row_length(batches) or 0,
+        model.attended or row_length(batches) or 0,
         hasattr(model.task, "masked_lm"),
         cluster_rate(distribution, model.task.compute_dtype),
     )

@@ -63,16 +63,36 @@ def activation_bytes(
       recompute: each block keeps its input alone, and one at a time is
         computed again.
     """
+    places, pairs = rows * sequence_length, rows * sequence_length**2
+    blocks = block_bytes(config, places, pairs, element_bytes, recompute)
+    # Logits of the masked tokens, and their gradient.
+    head = 2 * rows * predictions * config.vocab_size * element_bytes
+    return blocks + head
+
+
+def block_bytes(
+    config: BertConfig,
+    places: int,
+    pairs: int,
+    element_bytes: int,
+    recompute: bool = False,
+) -> int:
+    """What the blocks keep, of rows of any lengths.
+
+    Args:
+      config: the encoder's shape.
+      places: B S of rows of one length; else of all rows together.
+      pairs: of places within a row, B S^2; likewise.
+      element_bytes, recompute: see activation_bytes.
+    """
     layers, hidden = config.num_hidden_layers, config.hidden_size
-    states = rows * sequence_length * hidden
-    scores = rows * config.num_attention_heads * sequence_length**2
+    states = places * hidden
+    scores = pairs * config.num_attention_heads
     block = states * (16 * element_bytes + 2) + scores * (2 * element_bytes + 1)
     blocks = layers * block
     if recompute:
         blocks = layers * states * element_bytes + block
-    # Logits of the masked tokens, and their gradient.
-    head = 2 * rows * predictions * config.vocab_size * element_bytes
-    return blocks + head
+    return blocks
 
 
 def num_parameters(config: BertConfig) -> int:

@@ -174,7 +174,15 @@ def _progress(run: RunFolder, train: Sequence[Mapping]) -> list[Figure]:
         note = "gradient was not finite"
         found.append(Figure("Skipped steps", f"{skipped:,.0f}", note))
     if tokens := sum(row.get("tokens") or 0 for row in train):
-        found.append(Figure("Tokens seen", amount(tokens), "without padding"))
+        places = sum(
+            row["tokens"] / row["real_tokens_share"]
+            for row in train
+            if row.get("tokens") and row.get("real_tokens_share")
+        )
+        note = "without padding"
+        if places:
+            note = f"{tokens / places:.0%} of the computed places"
+        found.append(Figure("Tokens seen", amount(tokens), note))
     if seconds := sum(row.get("seconds") or 0 for row in train):
         found.append(Figure("Time", duration(seconds), "in training steps"))
     if speed := median_speed(train):

@@ -35,6 +35,8 @@ class LoopModel(keras.Model):
       skip_runs: `compiled_loop.SKIP_RUNS` of the last call, or None.
       time_data: log how long each batch was waited for; not with TensorFlow's
         deterministic operations, of which a clock is none.
+      attended: how many tokens a token attends to, in the mean, where that is
+        not the length of the batches' rows; None: it is.
     """
 
     def __init__(self, name: str):
@@ -45,6 +47,7 @@ class LoopModel(keras.Model):
         self.last_steps = 0
         self.skip_runs = None
         self.time_data = True
+        self.attended: float | None = None
         # Names whose means add up to "loss".
         self._objectives = []
         self._steps_logged = []

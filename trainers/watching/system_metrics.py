@@ -33,7 +33,8 @@ class ModelWork:
 
     Args:
       config: the encoder's shape.
-      sequence_length: tokens of a row.
+      sequence_length: tokens of a row, of rows of several lengths the number
+        that a token attends to, in the mean.
       masked_lm: whether `loss_weight` counts predictions of masked tokens,
         which are what is read.
       pools: whether the first token of a row alone is read.
@@ -41,7 +42,7 @@ class ModelWork:
     """
 
     config: BertConfig
-    sequence_length: int
+    sequence_length: float
     masked_lm: bool
     device_rate: float
     pools: bool = False
@@ -102,7 +103,8 @@ class Vitals:
 
         def make(start: int) -> tf.data.Dataset:
             batches = make_batches(start)
-            length = row_length(batches)
+            attended = getattr(model, "attended", None)
+            length = attended or row_length(batches)
             if self.work is None and length:
                 self.work = ModelWork(
                     model.task.config,

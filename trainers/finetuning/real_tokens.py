@@ -1,0 +1,81 @@
+"""How many of the places of training's rows are real tokens: arithmetic.
+
+Legend: N rows, K sequences of one, B rows of a global batch, S sequence.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from tfbert.layers.real_tokens import group_lengths
+
+
+@dataclasses.dataclass(frozen=True)
+class RealTokens:
+    """The tokens of an epoch, and of its largest micro-batch.
+
+    Attributes:
+      tokens: all real ones.
+      places: of all rows, with their padding.
+      largest: the most that the layers compute in one micro-batch: its
+        tokens without padding, its places with it.
+      pairs: the most pairs of places that attention computes in one.
+      attended: how many tokens a token attends to, in the mean.
+    """
+
+    tokens: int
+    places: int
+    largest: int
+    pairs: int
+    attended: float
+
+    @property
+    def share(self) -> float:
+        """Of the places of padded rows."""
+        return self.tokens / self.places
+
+    def describe(self, skip_padding: bool) -> str:
+        """One line for the user."""
+        return (
+            f"{self.share:.1%} of the rows' places are real tokens; the "
+            f"padding is {'not ' if skip_padding else ''}computed, and the "
+            f"largest micro-batch has {self.largest:,} places"
+        )
+
+
+def count(
+    mask: np.ndarray,
+    rows_of: Callable[[int], np.ndarray],
+    parts: int,
+    skip_padding: bool,
+) -> RealTokens:
+    """Counts one epoch.
+
+    Args:
+      mask: 1 for tokens, [N, S] or [N, K, S].
+      rows_of: number of a batch -> its rows, [B].
+      parts: micro-batches of a global batch, on all replicas.
+      skip_padding: whether real tokens alone are computed.
+    """
+    lengths = mask.sum(axis=-1, dtype=np.int64)  # [N] or [N, K]
+    width = mask.shape[-1]
+    computed, pairs = lengths, np.square(_widths(lengths, width))
+    if not skip_padding:
+        computed = np.full_like(lengths, width)
+        pairs = np.square(computed)
+    most = np.zeros(2, np.int64)
+    size = len(rows_of(0))
+    for step in range(-(-len(mask) // size)):
+        rows = rows_of(step).reshape(parts, -1)
+        sums = [values[rows].reshape(parts, -1) for values in (computed, pairs)]
+        most = np.maximum(most, [part.sum(axis=1).max() for part in sums])
+    tokens = int(lengths.sum())
+    attended = float(np.square(lengths).sum() / tokens)
+    return RealTokens(tokens, mask.size, *map(int, most), attended)
+
+
+def _widths(lengths: np.ndarray, longest: int) -> np.ndarray:
+    """Of each row the length of its group in attention."""
+    widths = np.array(group_lengths(longest))
+    return widths[np.searchsorted(widths, lengths)]
