@@ -28,8 +28,9 @@ def build_parser() -> command.Parser:
     parser.add_argument(
         "--data",
         required=True,
-        help="a labelled file of the form of the training data, or (of a "
-        "pretraining run) a folder of records",
+        help="a labelled file of the form of the training data, of vectors "
+        "also a folder for retrieval (queries.jsonl, corpus.jsonl, qrels/); "
+        "of a pretraining run a folder of records",
     )
     parser.add_argument(
         "--name",

@@ -62,11 +62,12 @@ def build_parser() -> command.Parser:
     )
     parser.add_argument(
         "--pooling",
-        choices=("mean", "cls"),
+        choices=("mean", "cls", "max"),
         default=None,
         help="what the embeddings of a pretraining run are: the mean over "
-        "all tokens, or the vector of [CLS]; by default that of the "
-        "sentence-transformers folder that it was converted from, or mean",
+        "all tokens, the vector of [CLS], or the largest values; by default "
+        "that of the sentence-transformers folder that it was converted from, "
+        "or mean",
     )
     for name, default in dataclasses.asdict(request_bounds.DEFAULT).items():
         parser.add_argument(

@@ -198,15 +198,17 @@ def test_an_export_pools_as_the_sentence_transformer_did(
     monkeypatch.setattr(
         serving_export, "write_version", lambda _, output, card, about: card
     )
-    for mode in ("cls", "max"):
+    for mode in ("cls", "max", "median"):
         pooled = dataclasses.replace(model, pooling=Pooling(mode, max_length=9))
         sources.write(pooled, "tfbert", tmp_path / mode)
     card = export.write_export(tmp_path / "cls", tmp_path / "out")
     assert (card["pooling"], card["max_length"]) == ("cls", 9)
-    with pytest.raises(UserError, match="pooling 'max', which an export can"):
-        export.write_export(tmp_path / "max", tmp_path / "out")
+    card = export.write_export(tmp_path / "max", tmp_path / "out")
+    assert (card["pooling"], card["max_length"]) == ("max", 9)
+    with pytest.raises(UserError, match="'median', which an export cannot"):
+        export.write_export(tmp_path / "median", tmp_path / "out")
     card = export.write_export(
-        tmp_path / "max", tmp_path / "out", pooling="mean"
+        tmp_path / "median", tmp_path / "out", pooling="mean"
     )
     assert (card["pooling"], card["max_length"]) == ("mean", 40)
 

@@ -64,11 +64,6 @@ def read(
         )
     mode, reads_prompt = _mode(folder / places[1] / CONFIG_FILE)
     notes = _prompts(folder / PROMPTS_FILE, reads_prompt)
-    if mode == "max":
-        notes.append(
-            "the vectors are the largest values over all tokens, which "
-            "`tfbert export` cannot do (mean and cls can be exported)"
-        )
     length = _transformer(folder / LENGTH_FILE, vocabulary)
     if length is None and vocabulary is not None:
         length = vocabulary.max_length

@@ -38,8 +38,8 @@ def finetune(
         run.evaluate("test.tsv"); run.predict(["so dull"]); run.export("out")
 
     Args:
-      kind: classification, multi_label, regression, multiple_choice,
-        question_answering, token_labelling or role_labelling.
+      kind: classification, multi_label, regression, embedding,
+        multiple_choice, question_answering, token_labelling or role_labelling.
       train, validation, test: a labelled file; or the same in memory: a list
         of dicts, a dict of columns, a pandas frame, a Hugging Face Dataset,
         or a tf.data.Dataset of raw columns.

@@ -1,5 +1,6 @@
 """Measures a fine-tuned run on labelled data, and writes what it finds."""
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,8 @@ def evaluate(
 
     Args:
       run: the run, or its folder.
-      data: labelled file with the columns of the training data.
+      data: labelled file with the columns of the training data; or a folder
+        for retrieval.
       name: of the result files; None: the data file's, without its ending.
       checkpoint: "best" or "last".
       batch_size: rows of a forward pass; changes only rounding.
@@ -124,12 +126,24 @@ def evaluation_path(run_dir: str | os.PathLike, name: str) -> Path:
     return Path(run_dir) / f"evaluation-{name}.json"
 
 
+def _sha256(data: Path) -> str:
+    """Of a file; of a folder that of its files' names and contents."""
+    if not data.is_dir():
+        return file_sha256(data)
+    digest = hashlib.sha256()
+    for path in sorted(data.rglob("*")):
+        if path.is_file():
+            name = path.relative_to(data).as_posix()
+            digest.update(f"{name} {file_sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
 def _write(
     run_dir: Path, name: str, result: Evaluation, data: str | os.PathLike
 ) -> None:
     figures = {
         "data": os.fspath(data),
-        "data_sha256": file_sha256(data),
+        "data_sha256": _sha256(Path(data)),
         **result.to_dict(),
     }
     text = "".join(

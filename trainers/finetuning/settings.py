@@ -98,6 +98,13 @@ class FinetuningData:
       question_column: multiple_choice: the column of the question.
       choice_columns: multiple_choice: the column of a JSON list of choices,
         or one column for each choice.
+      form: embedding: pairs, triples, scored, or texts; null: by the columns.
+      objective: embedding: in_batch (pairs, triples, texts), cosent or cosine
+        (scored); null: the first of these that fits.
+      temperature: embedding: what cosines are divided by.
+      pooling: embedding: mean, cls or max of the tokens' vectors.
+      dimensions: embedding: the first so many dimensions learn to be vectors
+        by themselves, such as [64, 128].
       max_length: longest sequence in tokens; longer text is truncated; null:
         128, or what the encoder can take where that is less.
       tokenizer: folder with vocab.txt and tokenizer_config.json (records or
@@ -147,6 +154,11 @@ class FinetuningData:
     choice_columns: list[int | str] = dataclasses.field(
         default_factory=lambda: ["choices"]
     )
+    form: Literal["pairs", "triples", "scored", "texts"] | None = None
+    objective: Literal["in_batch", "cosent", "cosine"] | None = None
+    temperature: float = 0.05
+    pooling: Literal["mean", "cls", "max"] = "mean"
+    dimensions: list[int] = dataclasses.field(default_factory=list)
     max_length: int | None = None
     tokenizer: str | None = None
     metric: str | None = None

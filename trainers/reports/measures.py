@@ -10,6 +10,7 @@ MEASURES = {
     "classification": ("accuracy", "macro_f1"),
     "multi_label": ("micro_f1", "macro_f1"),
     "regression": ("pearson", "spearman"),
+    "embedding": ("spearman", "mrr", "ndcg_at_10", "recall_at_10"),
     "multiple_choice": ("accuracy",),
     "question_answering": ("f1", "exact_match"),
     "token_labelling": ("f1", "precision", "recall", "accuracy"),
@@ -18,6 +19,7 @@ MEASURES = {
 # Of runs of another kind: the first of these that they have.
 _ANY = ("accuracy", "micro_f1", "pearson", "f1", "loss")
 KIND_TITLES = {
+    "embedding": "vectors of texts",
     "question_answering": "question answering",
     "token_labelling": "labels of words",
     "role_labelling": "semantic roles",
@@ -40,6 +42,12 @@ TITLES = {
     "matthews": "Matthews correlation",
     "pearson": "Pearson correlation",
     "spearman": "Spearman correlation",
+    "mrr": "Mean reciprocal rank",
+    "ndcg_at_10": "nDCG@10",
+    "recall_at_1": "Recall@1",
+    "recall_at_5": "Recall@5",
+    "recall_at_10": "Recall@10",
+    "recall_at_100": "Recall@100",
     "mse": "Mean squared error",
     "subset_accuracy": "All labels right",
     "majority_baseline": "Accuracy of always the commonest",
@@ -59,6 +67,7 @@ _TITLES_OF_KINDS = {
     ("role_labelling", "precision"): "Argument precision",
     ("role_labelling", "recall"): "Argument recall",
     ("pretraining", "loss"): "Loss",
+    ("embedding", "accuracy"): "First found is right",
 }
 _LOWER_IS_BETTER = ("loss", "mse")
 # What a loss is counted in; a regression's is a squared error.

@@ -58,6 +58,7 @@ RANGES = {
     "model.attention_probs_dropout_prob": BELOW_ONE,
     "data.evaluation_rows": POSITIVE,
     "data.max_length": POSITIVE,
+    "data.temperature": POSITIVE,
     "optimization.batch_size": POSITIVE,
     "optimization.accumulation_steps": POSITIVE,
     "optimization.epochs": POSITIVE,

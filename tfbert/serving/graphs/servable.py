@@ -324,6 +324,9 @@ def on_tokens(layer):
             for name, tensor in layer.input_signature(None).items()
             if name in TOKEN_INPUTS
         }
+    if getattr(layer, "compares_examples", False):
+        # Texts are compared in training; a row is served alone.
+        ranks = dict.fromkeys(TOKEN_KEYS, 2)
     config = getattr(layer, "encoder", layer).config
     specs = {
         name: tf.TensorSpec([None] * rank, tf.int32, name)

@@ -131,6 +131,30 @@ def read_table(
     return _collect(path, rows, columns, optional, reading, described)
 
 
+def column_names(
+    path: str | os.PathLike, reading: Reading = BY_LOOKING
+) -> list[str]:
+    """What stands in the first row: the names, where there is a header.
+
+    Args:
+      path: a file as `read_table` takes it.
+      reading: how it is read.
+
+    Raises:
+      UserError: as `read_table`, of the first row.
+    """
+    path = Path(path)
+    form = ending(path)
+    if form in NO_TABLES:
+        raise refused(path, FORMATS)
+    text = read_text(path)
+    if is_json(path, form, text):
+        rows = json_lines.read_objects(path, text)
+        return list(next(rows, (1, {}))[1])
+    settled = table_form.settle(reading.form, path, text, [])
+    return next(table_form.read_cells(settled, path, text), (1, []))[1]
+
+
 def is_json(path: Path, form: str, text: str) -> bool:
     """Whether a file holds JSON Lines.
 

@@ -10,6 +10,7 @@ KINDS = {
     "classification": "trainers.finetuning.kinds.classification:Classification",
     "multi_label": "trainers.finetuning.kinds.multi_label:MultiLabel",
     "regression": "trainers.finetuning.kinds.regression:Regression",
+    "embedding": "trainers.finetuning.kinds.embedding:Embedding",
     "multiple_choice": (
         "trainers.finetuning.kinds.multiple_choice:MultipleChoice"
     ),

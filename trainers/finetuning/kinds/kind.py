@@ -201,6 +201,14 @@ class Kind(abc.ABC):
             "them out"
         )
 
+    def check_settings(self, config: "BertConfig", batch_size: int) -> None:
+        """Refuses an encoder or a batch that the kind cannot learn with.
+
+        Raises:
+          UserError: so it is.
+        """
+        return
+
     def least_length(self) -> int:
         """The shortest max_length that leaves room for a token of each text."""
         return 3

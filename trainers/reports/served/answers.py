@@ -38,6 +38,7 @@ def form_of(card: Mapping, outputs: Sequence[str]) -> Form:
     """
     by_outputs = {
         ("embedding",): "embedding",
+        ("similarity",): "similarity",
         ("masks", "scores", "tokens"): "fill_mask",
         ("label", "probabilities"): card.get("kind", "classification"),
     }
@@ -111,6 +112,10 @@ def _score_cells(answer: Mapping) -> list[str]:
     return [f"{answer['score']:.4f}"]
 
 
+def _similarity_cells(answer: Mapping) -> list[str]:
+    return [f"{answer['similarity']:.4f}"]
+
+
 def _labels(outputs: Mapping, card: Mapping) -> dict:
     """Without the empty strings that fill "labels" up."""
     answer = named_probabilities(outputs, card)
@@ -135,6 +140,7 @@ FORMS = {
     ),
     "embedding": Form(("embedding",), _embedding_cells, plain),
     "fill_mask": Form(("at each [MASK]",), _fill_cells, _fills),
+    "similarity": Form(("similarity",), _similarity_cells, plain),
     "regression": Form(("score",), _score_cells, plain),
     "multi_label": Form(("labels",), _labels_cells, _labels),
     "multiple_choice": Form(("answer", "probability"), _choice_cells, plain),

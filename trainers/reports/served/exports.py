@@ -20,7 +20,7 @@ _CHOICES = {
     "checkpoint": ("best", "last"),
     "precision": tuple(_POLICIES),
     "dtype": ("float32", "bfloat16", "float16"),
-    "pooling": ("mean", "cls", None),
+    "pooling": ("mean", "cls", "max", None),
 }
 
 
@@ -32,8 +32,8 @@ class ExportOptions:
       checkpoint: "best" on validation data, or "last".
       precision: "float32" or "bfloat16", of the arithmetic.
       dtype: "float32", "bfloat16" or "float16", of the weights in the file.
-      pooling: of a pretraining run's vectors, "mean" or "cls"; None: as the
-        run says, else mean.
+      pooling: of a pretraining run's vectors, "mean", "cls" or "max"; None:
+        as the run says, else mean.
       licence: terms under which the model may be used.
       limits: of what one request may ask for.
 
