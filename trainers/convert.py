@@ -26,6 +26,12 @@ _LOADING = {
         'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
         'model = AutoModel.from_pretrained("FOLDER")',
     ),
+    "sentence_transformers": (
+        "from sentence_transformers import SentenceTransformer",
+        "",
+        'model = SentenceTransformer("FOLDER")',
+        'vectors = model.encode(["some text"])',
+    ),
     "keras_hub": (
         "import keras_hub",
         "",
@@ -44,7 +50,7 @@ _LOADING = {
         'encoder = tfbert.load_encoder("FOLDER")',
     ),
 }
-_FORMATS = ("huggingface", "keras_hub", "google", "tfbert")
+_FORMATS = tuple(_LOADING)
 
 
 def build_parser() -> command.Parser:

@@ -35,6 +35,7 @@ from tfbert.weights.names import (
     unpack,
 )
 from tfbert.weights.portable_model import (
+    HEADLESS,
     TASKS,
     Outline,
     Pooling,
@@ -145,7 +146,8 @@ def read(path: Path) -> PortableModel:
         task = "pretraining" if has_words else "encoder"
     labels = about.get("labels") if task != "encoder" else None
     facts = None
-    if "head" in present_parts(table(config, task), theirs):
+    has_head = "head" in present_parts(table(config, task), theirs)
+    if has_head or task == "embedding":
         facts = {**about, **_validation(best)}
     return check(
         PortableModel(
@@ -156,7 +158,7 @@ def read(path: Path) -> PortableModel:
             task=task,
             vocabulary=_vocabulary(path),
             labels=tuple(map(str, labels)) if labels else None,
-            pooling=_pooling(path),
+            pooling=_pooling(path, about),
             rows=rows,
             notes=(f"weights of {weights}",),
             run=facts,
@@ -212,7 +214,15 @@ def _vocabulary(path: Path) -> Vocabulary | None:
     return Vocabulary(settings.tokens, lowercase, settings.max_length)
 
 
-def _pooling(path: Path) -> Pooling | None:
+def _pooling(path: Path, about: dict) -> Pooling | None:
+    """What pooling.json says; of a run of ours that learnt vectors, its own."""
+    if about.get("kind") == "embedding":
+        if about.get("pooling") not in ("mean", "cls", "max"):
+            raise UserError(
+                f"{path / RUN_FILE}: pooling is {about.get('pooling')!r}, "
+                "wanted mean, cls or max"
+            )
+        return Pooling(about["pooling"], max_length=about.get("max_length"))
     if not (path / POOLING_FILE).is_file():
         return None
     try:
@@ -262,7 +272,7 @@ def _about(model: PortableModel) -> dict:
     longest = model.config.max_position_embeddings
     if model.vocabulary is not None:
         longest = min(longest, model.vocabulary.max_length or longest)
-    if model.task in ("encoder", "pretraining"):
+    if model.task in HEADLESS:
         return {"kind": "pretraining"}
     if model.task == "question_answering":
         longest = min(longest, 384)

@@ -11,12 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from tfbert.errors import UserError
-from tfbert.weights.portable_model import TASKS, PortableModel
+from tfbert.weights.portable_model import TASKS, Pooling, PortableModel
 
 Outputs = dict[str, np.ndarray]
 Batch = dict[str, np.ndarray]
 # Format -> the package that computes it.
-PACKAGES = {"huggingface": "transformers", "keras_hub": "keras_hub"}
+PACKAGES = {
+    "huggingface": "transformers",
+    "sentence_transformers": "sentence_transformers",
+    "keras_hub": "keras_hub",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +92,9 @@ def our_outputs(model: PortableModel, batch: Batch) -> Outputs:
     outputs |= encoded
     if "pooler" not in model.parts:
         del outputs["pooled_output"]
+    if model.pooling is not None:
+        vectors = encoded["sequence_output"]
+        outputs["embedding"] = _pooled(model.pooling, vectors, batch)
     if "head" in model.parts:
         read = "pooled_output" if TASKS[model.task] else "sequence_output"
         outputs["logits"] = (
@@ -95,6 +102,20 @@ def our_outputs(model: PortableModel, batch: Batch) -> Outputs:
             + model.tensors["classifier/bias"]
         )
     return outputs
+
+
+def _pooled(pooling: Pooling, vectors: np.ndarray, batch: Batch) -> np.ndarray:
+    """One vector of those of the tokens [B, S, H], by plain arithmetic."""
+    there = batch["input_mask"][..., None] == 1
+    if pooling.mode == "cls":
+        found = vectors[:, 0]
+    elif pooling.mode == "max":
+        found = np.where(there, vectors, -np.inf).max(axis=1)
+    else:
+        found = (vectors * there).sum(axis=1) / there.sum(axis=1)
+    if pooling.normalize:
+        found = found / np.linalg.norm(found, axis=1, keepdims=True)
+    return found
 
 
 def peer_outputs(
@@ -115,6 +136,8 @@ def peer_outputs(
         return _run_keras_hub(folder, model, batch)
     if importlib.util.find_spec("torch") is None:
         return None
+    if kind == "sentence_transformers":
+        return _run_sentence_transformers(folder, batch)
     return _run_transformers(folder, model, batch)
 
 
@@ -157,6 +180,23 @@ def _run_transformers(folder: Path, model: PortableModel, batch: Batch):
             read = pooled if TASKS[model.task] else sequence
             outputs["logits"] = head(read).numpy()
     return outputs
+
+
+def _run_sentence_transformers(folder: Path, batch: Batch) -> Outputs:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    network = SentenceTransformer(
+        str(folder), device="cpu", local_files_only=True
+    )
+    features = {
+        "input_ids": torch.tensor(batch["input_ids"]).long(),
+        "attention_mask": torch.tensor(batch["input_mask"]).long(),
+        "token_type_ids": torch.tensor(batch["segment_ids"]).long(),
+    }
+    with torch.no_grad():
+        found = network(features)
+    return {"embedding": found["sentence_embedding"].numpy()}
 
 
 def _run_keras_hub(folder: Path, model: PortableModel, batch: Batch):

@@ -19,7 +19,12 @@ from tfbert.file_names import (
 )
 from tfbert.json_files import read_json
 from tfbert.weights.names import PARTS, part_of
-from tfbert.weights.portable_model import Outline, PortableModel
+from tfbert.weights.portable_model import (
+    HEADLESS,
+    Outline,
+    Pooling,
+    PortableModel,
+)
 from tfbert.weights.safetensors_files import INDEX_SUFFIX, read_header
 
 if TYPE_CHECKING:
@@ -35,6 +40,8 @@ READERS = {
     "model_garden": "tfbert.converters.model_garden",
 }
 WRITERS = ("huggingface", "keras_hub", "google", "tfbert")
+# Written too, of models without a head; read as a Hugging Face folder.
+VECTORS = "sentence_transformers"
 DESCRIPTIONS = {
     "tfbert": "a run or folder of tfbert",
     "huggingface": "a Hugging Face folder",
@@ -139,6 +146,8 @@ def _kind_of_checkpoint(prefix: str) -> str:
 
 
 def _module(kind: str) -> ModuleType:
+    # A folder of sentence-transformers is one of transformers, and more.
+    kind = "huggingface" if kind == VECTORS else kind
     return importlib.import_module(READERS[kind])
 
 
@@ -208,7 +217,7 @@ def write(
 
     Args:
       model: what is written.
-      kind: one of WRITERS.
+      kind: one of WRITERS, or VECTORS.
       folder: may not exist yet.
       finish: called with the folder, still under a temporary name, and the
         model as written; what it raises leaves nothing behind.
@@ -222,10 +231,13 @@ def write(
     folder = Path(folder)
     if folder.exists() and files.is_whole(folder):
         raise UserError(f"{folder} exists already; give a new folder")
-    if kind not in WRITERS:
+    if kind not in (*WRITERS, VECTORS):
         raise UserError(
-            f"wanted a format of {', '.join(WRITERS)} to write, got {kind!r}"
+            f"wanted a format of {', '.join((*WRITERS, VECTORS))} to write, "
+            f"got {kind!r}"
         )
+    if kind != "tfbert":
+        model = _for_neighbours(model, kind)
     with files.folder(folder) as temporary:
         written = _module(kind).write(model, temporary)
         if kind != "tfbert":
@@ -234,6 +246,34 @@ def write(
         if finish is not None:
             finish(temporary, written)
     return written
+
+
+def _for_neighbours(model: PortableModel, kind: str) -> PortableModel:
+    """The model as others know it: vectors are learnt without a head.
+
+    Raises:
+      UserError: it has a head, and sentence-transformers has no place for it.
+    """
+    if kind == VECTORS:
+        if model.task not in HEADLESS:
+            raise UserError(
+                "a folder of sentence-transformers makes vectors, and has no "
+                f"place for the head of {model.task}; leave it out "
+                "(--encoder_only)"
+            )
+        length = model.vocabulary.max_length if model.vocabulary else None
+        pooling = model.pooling or Pooling(max_length=length)
+        return dataclasses.replace(encoder_only(model), pooling=pooling)
+    if model.task != "embedding":
+        return model
+    notes = model.notes
+    if kind != "huggingface":
+        notes = (
+            *notes,
+            "the format has no place for how a vector is made of the tokens': "
+            f"{model.pooling.mode}, brought to length 1",
+        )
+    return dataclasses.replace(model, task="encoder", notes=notes)
 
 
 def _lost(model: PortableModel) -> list[str]:

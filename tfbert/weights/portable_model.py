@@ -11,7 +11,8 @@ from tfbert.errors import UserError
 from tfbert.text.vocabulary_files import SPECIAL_TOKENS
 from tfbert.weights.names import PARTS, Row, part_of
 
-# Task -> whether its head reads the pooled output. "encoder" has no head.
+# Task -> whether its head reads the pooled output. Those of HEADLESS
+# have none.
 TASKS = {
     "encoder": True,
     "pretraining": True,
@@ -19,10 +20,12 @@ TASKS = {
     "multi_label": True,
     "regression": True,
     "multiple_choice": True,
+    "embedding": True,
     "token_labelling": False,
     "role_labelling": False,
     "question_answering": False,
 }
+HEADLESS = ("encoder", "pretraining", "embedding")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +151,7 @@ def check(model: PortableModel) -> PortableModel:
                 f"{source}: the vocabulary lacks {', '.join(sorted(missing))}"
             )
     has_head = "head" in model.parts
-    if has_head == (model.task in ("encoder", "pretraining")):
+    if has_head == (model.task in HEADLESS):
         raise UserError(
             f"{source}: a model for {model.task} "
             + ("has no head to classify with" if has_head else "needs a head")

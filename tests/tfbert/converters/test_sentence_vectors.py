@@ -140,6 +140,28 @@ def test_a_transformer_in_a_folder_of_its_own(folder):
         sources.read(folder)
 
 
+def test_what_has_a_head_makes_no_vectors(portable, tmp_path):
+    model = portable("classification")
+    with pytest.raises(UserError, match="no place for the head of classific"):
+        sources.write(model, "sentence_transformers", tmp_path / "a")
+    # Without a pooling of its own a model gets the usual one.
+    words = portable("pretraining")
+    sources.write(words, "sentence_transformers", tmp_path / "b")
+    again = sources.read(tmp_path / "b")
+    assert again.pooling == Pooling() and again.task == "encoder"
+
+
+def test_a_run_says_how_it_pools(portable, tmp_path):
+    sources.write(portable("encoder"), "tfbert", tmp_path / "run")
+    about = {"kind": "embedding", "pooling": "max", "max_length": 9}
+    (tmp_path / "run" / "run.json").write_text(json.dumps(about))
+    model = sources.read(tmp_path / "run")
+    assert (model.task, model.pooling) == ("embedding", Pooling("max", True, 9))
+    change(tmp_path / "run" / "run.json", pooling="sum")
+    with pytest.raises(UserError, match="pooling is 'sum', wanted mean, cls"):
+        sources.read(tmp_path / "run")
+
+
 @pytest.mark.skipif(
     importlib.util.find_spec("sentence_transformers") is None,
     reason="sentence-transformers is not installed",

@@ -1,5 +1,6 @@
 """Vectors from each form of data, to the answers of their export."""
 
+import importlib.util
 import json
 import random
 
@@ -7,11 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfbert.converters import sources
 from tfbert.errors import UserError
 from tfbert.text.tokenizer import Tokenizer
-from trainers import evaluate, export, finetune, predict
+from tfbert.weights.portable_model import Pooling
+from trainers import convert, evaluate, export, finetune, predict
 from trainers.finetuning.run import Run
 
+HAS_PEER = importlib.util.find_spec("sentence_transformers") is not None
 CONTENT = (
     "bad bored dull fun funny good never plot story very warm well".split()
 )
@@ -175,6 +179,41 @@ def test_the_export_answers_the_trained_vectors(paired, exported, data, capsys):
     answer = json.loads(capsys.readouterr().out)
     assert answer["similarity"] == pytest.approx(float(cosine[0]), abs=1e-5)
     assert len(Run(paired).predict(texts)[0]["embedding"]) == 32
+
+
+def test_a_run_goes_to_other_formats(paired, data, tmp_path, capsys):
+    test = str(data / "pairs_test.tsv")
+    wanted = Run(paired).evaluate(test)
+    convert.main([str(paired), "--output", str(tmp_path / "ours")])
+    again = Run(tmp_path / "ours").evaluate(test)
+    assert again["mrr"] == pytest.approx(wanted["mrr"], abs=1e-6)
+    theirs = tmp_path / "st"
+    to = ["--output", str(theirs), "--to", "sentence_transformers"]
+    convert.main([str(paired), *to])
+    assert "(embedding" in capsys.readouterr().out or not HAS_PEER
+    model = sources.read(theirs)
+    assert model.pooling == Pooling("mean", True, 16)
+    assert model.task == "encoder" and model.vocabulary is not None
+    config = json.loads((theirs / "config.json").read_text("utf-8"))
+    assert config["architectures"] == ["BertModel"]
+    google = [str(paired), "--output", str(tmp_path / "g"), "--to", "google"]
+    convert.main(google)
+    assert "no place for how a vector is made" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(
+    not HAS_PEER, reason="sentence-transformers is not installed"
+)
+def test_sentence_transformers_makes_the_exports_vectors(paired, tmp_path):
+    """Of a run that pools by mean, with texts that are cut."""
+    from sentence_transformers import SentenceTransformer
+
+    to = ["--output", str(tmp_path / "st"), "--to", "sentence_transformers"]
+    convert.main([str(paired), *to])
+    texts = ["the warm plot film", "so DULL!", "good story " * 20]
+    network = SentenceTransformer(str(tmp_path / "st"), device="cpu")
+    wanted = [row["embedding"] for row in Run(paired).predict(texts)]
+    np.testing.assert_allclose(network.encode(texts), wanted, atol=1e-5)
 
 
 def test_scored_pairs_are_learnt(data, tmp_path):
