@@ -123,7 +123,8 @@ def _evaluate_pretraining(args, name: str) -> None:
     console.show(
         f"step {result['step']:,} on {result['examples']:,} rows of "
         f"{args.data}: {evaluation.summary(result)}\n"
-        f"written: {Path(args.run_dir) / f'evaluation-{name}.json'}"
+        f"written: {Path(args.run_dir) / f'evaluation-{name}.json'}\n"
+        f"Next: tfbert report {args.run_dir}"
     )
 
 

@@ -76,6 +76,10 @@ def main(argv: list[str] | None = None) -> None:
     count = min(records.num_rows, settings.batches * settings.batch_size)
     print_masks(source, count, settings.batch_size)
     print_account(records)
+    console.show(
+        "\nNext: tfbert pretrain --data.records "
+        f"{settings.records} --runtime.run_dir runs/NAME"
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -67,6 +67,7 @@ def test_the_way_from_text_to_a_look_at_it(tmp_path, text, capsys, monkeypatch):
     for words in ("[MASK](", "shown as [MASK]", "[UNK]", "packing"):
         assert words in said
     assert "Longest documents" in said
+    assert f"tfbert pretrain --data.records {folder}" in " ".join(said.split())
 
 
 def test_settings_reach_the_records(tmp_path, text, capsys):

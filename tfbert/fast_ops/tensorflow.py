@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbert.fast_ops import plain
+from tfbert.fast_ops.custom_gradient import custom_gradient
 
 # The smallest probability whose logarithm is taken: losses end at 85.2.
 _TINY = 1e-37
@@ -53,7 +54,7 @@ def _plus(x, bias):
     return tf.nn.bias_add(x, bias) if bias.shape.rank == 1 else x + bias
 
 
-@tf.custom_gradient
+@custom_gradient
 def _add_bias(x, bias):
     def gradient(upstream):
         rows = tf.reshape(upstream, [-1, tf.size(bias)])
@@ -73,7 +74,7 @@ def take_rows(table, indices):
     table = tf.convert_to_tensor(table)
     indices = tf.convert_to_tensor(indices)
 
-    @tf.custom_gradient
+    @custom_gradient
     def gather(table):
         def gradient(upstream):
             rows = tf.reshape(upstream, [-1, tf.shape(upstream)[-1]])
@@ -96,7 +97,7 @@ def lay_apart(x, slots, home):
     each group.
     """
 
-    @tf.custom_gradient
+    @custom_gradient
     def apart(x):
         def gradient(*upstream):
             return tf.gather(_stacked(upstream), home)
@@ -111,7 +112,7 @@ def lay_apart(x, slots, home):
 def lay_together(parts, slots, home):
     """The gradient is a gather too; 0 where no row lies."""
 
-    @tf.custom_gradient
+    @custom_gradient
     def together(*parts):
         def gradient(upstream):
             zeros = tf.zeros([1, tf.shape(upstream)[1]], upstream.dtype)
@@ -137,7 +138,7 @@ def gelu(x):
     return _gelu(x)
 
 
-@tf.custom_gradient
+@custom_gradient
 def _gelu(x):
     wide = tf.cast(x, tf.float32)
     root = wide * math.sqrt(0.5)
@@ -175,7 +176,7 @@ def vocabulary_losses(hidden, table, bias, labels):
     places = tf.stack([tf.range(tf.size(flat_labels)), flat_labels], axis=1)
     rows = tf.reshape(hidden, [-1, hidden.shape[-1]])
 
-    @tf.custom_gradient
+    @custom_gradient
     def losses_of(rows, table, bias):
         kernel = tf.cast(table, dtype)
         logits = tf.matmul(rows, kernel, transpose_b=True)

@@ -24,6 +24,7 @@ from trainers.files.yaml_files import read_yaml
 from trainers.planning.dry_run import EVALUATION_SHARE, Timing, time_steps
 from trainers.run.run_setup import full_batches
 from trainers.settings.plan import BatchPlan
+from trainers.step.replica_sums import sum_over_replicas
 
 _log = logging.getLogger(__name__)
 
@@ -175,7 +176,7 @@ def chiefs_value(distribution: Distribution, value: int) -> int:
             context = tf.distribute.get_replica_context()
             first = context.replica_id_in_sync_group == 0
             mine = tf.where(first, value, 0.0)
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, mine)
+            return sum_over_replicas(mine)
 
         shared = distribution.strategy.run(on_replica, args=(value,))
         return distribution.strategy.experimental_local_results(shared)[0]

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from trainers.distributed.strategies import Distribution
 from trainers.files.exit_status import INTERRUPTED, TERMINATED, Stopped
+from trainers.step.replica_sums import sum_over_replicas
 
 # Documented in docs/architecture.md.
 STATUS = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
@@ -136,9 +137,7 @@ def _make_agreement(strategy):
     @tf.function(autograph=False)
     def agree(told):
         def on_replica(told):
-            context = tf.distribute.get_replica_context()
-            told = tf.cast(told, tf.float32)
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, told)
+            return sum_over_replicas(tf.cast(told, tf.float32))
 
         count = strategy.run(on_replica, args=(told,))
         return strategy.experimental_local_results(count)[0]

@@ -17,8 +17,8 @@ import tensorflow as tf
 
 from tfbert.tasks.embedding import EXAMPLE_LOSSES, VECTOR_GRADIENTS
 from trainers.step.micro_batches import accumulate
+from trainers.step.replica_sums import sum_over_replicas
 
-SUM = tf.distribute.ReduceOp.SUM
 _PLACES = "places"
 # float32 holds whole numbers up to 2^24 exactly: keys travel in halves.
 _HALF = 1 << 16
@@ -85,7 +85,7 @@ def gather(values: tf.Tensor) -> tf.Tensor:
         return values
     place = tf.reshape(replica.replica_id_in_sync_group, [1, 1])
     spread = tf.scatter_nd(place, values[None], [count, *values.shape])
-    summed = replica.all_reduce(SUM, spread)
+    summed = sum_over_replicas(spread)
     return tf.reshape(summed, [count * values.shape[0], *values.shape[1:]])
 
 

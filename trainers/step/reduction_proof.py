@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfbert.errors import UserError
+from trainers.step.replica_sums import sum_over_replicas
 
 # Behind a row of one element for each replica, an array as large as many
 # gradients: libraries cut and pack those in other ways.
@@ -55,7 +56,7 @@ def _sums(strategy, dtype: str) -> list[tuple[np.ndarray, np.ndarray]]:
         index = context.replica_id_in_sync_group
         small = tf.cast(tf.range(count) == index, dtype)
         large = tf.cast(tf.range(LARGE) % count == index, dtype)
-        sums = context.all_reduce(tf.distribute.ReduceOp.SUM, [small, large])
+        sums = sum_over_replicas([small, large])
         return [tf.cast(each, tf.float32) for each in sums]
 
     @tf.function(autograph=False)

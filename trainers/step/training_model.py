@@ -45,9 +45,8 @@ from trainers.step.options import (
     Execution,
     Rule,
 )
+from trainers.step.replica_sums import sum_over_replicas
 from trainers.step.update import Update, check_optimizer
-
-SUM = tf.distribute.ReduceOp.SUM
 
 
 class TrainingModel(LoopModel):
@@ -238,12 +237,11 @@ class TrainingModel(LoopModel):
 
     def test_logs(self, data, outputs):
         """What test_step logs of the task's outputs."""
-        replica = tf.distribute.get_replica_context()
         weights = self._global_weights(data)
         if self.task.compares_examples:
             data = with_gradients(self.task, outputs["embedding"], data)
         sums = self._sums(data, outputs)
-        flat = replica.all_reduce(SUM, tf.stack(tf.nest.flatten(sums)))
+        flat = sum_over_replicas(tf.stack(tf.nest.flatten(sums)))
         sums = tf.nest.pack_sequence_as(sums, tf.unstack(flat))
         return self._pairs(sums, weights)
 
@@ -282,9 +280,7 @@ class TrainingModel(LoopModel):
         """Each objective's weight summed over the global batch."""
         weights = self.task.loss_weights(data)
         self._objectives = list(weights)
-        summed = tf.distribute.get_replica_context().all_reduce(
-            SUM, tf.stack([weights[name] for name in weights])
-        )
+        summed = sum_over_replicas(tf.stack(list(weights.values())))
         return dict(zip(weights, tf.unstack(summed), strict=True))
 
     def _current_scale(self):
@@ -319,16 +315,15 @@ class TrainingModel(LoopModel):
 
     def _reduce(self, gradients, sums):
         """Sums gradients and logged sums over the replicas."""
-        replica = tf.distribute.get_replica_context()
         flat = tf.stack(tf.nest.flatten(sums))
         dtype = self.execution.all_reduce_dtype
         if dtype == "float32":
-            *gradients, flat = replica.all_reduce(SUM, [*gradients, flat])
+            *gradients, flat = sum_over_replicas([*gradients, flat])
         else:
             kept = [gradient.dtype for gradient in gradients]
             gradients = [tf.cast(g, dtype) for g in gradients]
-            gradients = replica.all_reduce(SUM, gradients)
-            flat = replica.all_reduce(SUM, flat)
+            gradients = sum_over_replicas(gradients)
+            flat = sum_over_replicas(flat)
             gradients = list(map(tf.cast, gradients, kept))
         return gradients, tf.nest.pack_sequence_as(sums, tf.unstack(flat))
 

@@ -71,6 +71,7 @@ def test_the_figures_are_those_of_the_run(run_dir, capsys):
             assert found[name] == pytest.approx(kept[step][name], rel=1e-4)
         assert f"perplexity {math.exp(found['masked_lm_loss']):.2f}" in printed
         assert "evaluation-held_out.json" in printed
+        assert f"Next: tfbert report {run_dir}" in " ".join(printed.split())
 
 
 def test_any_batch_gives_the_same(run_dir, capsys):
