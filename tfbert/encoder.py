@@ -1,6 +1,7 @@
 """BertEncoder: embeddings, blocks, pooler."""
 
 import functools
+import math
 from collections.abc import Callable
 
 import keras
@@ -14,7 +15,7 @@ from tfbert.layers.embeddings import Embeddings
 from tfbert.layers.encoder_block import EncoderBlock
 from tfbert.layers.layer_norm import LayerNorm
 from tfbert.layers.places import take_places
-from tfbert.layers.real_tokens import RealTokens, shut
+from tfbert.layers.real_tokens import RealTokens, Sizes, shut
 
 INPUTS = (
     "input_ids",
@@ -53,6 +54,9 @@ class BertEncoder(BertLayer):
         (tfbert/layers/real_tokens.py). What is returned of them is the same;
         of padding it is 0. Needs prefixes of 1 in `input_mask`; dropout draws
         other values than over padded rows.
+      fixed_sizes: number of rows -> Sizes, where shapes are fixed: batches of
+        so many rows have no more tokens than that. Padding of others is
+        computed. None: shapes are as they come.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class BertEncoder(BertLayer):
     ):
         super().__init__(config, seed=seed, dtype=dtype, name=name)
         self.recompute = self.skip_padding = False
+        self.fixed_sizes: dict[int, Sizes] | None = None
         self.seed_generator = None
         if draws_seeds:
             self.seed_generator = keras.random.SeedGenerator(
@@ -137,7 +142,9 @@ class BertEncoder(BertLayer):
         if training and dropout_seed is None and self.seed_generator:
             dropout_seed = ops.cast(self.seed_generator.next(), "int32")
         draw = {"training": training, "dropout_seed": dropout_seed}
-        if self.skip_padding and "input_mask" in inputs:
+        if "input_mask" in inputs and self._skips(
+            inputs["input_mask"].shape[0]
+        ):
             return self._unpadded(inputs, positions, draw, head)
         bias = self._attention_bias(inputs)  # [B, 1, 1 or S, S]
         last = bias if positions is None else _bias_at(bias, positions)
@@ -172,11 +179,27 @@ class BertEncoder(BertLayer):
             x = self.final_layer_norm(x)
         return x
 
+    def _skips(self, rows: int | None) -> bool:
+        """Whether padding of so many rows is skipped."""
+        sizes = self.fixed_sizes
+        return self.skip_padding and (not sizes or rows in sizes)
+
+    def places(self, mask: keras.KerasTensor):
+        """How many places are computed of rows with this mask [..., S]."""
+        shape = mask.shape[:-1]
+        rows = None if None in shape else math.prod(shape)
+        if not self._skips(rows):
+            return ops.size(mask)
+        if self.fixed_sizes:
+            return self.fixed_sizes[rows].tokens
+        return ops.sum(ops.cast(mask, "int32"))
+
     def _unpadded(self, inputs, positions, draw, head) -> dict:
         """What `call` returns, computed of real tokens alone."""
-        real = RealTokens(
-            inputs["input_mask"], self.config.max_position_embeddings
-        )
+        mask = inputs["input_mask"]
+        sizes = self.fixed_sizes and self.fixed_sizes[mask.shape[0]]
+        longest = self.config.max_position_embeddings
+        real = RealTokens(mask, longest, sizes)
         flat = {
             name: real.of(inputs[name])
             for name in ("input_ids", "segment_ids")
@@ -185,6 +208,8 @@ class BertEncoder(BertLayer):
         flat["position_ids"] = real.position_ids[None]
         at = None if positions is None else real.at(positions)
         x = self._encoded(flat, [None, None], at, draw, real)
+        if real.fits is not None:
+            x = ops.where(real.fits, x, math.nan)
         if positions is None:
             return self._outputs(x, head, real.in_rows)
         shape = (*ops.shape(positions), self.config.hidden_size)

@@ -112,7 +112,8 @@ def lay_apart(x, slots, home):
       slots: of each group the rows that lie there, int32 [...]; each row lies
         in one slot of one group, and R stands where none does: what comes
         there is some row, whose gradient counts for nothing.
-      home: for each row its place among the slots of all groups, int32 [R].
+      home: for each row its place among the slots of all groups, int32 [R];
+        their number for a row that lies in none.
 
     Returns:
       of each group [..., W].
@@ -127,10 +128,14 @@ def lay_apart(x, slots, home):
 
 
 def lay_together(parts, slots, home):
-    """Returns [R, W] of each group's [..., W]: `lay_apart` the other way."""
+    """Returns [R, W] of each group's [..., W]: `lay_apart` the other way.
+
+    What lies in no slot is 0.
+    """
     width = ops.shape(parts[0])[-1]
-    flat = ops.concatenate([ops.reshape(p, (-1, width)) for p in parts])
-    return ops.take(flat, home, axis=0)
+    flat = [ops.reshape(part, (-1, width)) for part in parts]
+    nothing = ops.zeros((1, width), parts[0].dtype)
+    return ops.take(ops.concatenate([*flat, nothing]), home, axis=0)
 
 
 def densify(gradient):

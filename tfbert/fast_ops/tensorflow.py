@@ -125,9 +125,10 @@ def lay_together(parts, slots, home):
 
 
 def _stacked(parts):
-    """[..., W] each -> [R, W]."""
+    """[..., W] each -> [slots of all, W], and a row of zeros."""
     width = tf.shape(parts[0])[-1]
-    return tf.concat([tf.reshape(part, [-1, width]) for part in parts], 0)
+    flat = [tf.reshape(part, [-1, width]) for part in parts]
+    return tf.concat([*flat, tf.zeros([1, width], parts[0].dtype)], 0)
 
 
 def gelu(x):

@@ -10,6 +10,8 @@ Legend: B rows, S their length, T real tokens of all rows, n and L the rows of
 a group and their length, P places that are read of each row, W a width.
 """
 
+from typing import NamedTuple
+
 import keras
 from keras import ops
 
@@ -19,13 +21,26 @@ from tfbert import fast_ops
 SHORTEST = 32
 
 
+class Sizes(NamedTuple):
+    """The most that batches of one shape have, for shapes that are fixed.
+
+    Attributes:
+      tokens: T.
+      rows: n of each group, of `group_lengths`.
+    """
+
+    tokens: int
+    rows: tuple[int, ...]
+
+
 class Groups:
     """Rows of a matrix [R, W] laid into groups, and back.
 
     Args:
       slots: of each group the rows that lie there, int32 [...]; R where none
         does.
-      home: for each row its place among the slots of all groups, int32 [R].
+      home: for each row its place among the slots of all groups, int32 [R];
+        their number for a row that lies in none.
     """
 
     def __init__(self, slots: list, home: keras.KerasTensor):
@@ -46,54 +61,69 @@ class RealTokens:
     Args:
       mask: integers [B, S], 1 for tokens, which come first, and 0 for padding.
       longest: the most tokens of a row, where S is not known before.
+      sizes: T and n, where shapes are fixed (XLA, TPUs): what is too much of
+        them is computed and counts for nothing; None: just as many as there
+        are.
 
     Attributes:
-      places: where each token lies among the places of the rows, int32 [T].
+      places: where each token lies among the places of the rows, int32 [T];
+        B S for what is no token.
       position_ids: its place in its own row, int32 [T].
       tokens: Groups of the T tokens, [n, L] slots each.
       rows: Groups of the B rows, in the same groups, [n] slots each.
-      lengths: of each group tokens of its rows, int32 [n].
+      fits: whether all that there is has a place, bool scalar; None: always.
     """
 
-    def __init__(self, mask: keras.KerasTensor, longest: int):
+    def __init__(
+        self,
+        mask: keras.KerasTensor,
+        longest: int,
+        sizes: Sizes | None = None,
+    ):
         batch, self.length = ops.shape(mask)
         longest = mask.shape[1] or longest
         real = ops.cast(ops.not_equal(mask, 0), "int32")
         lengths = ops.sum(real, axis=1)  # [B]
-        starts = ops.cumsum(lengths) - lengths
-        (places,) = ops.nonzero(ops.reshape(real, (-1,)))
-        self.places = ops.cast(places, "int32")
+        self.starts = ops.cumsum(lengths) - lengths
+        self.batch, self.fixed = batch, sizes is not None
+        flat = ops.reshape(real, (-1,))
+        self.places = _true_places(flat > 0, sizes and sizes.tokens)
+        self.fits = None if sizes is None else ops.sum(flat) <= sizes.tokens
         self.position_ids = ops.mod(self.places, self.length)
-        self.starts, self.batch = starts, batch
-        self._make_groups(lengths, longest)
+        self._make_groups(lengths, longest, sizes)
 
-    def _make_groups(self, lengths: keras.KerasTensor, longest: int) -> None:
-        total = ops.sum(lengths)
-        rows, slots, bases, self.lengths = [], [], [], []
-        before = 0
-        lowest = -1
-        for width in group_lengths(longest):
+    def _make_groups(self, lengths, longest: int, sizes: Sizes | None) -> None:
+        total = ops.shape(self.places)[0]
+        # Behind the rows, one without tokens.
+        lengths = ops.pad(lengths, [(0, 1)])
+        starts = ops.pad(self.starts, [(0, 1)])
+        rows, slots, bases = [], [], []
+        before, lowest = 0, -1
+        for group, width in enumerate(group_lengths(longest)):
             inside = ops.logical_and(lengths > lowest, lengths <= width)
-            (members,) = ops.nonzero(inside)
-            members = ops.cast(members, "int32")  # [n]
-            own = ops.take(lengths, members)[:, None]
+            members = _true_places(inside[:-1], sizes and sizes.rows[group])
+            own = ops.take(lengths, members)[:, None]  # [n, 1]
+            if sizes is not None:
+                there = ops.sum(ops.cast(inside[:-1], "int32"))
+                self.fits &= there <= sizes.rows[group]
             columns = ops.arange(width, dtype="int32")[None]  # [1, L]
             slots.append(
                 ops.where(
                     columns < own,
-                    ops.take(self.starts, members)[:, None] + columns,
+                    ops.take(starts, members)[:, None] + columns,
                     total,
                 )
             )
             count = ops.shape(members)[0]
             bases.append(before + ops.arange(count, dtype="int32") * width)
             rows.append(members)
-            self.lengths.append(own[:, 0])
-            before = before + count * width
-            lowest = width
-        home = ops.cast(ops.argsort(ops.concatenate(rows)), "int32")  # [B]
+            before, lowest = before + count * width, width
+        # The rows come first, in their order.
+        order = ops.argsort(ops.concatenate(rows))[: self.batch]
+        home = ops.cast(order, "int32")  # [B]
         self.rows = Groups(rows, home)
-        base = ops.take(ops.concatenate(bases), home)  # [B]
+        base = ops.take(ops.concatenate(bases), home)
+        base = ops.concatenate([base, ops.reshape(before, (1,))])
         row_of = ops.floor_divide(self.places, self.length)
         self.tokens = Groups(slots, ops.take(base, row_of) + self.position_ids)
 
@@ -105,7 +135,10 @@ class RealTokens:
 
     def of(self, values: keras.KerasTensor) -> keras.KerasTensor:
         """The values [B, S] of the real tokens: [1, T]."""
-        return ops.take(ops.reshape(values, (-1,)), self.places)[None]
+        flat = ops.reshape(values, (-1,))
+        if self.fixed:
+            flat = ops.pad(flat, [(0, 1)])
+        return ops.take(flat, self.places)[None]
 
     def at(self, positions: keras.KerasTensor) -> keras.KerasTensor:
         """Places [1, B P] among the tokens of positions [B, P] in the rows."""
@@ -115,10 +148,28 @@ class RealTokens:
 
     def in_rows(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """[1, T, W] -> [B, S, W], 0 at padding."""
-        width = ops.shape(x)[-1]
-        shape = (self.batch * self.length, width)
+        width, count = ops.shape(x)[-1], self.batch * self.length
+        shape = (count + int(self.fixed), width)
         flat = ops.scatter(self.places[:, None], x[0], shape)
-        return ops.reshape(flat, (self.batch, self.length, width))
+        return ops.reshape(flat[:count], (self.batch, self.length, width))
+
+
+def _true_places(
+    flags: keras.KerasTensor, size: int | None
+) -> keras.KerasTensor:
+    """Where flags [R] are true, int32 [size], filled up with R.
+
+    Args:
+      size: at least as many as are true; None: just as many.
+    """
+    if size is None:
+        (places,) = ops.nonzero(flags)
+        return ops.cast(places, "int32")
+    count = ops.shape(flags)[0]
+    numbers = ops.where(flags, ops.arange(count, dtype="int32"), count)
+    if size > count:
+        numbers = ops.pad(numbers, [(0, size - count)], constant_values=count)
+    return ops.sort(numbers)[:size]
 
 
 def shut(padding: keras.KerasTensor) -> keras.KerasTensor:

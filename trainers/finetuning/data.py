@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfbert.converters import sources
 from tfbert.errors import UserError
+from tfbert.layers.real_tokens import Sizes
 from tfbert.text.tokenizer import Tokenizer
 from tfbert.text.vocabulary_files import vocabulary_hash
 from tfrecords.labelled import batches
@@ -86,11 +87,41 @@ class LoadedData:
         """How many places of an epoch are real tokens."""
         parts = settings.optimization.accumulation_steps
         return real_tokens.count(
-            self.train.columns["input_mask"],
+            _lengths(self.train),
+            self.train.sequence_length,
             self.row_ids(settings),
             parts * distribution.num_replicas,
             settings.runtime.skip_padding,
         )
+
+    def fixed_sizes(
+        self, settings, distribution: Distribution
+    ) -> dict[int, Sizes]:
+        """Shapes that all micro-batches of a run and its validation fit into.
+
+        Twice the steps of the run are looked at: a rollback leaves batches
+        out, and reads later ones in their place.
+        """
+        optimization, rows_of = settings.optimization, self.row_ids(settings)
+        found = real_tokens.fixed_sizes(
+            _lengths(self.train),
+            self.train.sequence_length,
+            map(rows_of, range(2 * optimization.steps)),
+            optimization.accumulation_steps * distribution.num_replicas,
+        )
+        if self.validation is None:
+            return found
+        size = evaluation_batch_size(settings, distribution)
+        rows = np.arange(-(-len(self.validation) // size) * size)
+        # What fills the last batch up is the first row.
+        rows[len(self.validation) :] = 0
+        held_out = real_tokens.fixed_sizes(
+            _lengths(self.validation),
+            self.validation.sequence_length,
+            rows.reshape(-1, size),
+            distribution.num_replicas,
+        )
+        return real_tokens.largest(found, held_out)
 
     def check_batch(self, batch_size: int) -> list[str]:
         """What is to be said of a batch that is larger than the data.
@@ -224,6 +255,12 @@ def load_data(settings) -> LoadedData:
         ),
         remarks,
     )
+
+
+def _lengths(rows: Encoded) -> np.ndarray:
+    """Tokens of each row, or of each choice that there is."""
+    lengths = rows.columns["input_mask"].sum(axis=-1, dtype=np.int64)
+    return lengths * rows.columns.get("choice_mask", 1)
 
 
 def _tokenizer(folder: str | None, init_from: str | None) -> Tokenizer:

@@ -4,11 +4,11 @@ Legend: N rows, K sequences of one, B rows of a global batch, S sequence.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from tfbert.layers.real_tokens import group_lengths
+from tfbert.layers.real_tokens import Sizes, group_lengths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,8 @@ class RealTokens:
 
 
 def count(
-    mask: np.ndarray,
+    lengths: np.ndarray,
+    longest: int,
     rows_of: Callable[[int], np.ndarray],
     parts: int,
     skip_padding: bool,
@@ -53,26 +54,65 @@ def count(
     """Counts one epoch.
 
     Args:
-      mask: 1 for tokens, [N, S] or [N, K, S].
+      lengths: tokens of each row, [N] or [N, K].
+      longest: S.
       rows_of: number of a batch -> its rows, [B].
       parts: micro-batches of a global batch, on all replicas.
       skip_padding: whether real tokens alone are computed.
     """
-    lengths = mask.sum(axis=-1, dtype=np.int64)  # [N] or [N, K]
-    width = mask.shape[-1]
-    computed, pairs = lengths, np.square(_widths(lengths, width))
+    computed, pairs = lengths, np.square(_widths(lengths, longest))
     if not skip_padding:
-        computed = np.full_like(lengths, width)
+        computed = np.full_like(lengths, longest)
         pairs = np.square(computed)
     most = np.zeros(2, np.int64)
     size = len(rows_of(0))
-    for step in range(-(-len(mask) // size)):
+    for step in range(-(-len(lengths) // size)):
         rows = rows_of(step).reshape(parts, -1)
         sums = [values[rows].reshape(parts, -1) for values in (computed, pairs)]
         most = np.maximum(most, [part.sum(axis=1).max() for part in sums])
     tokens = int(lengths.sum())
     attended = float(np.square(lengths).sum() / tokens)
-    return RealTokens(tokens, mask.size, *map(int, most), attended)
+    places = lengths.size * longest
+    return RealTokens(tokens, places, *map(int, most), attended)
+
+
+def fixed_sizes(
+    lengths: np.ndarray, longest: int, batches: Iterable[np.ndarray], parts: int
+) -> dict[int, Sizes]:
+    """What the largest of all micro-batches needs: number of rows -> Sizes.
+
+    Args:
+      lengths: tokens of each row, [N] or [N, K].
+      longest: S.
+      batches: rows of each global batch, [B].
+      parts: micro-batches of a global batch, on all replicas.
+    """
+    widths = group_lengths(longest)
+    group = np.searchsorted(widths, lengths)
+    most = np.zeros(1 + len(widths), np.int64)
+    count = 0
+    for rows in batches:
+        shares = rows.reshape(parts, -1)
+        sums = [
+            lengths[shares],
+            *(group[shares] == i for i in range(len(widths))),
+        ]
+        sums = [part.reshape(parts, -1) for part in sums]
+        count = sums[0].shape[1]
+        most = np.maximum(most, [part.sum(axis=1).max() for part in sums])
+    tokens, *rows = map(int, most)
+    return {count: Sizes(tokens, tuple(rows))}
+
+
+def largest(*found: dict[int, Sizes]) -> dict[int, Sizes]:
+    """Sizes that fit all, by number of rows."""
+    merged: dict[int, Sizes] = {}
+    for sizes in found:
+        for rows, one in sizes.items():
+            other = merged.get(rows, one)
+            most = tuple(map(max, one.rows, other.rows))
+            merged[rows] = Sizes(max(one.tokens, other.tokens), most)
+    return merged
 
 
 def _widths(lengths: np.ndarray, longest: int) -> np.ndarray:

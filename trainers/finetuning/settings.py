@@ -226,8 +226,8 @@ class FinetuningRuntime(RuntimeSettings):
       early_stopping: evaluations without better weights, by data.metric,
         after which the run ends; null: it goes on to its last step.
       skip_padding: compute the tokens of the examples alone, and not what
-        fills their rows up; null: unless fixed shapes are wanted, on a TPU or
-        with runtime.xla.
+        fills their rows up; null: unless on a TPU, where that was never
+        measured.
     """
 
     run_dir: str = "runs/finetune"
@@ -317,25 +317,10 @@ def check_kind(kind: Kind, data: FinetuningData, config: BertConfig) -> None:
 def with_padding(
     runtime: FinetuningRuntime, distribution: "Distribution"
 ) -> FinetuningRuntime:
-    """The same with `skip_padding` decided, if it was null.
-
-    Raises:
-      UserError: it is wanted where shapes are fixed.
-    """
-    fixed = ""
-    if distribution.kind == "tpu":
-        fixed = "a TPU"
-    elif runtime.xla:
-        fixed = "runtime.xla"
-    if fixed and runtime.skip_padding:
-        raise UserError(
-            f"wanted runtime.skip_padding false or null with {fixed}, which "
-            "compiles for one shape, got true: without padding each batch has "
-            "another"
-        )
+    """The same with `skip_padding` decided, if it was null."""
     if runtime.skip_padding is not None:
         return runtime
-    return dataclasses.replace(runtime, skip_padding=not fixed)
+    return dataclasses.replace(runtime, skip_padding=distribution.kind != "tpu")
 
 
 def resolve(

@@ -96,7 +96,10 @@ def _make_model(settings, config, data, distribution, own: OwnParts):
         )
         if own.loss is not None:
             use_loss(task, own.loss)
-        task.encoder.skip_padding = settings.runtime.skip_padding
+        encoder = task.encoder
+        encoder.skip_padding = settings.runtime.skip_padding
+        if settings.runtime.xla or distribution.kind == "tpu":
+            encoder.fixed_sizes = data.fixed_sizes(settings, distribution)
         return freeze(task, settings.model.freeze)
 
     model = api.make_model(

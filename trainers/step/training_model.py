@@ -372,6 +372,5 @@ def _tokens_and_places(task, data):
     if "input_mask" not in data:
         return tf.constant(0.0), tf.constant(0.0)
     tokens = tf.reduce_sum(tf.cast(data["input_mask"], tf.float32))
-    if task.encoder.skip_padding:
-        return tokens, tokens
-    return tokens, tf.cast(tf.size(data["input_mask"]), tf.float32)
+    places = task.encoder.places(data["input_mask"])
+    return tokens, tf.cast(places, tf.float32)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfbert.layers.real_tokens import RealTokens, group_lengths
+from tfbert.layers.real_tokens import RealTokens, Sizes, group_lengths
 
 # Rows of one length, of all, of one token, of none; one row.
 LENGTHS = {
@@ -63,6 +63,36 @@ def test_groups_give_back_what_they_took(lengths):
         for part, slots in zip(parts, groups.slots, strict=True):
             assert part.shape == (*slots.shape, 3)
         np.testing.assert_array_equal(groups.together(parts), x)
+
+
+@pytest.mark.parametrize("more", [0, 1, 40])
+def test_fixed_sizes_hold_the_same_and_nothing_more(lengths, more):
+    mask = mask_of(lengths)
+    exact = RealTokens(mask, 70)
+    total = sum(lengths)
+    members = [len(rows) for rows in exact.rows.slots]
+    sizes = Sizes(total + more, tuple(n + more for n in members))
+    real = RealTokens(mask, 70, sizes)
+    assert real.places.shape == (total + more,)
+    assert [len(rows) for rows in real.rows.slots] == list(sizes.rows)
+    x = np.random.default_rng(0).normal(size=(1, total + more, 3))
+    x = x.astype("float32")
+    parts = real.tokens.apart(x[0])
+    wanted = exact.tokens.apart(x[0, :total])
+    for part, exactly in zip(parts, wanted, strict=True):
+        padding = part.shape[0] - exactly.shape[0]
+        assert padding == more
+    back = real.tokens.together(parts)
+    np.testing.assert_array_equal(back[:total], x[0, :total])
+    assert not back.numpy()[total:].any()
+    rows = real.in_rows(x)
+    np.testing.assert_array_equal(rows, exact.in_rows(x[:, :total]))
+    values = np.arange(1, mask.size + 1).reshape(mask.shape)
+    found = real.of(values)[0]
+    np.testing.assert_array_equal(found[:total], exact.of(values)[0])
+    rows = np.random.default_rng(1).normal(size=(len(lengths), 3))
+    back = real.rows.together(real.rows.apart(rows))
+    np.testing.assert_array_equal(back, rows)
 
 
 def test_rows_have_their_tokens_and_zeros(lengths):

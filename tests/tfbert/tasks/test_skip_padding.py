@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfbert.config import BertConfig
+from tfbert.layers.real_tokens import Sizes
 from tfbert.tasks import (
     ClassificationTask,
     MultiLabelTask,
@@ -72,7 +73,7 @@ def make_batch(kind: str) -> dict:
     return batch
 
 
-def computed(task, batch: dict, skip: bool, **draw) -> dict:
+def computed(task, batch: dict, skip: bool, xla=None, **draw) -> dict:
     """Losses, metrics, outputs and gradients by name."""
     task.encoder.skip_padding = skip
     variables = named_variables(task)
@@ -92,7 +93,7 @@ def computed(task, batch: dict, skip: bool, **draw) -> dict:
         return losses | sums | outputs, found
 
     if skip:  # As the step does it, where shapes are not known before.
-        run = tf.function(run, autograph=False)
+        run = tf.function(run, autograph=False, jit_compile=xla)
     return run({name: tf.constant(value) for name, value in batch.items()})
 
 
@@ -119,6 +120,41 @@ def test_losses_and_gradients_are_those_of_padded_rows(kind):
     if kind in ("classification", "token_labelling"):
         task.encoder.recompute = True
         assert_same(batch, padded, computed(task, batch, skip=True), 1e-6)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("multiple_choice", marks=pytest.mark.long),
+        "token_labelling",
+    ],
+)
+def test_fixed_shapes_are_compiled_to_the_same_numbers(kind):
+    task, batch = MAKE[kind](), make_batch(kind)
+    padded = computed(task, batch, skip=False)
+    rows = ROWS * (CHOICES if kind == "multiple_choice" else 1)
+    # More than there are, and of one group just as many as can be.
+    task.encoder.fixed_sizes = {rows: Sizes(rows * LENGTH - 3, (rows, 7))}
+    found = computed(task, batch, skip=True, xla=True)
+    assert_same(batch, padded, found, 1e-6)
+    # Of a number of rows that nobody has counted padding is computed.
+    mask = batch["input_mask"]
+    assert task.encoder.places(mask) == rows * LENGTH - 3
+    task.encoder.fixed_sizes = {rows + 1: Sizes(1, (1, 1))}
+    assert task.encoder.places(mask) == rows * LENGTH
+
+
+@pytest.mark.parametrize("sizes", [(60, (5, 1)), (99, (3, 2)), (99, (5, 0))])
+def test_what_does_not_fit_is_no_number(sizes):
+    """So that the step is skipped, and not learnt from half of a batch."""
+    task, batch = MAKE["classification"](), make_batch("")
+    batch["input_mask"][0], batch["input_mask"][1:, 16:] = 1, 0
+    assert 60 < batch["input_mask"].sum() <= 99
+    task.encoder.skip_padding = True
+    task.encoder.fixed_sizes = {ROWS: Sizes(99, (4, 1))}
+    assert np.isfinite(task(batch)["logits"]).all()
+    task.encoder.fixed_sizes = {ROWS: Sizes(*sizes)}
+    assert np.isnan(task(batch)["logits"]).all()
 
 
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])

@@ -140,6 +140,37 @@ def test_class_weights(train):
         train("no", "--task", "regression", *files, option, "balanced")
 
 
+@pytest.mark.long
+def test_padding_changes_nothing_that_is_learnt(train):
+    still = ["--model.hidden_dropout_prob", "0"]
+    still += ["--model.attention_probs_dropout_prob", "0"]
+    still += ["--optimization.accumulation_steps", "2"]
+    ways = {
+        "padded": ["--runtime.skip_padding", "false"],
+        "skipped": [],
+        "fixed": ["--runtime.xla", "true", "--runtime.devices", "2"],
+    }
+    runs = {name: train(name, *still, *more) for name, more in ways.items()}
+    weights, shares, figures = {}, {}, {}
+    for name, run in runs.items():
+        rows = (run / "metrics.jsonl").read_text().splitlines()
+        rows = [json.loads(row) for row in rows]
+        weights[name] = read_tensors(last_weights(run))
+        [shares[name]] = [
+            row["real_tokens_share"] for row in rows if row["split"] == "train"
+        ]
+        figures[name] = [
+            row["loss"] for row in rows if row["split"] == "validation"
+        ]
+    assert shares["skipped"] == 1 > shares["fixed"] > shares["padded"]
+    for name in ("skipped", "fixed"):
+        np.testing.assert_allclose(figures[name], figures["padded"], rtol=1e-4)
+        for variable, value in weights[name].items():
+            np.testing.assert_allclose(
+                value, weights["padded"][variable], atol=2e-4, err_msg=variable
+            )
+
+
 def test_a_run_that_ends_early_is_complete(train, capsys):
     # With nothing to learn no evaluation is better than the first.
     stop = ["--runtime.evaluate_every", "1", "--runtime.early_stopping", "2"]

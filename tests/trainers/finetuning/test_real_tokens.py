@@ -1,15 +1,12 @@
 import numpy as np
 import pytest
 
+from tfbert.layers.real_tokens import Sizes
 from tfrecords.labelled.epochs import batch_order
 from trainers.finetuning import real_tokens
 
 # Eleven rows of up to 12 tokens, and one of 512.
 LENGTHS = np.array([*range(2, 13), 512])
-
-
-def mask_of(lengths):
-    return (np.arange(512) < lengths[..., None]).astype("int8")
 
 
 def brute_force(lengths, rows_of, parts):
@@ -26,7 +23,7 @@ def brute_force(lengths, rows_of, parts):
 @pytest.mark.parametrize("parts", [1, 2, 4])
 def test_the_largest_micro_batch(parts):
     rows_of = batch_order(len(LENGTHS), 4, seed=1)
-    found = real_tokens.count(mask_of(LENGTHS), rows_of, parts, True)
+    found = real_tokens.count(LENGTHS, 512, rows_of, parts, True)
     assert (found.largest, found.pairs) == brute_force(LENGTHS, rows_of, parts)
     assert found.share == LENGTHS.sum() / (12 * 512)
     assert found.attended == (LENGTHS**2).sum() / LENGTHS.sum()
@@ -37,12 +34,30 @@ def test_the_largest_micro_batch(parts):
 def test_of_several_sequences_each_counts():
     lengths = np.stack([LENGTHS, LENGTHS[::-1]], axis=1)
     rows_of = batch_order(len(LENGTHS), 4, seed=1)
-    found = real_tokens.count(mask_of(lengths), rows_of, 1, True)
+    found = real_tokens.count(lengths, 512, rows_of, 1, True)
     assert (found.largest, found.pairs) == brute_force(lengths, rows_of, 1)
 
 
 def test_with_padding_all_places_count():
     rows_of = batch_order(len(LENGTHS), 4, seed=1)
-    found = real_tokens.count(mask_of(LENGTHS), rows_of, 2, False)
+    found = real_tokens.count(LENGTHS, 512, rows_of, 2, False)
     assert (found.largest, found.pairs) == (2 * 512, 2 * 512**2)
     assert "padding is computed" in found.describe(False)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_fixed_sizes_are_those_of_the_largest(parts):
+    lengths = np.stack([LENGTHS, LENGTHS[::-1]], axis=1)
+    rows_of = batch_order(len(LENGTHS), 4, seed=1)
+    batches = [rows_of(step) for step in range(3)]
+    found = real_tokens.fixed_sizes(lengths, 512, batches, parts)
+    shares = [lengths[part] for b in batches for part in np.split(b, parts)]
+    tokens = max(share.sum() for share in shares)
+    long = max((share == 512).sum() for share in shares)
+    short = max((share < 32).sum() for share in shares)
+    assert found == {8 // parts: Sizes(tokens, (short, 0, 0, 0, long))}
+    more = {8 // parts: Sizes(1, (9, 1, 0, 0, 0)), 3: Sizes(5, (1, 1))}
+    assert real_tokens.largest(found, more) == {
+        8 // parts: Sizes(tokens, (max(short, 9), 1, 0, 0, long)),
+        3: Sizes(5, (1, 1)),
+    }
