@@ -65,7 +65,8 @@ def training_batches(
                 yield batch[replica * rows : (replica + 1) * rows]
             step += 1
 
-    return _dataset(columns, places, rows)
+    # It has no end; said so, shapes stay static under several workers.
+    return _dataset(columns, places, rows).repeat()
 
 
 def evaluation_batches(

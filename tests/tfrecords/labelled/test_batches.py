@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfbert.errors import UserError
 from tfrecords.labelled import batches
@@ -44,6 +45,12 @@ def test_batches_have_static_shapes_and_plain_types():
         "label_ids",
         "is_real_example",
     }
+
+
+def test_training_batches_have_no_end():
+    """Else several workers ask one another, and no shape is static."""
+    dataset = batches.training_batches(columns(5), seed=0, global_batch_size=4)
+    assert dataset.cardinality() == tf.data.INFINITE_CARDINALITY
 
 
 def test_every_example_once_an_epoch_whatever_the_batch():
