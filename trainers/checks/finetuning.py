@@ -32,7 +32,7 @@ def check_finetuning(
     )
     if config is None:
         return
-    findings.attempt("model", check_kind, data.kind, settings.data, config)
+    findings.attempt("model", check_kind, data.kind, settings, config)
     settings = findings.attempt("settings", resolve, settings, len(data.train))
     if settings is None:
         return

@@ -287,13 +287,16 @@ def with_length(data: FinetuningData, model: FinetuningModel) -> FinetuningData:
     return dataclasses.replace(data, max_length=length)
 
 
-def check_kind(kind: Kind, data: FinetuningData, config: BertConfig) -> None:
-    """Refuses lengths and metrics that do not fit.
+def check_kind(
+    kind: Kind, settings: FinetuningSettings, config: BertConfig
+) -> None:
+    """Refuses lengths, metrics and the like that do not fit.
 
     Raises:
-      UserError: the encoder cannot take sequences of data.max_length, or the
-        kind has no such data.metric.
+      UserError: the encoder cannot take sequences of data.max_length, the
+        kind has no such data.metric, or cannot learn with other settings.
     """
+    data = settings.data
     least, most = kind.least_length(), config.max_position_embeddings
     length = kind.max_length
     if not least <= length <= most:
@@ -312,6 +315,7 @@ def check_kind(kind: Kind, data: FinetuningData, config: BertConfig) -> None:
             f"wanted data.metric of {', '.join(kind.measured)} for "
             f"{kind.name} with {kind.describe()}, got {data.metric!r}"
         )
+    kind.check_settings(config, settings)
 
 
 def with_padding(

@@ -49,8 +49,7 @@ def train(
     """
     data = load_data(settings)
     config = settings.model.encoder_config(data.tokenizer.vocab_size)
-    check_kind(data.kind, settings.data, config)
-    data.kind.check_settings(config, settings.optimization.batch_size)
+    check_kind(data.kind, settings, config)
     runtime = with_padding(settings.runtime, distribution)
     settings = dataclasses.replace(settings, runtime=runtime)
     settings = resolve(settings, len(data.train))

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tfbert.config import BertConfig
 from tfbert.serving.graphs import fill_mask
 from tfbert.serving.graphs.classification import classifier
-from tfbert.serving.graphs.embedding import embedder
+from tfbert.serving.graphs.embedding import embedder, sentence_embedder
 from tfbert.serving.graphs.multi_label import multi_labeller
 from tfbert.serving.graphs.multiple_choice import chooser
 from tfbert.serving.graphs.question_answering import answerer
@@ -14,7 +14,12 @@ from tfbert.serving.graphs.regression import regressor
 from tfbert.serving.graphs.role_labelling import role_labeller
 from tfbert.serving.graphs.servable import Servable
 from tfbert.serving.graphs.token_labelling import token_labeller
-from tfbert.tasks import MultiLabelTask, MultipleChoiceTask, RegressionTask
+from tfbert.tasks import (
+    EmbeddingTask,
+    MultiLabelTask,
+    MultipleChoiceTask,
+    RegressionTask,
+)
 from tfbert.tasks.classification import ClassificationTask
 from tfbert.tasks.pretraining import PretrainingTask
 from tfbert.tasks.question_answering import QuestionAnsweringTask
@@ -58,6 +63,9 @@ def servables() -> dict[str, Servable]:
         "pairs": classifier(label, tokenizer, LABELS, length, pairs=True),
         "multi_label": multi_labeller(several, tokenizer, LABELS, length),
         "regression": regressor(score, tokenizer, length),
+        "embedding": sentence_embedder(
+            EmbeddingTask(CONFIG, "max", seed=1), tokenizer, length, "max"
+        ),
         "multiple_choice": chooser(
             MultipleChoiceTask(CONFIG, seed=1), tokenizer, length
         ),

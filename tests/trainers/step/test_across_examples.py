@@ -97,6 +97,8 @@ def test_replicas_and_micro_batches_give_the_same_gradient(case):
     if case == "pairs":
         check_same(gradients(case, 8, replicas=4), wanted)
         check_same(gradients(case, 8, accumulation_steps=8), wanted)
+        compiled = {"accumulation_steps": 2, "xla": True}
+        check_same(gradients(case, 8, **compiled), wanted)
 
 
 def test_three_replicas_of_odd_batches():

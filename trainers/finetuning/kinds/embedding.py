@@ -141,8 +141,15 @@ class Embedding(TableKind):
                 "retrieval (queries.jsonl, corpus.jsonl, qrels/)"
             )
 
-    def check_settings(self, config, batch_size: int) -> None:
+    def check_settings(self, config, settings: Any) -> None:
         check_dimensions(self.dimensions, config.hidden_size)
+        if settings.model.freeze in ("encoder", config.num_hidden_layers):
+            raise UserError(
+                f"model.freeze {settings.model.freeze} leaves nothing to "
+                "learn: vectors have no head. Freeze fewer than "
+                f"{config.num_hidden_layers} blocks"
+            )
+        batch_size = settings.optimization.batch_size
         if batch_size < 2 and self.objective != "cosine":
             raise UserError(
                 f"the objective {self.objective} compares the examples of a "
@@ -258,7 +265,8 @@ def _check_contrast(train: texts_of.Examples) -> None:
             )
         return
     place = min(1, len(train.texts[0]) - 1)
-    if len({some[place].strip() for some in train.texts}) == 1:
+    # The negatives of triples are other texts too.
+    if len({t.strip() for some in train.texts for t in some[place:]}) == 1:
         raise UserError(
             f"{train.path}: every example has the same text "
             f"{train.texts[0][place][:40]!r} in the column "

@@ -201,8 +201,12 @@ class Kind(abc.ABC):
             "them out"
         )
 
-    def check_settings(self, config: "BertConfig", batch_size: int) -> None:
-        """Refuses an encoder or a batch that the kind cannot learn with.
+    def check_settings(self, config: "BertConfig", settings: Any) -> None:
+        """Refuses an encoder or settings that the kind cannot learn with.
+
+        Args:
+          config: the encoder's shape.
+          settings: FinetuningSettings.
 
         Raises:
           UserError: so it is.

@@ -295,6 +295,9 @@ def test_mistakes_are_named(data, tmp_path):
         "--data.dimensions=[64]",
     )
     wrong(
+        "freeze encoder leaves nothing", "pairs.tsv", "--model.freeze=encoder"
+    )
+    wrong(
         "batch_size from 2, got 1", "pairs.tsv", "--optimization.batch_size=1"
     )
     wrong(
