@@ -184,7 +184,7 @@ def _answer_file(args: argparse.Namespace, inputs: Sequence[Input]) -> None:
         batch_size=args.batch_size,
         workers=args.workers,
     )
-    with ended_by_sigterm(_KEPT), reading_bar("answering") as bar:
+    with ended_by_sigterm(lambda: _KEPT), reading_bar("answering") as bar:
         account = answering.answer_file(
             job, lambda rows: _say_begin(job, rows), bar
         )

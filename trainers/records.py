@@ -7,7 +7,7 @@ from pathlib import Path
 from tfbert.errors import UserError
 from tfbert.text.vocabulary_case import check_case, tokens_and_case
 from tfrecords import layout
-from tfrecords.build.build import BuildSettings, build_records
+from tfrecords.build.build import BuildSettings, build_records, is_kept
 from tfrecords.masking.token_classes import TokenClasses
 from tfrecords.storage.manifest import Manifest
 from tfrecords.storage.reader import vocabulary_of
@@ -21,6 +21,7 @@ from trainers.settings import text_options
 
 # Fewer lines without an empty one may well be one text.
 _MANY_LINES = 50
+_KEPT = "the same command goes on from what was made"
 _LEFT = "nothing was left behind"
 
 EXAMPLE = (
@@ -114,7 +115,10 @@ def main(argv: list[str] | None = None) -> None:
         f"{settings.max_length} tokens in {settings.output}."
     )
     start = time.perf_counter()
-    with ended_by_sigterm(_LEFT), reading_bar("reading") as show:
+    with (
+        ended_by_sigterm(lambda: _KEPT if is_kept(settings.output) else _LEFT),
+        reading_bar("reading") as show,
+    ):
         manifests = build_records(
             settings,
             lambda read, total, documents, rows: show(

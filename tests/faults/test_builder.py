@@ -202,3 +202,56 @@ def test_json_that_is_made_to_hurt(tmp_path, value):
     said, _ = read(path)
     assert "a.jsonl, line 2: it is not JSON" in said
     assert read(path, "skip")[0] == "4 [('bad_json', 2)]"
+
+
+_OFTEN = """
+import sys
+from tfrecords.build import resuming
+from trainers import command, records
+resuming.SECONDS = 0.2
+sys.exit(command.script(records.main))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_build_goes_on(tmp_path, number):
+    """It ends with the same bytes, and makes no row twice that is certain."""
+    (tmp_path / "vocab.txt").write_text("\n".join(TOKENS) + "\n")
+    with open(tmp_path / "text", "w") as stream:
+        for count in range(120_000):
+            stream.write(f"{'some text ' * (count % 20)} {count}\n\n")
+    options = ["--input", tmp_path / "text", "--vocab", tmp_path / "vocab.txt"]
+    options += ["--processes", "2", "--max_length", "16"]
+    options += ["--shard_rows", "20000", "--held_out", "0.1", "--output"]
+    assert start(["-c", _OFTEN, *options, tmp_path / "whole"]).wait(300) == 0
+    output = tmp_path / "records"
+    state = tmp_path / ".building-records" / "unfinished.json"
+    kills = chunks = 0
+
+    def further():
+        with contextlib.suppress(OSError):
+            return json.loads(state.read_text())["chunks"] > chunks
+        return False
+
+    for last in (False, False, True):
+        process = start(
+            ["-c", _OFTEN, *options, output],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        while not last and process.poll() is None and not further():
+            time.sleep(0.02)
+        if not last:
+            process.send_signal(number)
+        said, _ = process.communicate(timeout=300)
+        assert kills == 0 or "Going on with what" in said
+        if process.returncode:
+            kills += 1
+            assert process.returncode == (143 if number == 15 else -9), said
+            assert number == 9 or "the same command goes on" in said
+            assert not output.exists()
+            chunks = json.loads(state.read_text())["chunks"]
+    assert kills == 2 and output.exists()
+    wanted = {p.name: p.read_bytes() for p in (tmp_path / "whole").rglob("*.*")}
+    found = {p.name: p.read_bytes() for p in output.rglob("*.*")}
+    assert found == wanted

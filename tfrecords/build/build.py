@@ -9,20 +9,27 @@ depends on the text and the settings alone, not on the number of processes.
 import collections
 import dataclasses
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tfbert.errors import UserError
 from tfbert.text.vocabulary_files import read_vocabulary
 from tfrecords import layout
-from tfrecords.build import near_copies, pool
+from tfrecords.build import near_copies, pool, resuming
 from tfrecords.build.chunks import Chunk, ChunkRows, Chunks
 from tfrecords.build.plan import HELD_OUT, TRAIN, Plan
 from tfrecords.build.settings import BEAM, BuildSettings
 from tfrecords.build.split import Split
 from tfrecords.storage.manifest import Manifest
-from tfrecords.storage.writer import staged_folder
+from tfrecords.storage.writer import (
+    UNFINISHED_FILE,
+    staged_folder,
+    staging_of,
+)
 from tfrecords.text import corpus, files
+
+_log = logging.getLogger(__name__)
 
 # (bytes read, bytes in all, documents, rows) so far.
 Progress = Callable[[int, int, int, int], None]
@@ -54,8 +61,12 @@ def build_records(
     if tokens is None:
         tokens = read_vocabulary(settings.vocab)
     try:
-        with staged_folder(settings.output) as folder:
-            build = _Build(settings, tokens, folder)
+        can_go_on = resuming.can_go_on(settings, paths)
+        with staged_folder(settings.output, can_go_on) as folder:
+            unfinished = resuming.Unfinished(
+                folder, resuming.made_with(settings, tokens), can_go_on
+            )
+            build = _Build(settings, tokens, folder, unfinished)
             for reason, path in left_out:
                 build.reject(reason, path, 0)
             return _build(build, settings, folder, paths, progress)
@@ -63,8 +74,19 @@ def build_records(
         # Files of text that cannot be read are told of by the reader.
         raise UserError(
             f"{settings.output} cannot be written: {error.strerror or error}. "
-            "Nothing was left there; make room, or name another --output."
+            f"{_left(settings)}; make room, or name another --output."
         ) from None
+
+
+def is_kept(output: str) -> bool:
+    """Whether the same build would go on with what is made so far."""
+    return (staging_of(output) / UNFINISHED_FILE).is_file()
+
+
+def _left(settings: BuildSettings) -> str:
+    if is_kept(settings.output):
+        return "The same command goes on from what was made"
+    return "Nothing was left there"
 
 
 def _build(build, settings, folder, paths, progress):
@@ -75,7 +97,8 @@ def _build(build, settings, folder, paths, progress):
     text = corpus.Corpus(paths, settings.reading, build.reject)
     processes = settings.processes or pool.enough(text)
     with pool.workers(build.recipe, processes) as results_of:
-        for result in results_of(build.chunks(text, progress)):
+        chunks = build.unfinished.left(build.chunks(text, progress))
+        for result in results_of(chunks):
             build.take(result)
             if progress:
                 progress(
@@ -107,9 +130,14 @@ class _Build:
     """The builder's own part: everything but making rows."""
 
     def __init__(
-        self, settings: BuildSettings, tokens: Sequence[str], folder: Path
+        self,
+        settings: BuildSettings,
+        tokens: Sequence[str],
+        folder: Path,
+        unfinished: resuming.Unfinished,
     ):
         self._settings = settings
+        self.unfinished = unfinished
         # With the tokens themselves: the file may change, or be elsewhere.
         self.recipe = dataclasses.replace(
             settings.recipe, vocabulary=tuple(tokens)
@@ -121,8 +149,33 @@ class _Build:
         self._splits = {TRAIN: Split(settings, tokens, folder)}
         if settings.held_out:
             below = folder / layout.HELD_OUT_FOLDER
-            below.mkdir()
+            below.mkdir(exist_ok=True)
             self._splits[HELD_OUT] = Split(settings, tokens, below)
+        if unfinished.state is not None:
+            self._go_on(unfinished.state["build"], folder)
+
+    def _go_on(self, state: dict, folder: Path) -> None:
+        """Takes up what an earlier start has made."""
+        try:
+            for name, split in self._splits.items():
+                split.go_on(state["splits"][name])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{folder} holds what an earlier start of this build has "
+                f"made, and not all of it is there ({error}). Remove it to "
+                "build anew."
+            ) from error
+        self._left_out = [tuple(entry) for entry in state["left_out"]]
+        _log.info(
+            f"Going on with what an earlier start has made: "
+            f"{self.documents:,} documents, {self.rows:,} rows."
+        )
+
+    def _state(self) -> dict:
+        return {
+            "splits": {n: split.state() for n, split in self._splits.items()},
+            "left_out": self._left_out,
+        }
 
     @property
     def documents(self) -> int:
@@ -182,6 +235,7 @@ class _Build:
             elif pairs and length == 1:
                 self._left_out.append(("one_token", *place[:2]))
         self._splits[result.chunk.split].take(result)
+        self.unfinished.took(self._state)
 
     def finish(self, sources: list[files.Source]) -> dict[str, Manifest]:
         """Writes the manifests.

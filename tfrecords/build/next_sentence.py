@@ -13,6 +13,7 @@ the others stand in several pairs.
 """
 
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
@@ -166,8 +167,47 @@ class Pairs:
         self._path = path
         self._layout = layout
         self._classes = classes
-        self._file = open(path, "wb")
+        self._documents_path = path.with_name(path.name + "_documents")
+        self._file = open(path, "ab")
+        self._documents = open(self._documents_path, "ab")
+        self._count = 0
         self._parts: list[tuple[np.ndarray, ...]] = []
+
+    def state(self) -> int:
+        """How many pairs are on the disk, for `go_on`.
+
+        Raises:
+          OSError: they do not get there.
+        """
+        for file in (self._file, self._documents):
+            file.flush()
+            os.fsync(file.fileno())
+        return self._count
+
+    def go_on(self, count: int) -> None:
+        """Goes on behind the first `count` pairs that the file has.
+
+        Raises:
+          ValueError: it has fewer.
+        """
+        self._count = count
+        width, size = self._layout.row_width, self._layout.dtype.itemsize
+        for file, each in ((self._file, width * size), (self._documents, 8)):
+            if os.fstat(file.fileno()).st_size < count * each:
+                raise ValueError(f"{file.name} is shorter than what was made")
+            file.truncate(count * each)
+        for first in range(0, count, _BLOCK):
+            number = min(_BLOCK, count - first)
+            rows = np.fromfile(
+                self._path,
+                self._layout.dtype,
+                number * width,
+                offset=first * width * size,
+            )
+            documents = np.fromfile(
+                self._documents_path, np.int64, number, offset=first * 8
+            )
+            self._remember(rows.reshape(-1, width).astype(np.int32), documents)
 
     def add(self, rows: np.ndarray, documents: np.ndarray) -> None:
         """Takes pairs in order, and the number of each one's document.
@@ -179,6 +219,12 @@ class Pairs:
         if not len(rows):
             return
         self._file.write(rows.astype(self._layout.dtype).tobytes())
+        self._documents.write(documents.astype(np.int64).tobytes())
+        self._count += len(rows)
+        self._remember(rows, documents)
+
+    def _remember(self, rows: np.ndarray, documents: np.ndarray) -> None:
+        """Keeps in memory what an exchange has to know."""
         tokens = rows[:, :-1]
         places = np.arange(len(rows))
         middles, ends = _marks(tokens, self._classes)
@@ -211,6 +257,7 @@ class Pairs:
           (tokens that are not padding, pairs that are not in order)
         """
         self._file.close()
+        self._documents.close()
         tokens = changed = 0
         if self._parts:
             segments = Segments(
@@ -228,6 +275,7 @@ class Pairs:
                 changed += int((made[:, -1] == NOT_IN_ORDER).sum())
                 writer.write(made)
         self._path.unlink()
+        self._documents_path.unlink()
         return tokens, changed
 
     def _joined(self, rows, donors, segments, some: slice) -> np.ndarray:

@@ -20,6 +20,10 @@ from tfrecords.storage.writer import ShardWriter
 
 _LONGEST_DOCUMENTS = 10
 
+# What counts, by the names of attributes.
+_COUNTED = ("documents", "rows", "_seen", "_last", "_counted", "_sequences")
+_COUNTED += ("_tokens", "_unknown", "_bytes", "_longest")
+
 # Pairs wait here until all of them are there.
 _PAIRS_FILE = "pairs"
 
@@ -33,7 +37,7 @@ class Split:
         """Args:
         settings: what to make.
         tokens: the vocabulary, which is kept with the rows.
-        folder: exists, and is empty.
+        folder: exists, and is empty, or holds what `go_on` goes on with.
         """
         self._settings = settings
         self._vocabulary = tokens
@@ -53,6 +57,36 @@ class Split:
         self._sequences = self._tokens = self._unknown = self._bytes = 0
         self._lengths: collections.Counter = collections.Counter()
         self._longest: list[tuple[int, str, int]] = []
+
+    def state(self) -> dict:
+        """All there is to know behind the last chunk, as JSON has it.
+
+        Raises:
+          OSError: the rows do not get to the disk.
+        """
+        return {
+            "writer": self._writer.state(),
+            "pairs": None if self._pairs is None else self._pairs.state(),
+            "lengths": {str(bits): n for bits, n in self._lengths.items()},
+            **{name: getattr(self, name) for name in _COUNTED},
+        }
+
+    def go_on(self, state: dict) -> None:
+        """Goes on behind the chunk at which `state` was asked for.
+
+        Raises:
+          OSError, ValueError: the rows before are not there.
+        """
+        self._writer.go_on(state["writer"])
+        if self._pairs is not None:
+            self._pairs.go_on(state["pairs"])
+        for name in _COUNTED:
+            setattr(self, name, state[name])
+        self._last = self._last and tuple(self._last)
+        self._longest = [tuple(entry) for entry in self._longest]
+        self._lengths.update(
+            {int(bits): n for bits, n in state["lengths"].items()}
+        )
 
     def take(self, result: ChunkRows) -> None:
         """Writes rows and counts what they hold."""

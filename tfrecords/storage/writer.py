@@ -1,6 +1,7 @@
 """Writing rows to shards, and a folder that appears whole or not at all."""
 
 import contextlib
+import dataclasses
 import errno
 import fcntl
 import hashlib
@@ -17,6 +18,9 @@ from tfrecords.layout import SHARD_PATTERN, Layout, example_header
 from tfrecords.storage import checksum
 from tfrecords.storage.manifest import Shard
 from tfrecords.text import remote
+
+# In a folder that is being made: of what of it is certain.
+UNFINISHED_FILE = "unfinished.json"
 
 _READ_BYTES = 1 << 20
 
@@ -38,6 +42,47 @@ class ShardWriter:
         self._rows = 0
         self._path = folder
         self.shards: list[Shard] = []
+
+    def state(self) -> dict:
+        """What is on the disk, for `go_on`, as JSON has it.
+
+        Raises:
+          OSError: it does not get there.
+        """
+        size = 0
+        if self._writer is not None:
+            self._writer.flush()
+            os.fsync(self._writer.fileno())
+            size = self._path.stat().st_size
+        return {
+            "shards": [dataclasses.asdict(shard) for shard in self.shards],
+            "rows": self._rows,
+            "bytes": size,
+            "pending": self._pending.tolist(),
+        }
+
+    def go_on(self, state: dict) -> None:
+        """Goes on where a writer of this folder was, with its `state`.
+
+        Raises:
+          OSError, ValueError: what it had written is not there.
+        """
+        shards = [Shard(**shard) for shard in state["shards"]]
+        for shard in shards:
+            path = self._folder / shard.file
+            if file_sha256(path) != shard.sha256:
+                raise ValueError(f"{path} is not what was written")
+        self.shards = shards
+        if state["bytes"]:
+            self._path = self._folder / SHARD_PATTERN.format(len(shards))
+            if self._path.stat().st_size < state["bytes"]:
+                raise ValueError(f"{self._path} is shorter than what was made")
+            self._writer = open(self._path, "r+b")
+            self._writer.truncate(state["bytes"])
+            self._writer.seek(0, os.SEEK_END)
+        self._rows = state["rows"]
+        pending = np.array(state["pending"], self._layout.dtype)
+        self._pending = pending.reshape(-1, self._layout.row_width)
 
     def write(self, rows: np.ndarray) -> None:
         """Adds whole numbers [N, row_width]; keeps back less than a record.
@@ -75,6 +120,8 @@ class ShardWriter:
         if self._writer is None:
             return
         writer, self._writer = self._writer, None
+        writer.flush()
+        os.fsync(writer.fileno())
         writer.close()
         self.shards.append(
             Shard(
@@ -98,12 +145,19 @@ def file_sha256(path: str | os.PathLike) -> str:
 
 
 @contextlib.contextmanager
-def staged_folder(output: str | os.PathLike) -> Iterator[Path]:
+def staged_folder(
+    output: str | os.PathLike, can_go_on: bool = False
+) -> Iterator[Path]:
     """Yields a folder beside `output` that becomes it when the block ends.
 
     The folder's name is fixed and the folder is locked while it is written:
     what a killed build left there is removed and built anew, and of two
     builds at once the second is refused. An exception removes it.
+
+    Args:
+      output: its name when it is whole.
+      can_go_on: whether a folder that holds UNFINISHED_FILE stays after a
+        kill or an exception, and is handed out as it is.
 
     Raises:
       UserError: `output` holds something already, or another process is
@@ -117,26 +171,37 @@ def staged_folder(output: str | os.PathLike) -> Iterator[Path]:
     output = Path(output)
     _refuse_used(output)
     output.parent.mkdir(parents=True, exist_ok=True)
-    staging = output.parent / f".building-{output.name}"
+    staging = staging_of(output)
     lock = _open_staging(staging)
     try:
         _lock(lock, staging, output)
         _refuse_used(output)
-        _empty(staging)
+        unfinished = staging / UNFINISHED_FILE
+        links = any(path.is_symlink() for path in staging.rglob("*"))
+        if links or not (can_go_on and unfinished.is_file()):
+            _empty(staging)
         try:
             yield staging
             for folder, _, names in os.walk(staging):
                 for name in names:
                     files.sync_file(os.path.join(folder, name))
                 files.sync_folder(folder)
+            unfinished.unlink(missing_ok=True)
             # An empty folder of that name is replaced.
             files.move_folder(staging, output)
         except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
+            if not (can_go_on and unfinished.is_file()):
+                shutil.rmtree(staging, ignore_errors=True)
             raise
         files.sync_folder(output.parent)
     finally:
         os.close(lock)
+
+
+def staging_of(output: str | os.PathLike) -> Path:
+    """The folder that becomes `output`."""
+    output = Path(output)
+    return output.parent / f".building-{output.name}"
 
 
 def _open_staging(staging: Path) -> int:

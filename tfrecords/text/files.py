@@ -146,6 +146,11 @@ def _holds_texts(path: str) -> bool:
         return True  # Whoever reads it will say what is wrong.
 
 
+def can_be_read_again(paths: list[str]) -> bool:
+    """Whether all are files, and none a pipe or the standard input."""
+    return all(remote.is_remote(path) or os.path.isfile(path) for path in paths)
+
+
 class CountedStream(io.RawIOBase):
     """A binary stream that counts and hashes what is read through it."""
 

@@ -15,11 +15,11 @@ from trainers.files.text import size
 
 
 @contextlib.contextmanager
-def ended_by_sigterm(said: str) -> Iterator[None]:
+def ended_by_sigterm(said: Callable[[], str]) -> Iterator[None]:
     """SIGTERM, as Slurm and Kubernetes send it, ends the block like an error.
 
     Args:
-      said: behind "terminated", of what becomes of what was made.
+      said: of what becomes of what was made; stands behind "terminated".
 
     Raises:
       SystemExit: with the status that shells tell of such an end.
@@ -27,7 +27,7 @@ def ended_by_sigterm(said: str) -> Iterator[None]:
 
     def end(number, frame):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        print(f"terminated; {said}", file=sys.stderr)
+        print(f"terminated; {said()}", file=sys.stderr)
         raise SystemExit(exit_status.TERMINATED)
 
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,5 @@
 import fcntl
+import json
 import os
 
 import numpy as np
@@ -142,13 +143,68 @@ def test_links_are_never_followed(tmp_path, kind):
         path.unlink()
 
 
-def test_links_inside_what_a_killed_build_left_are_not_followed(tmp_path):
+@pytest.mark.parametrize("can_go_on", [False, True])
+def test_links_inside_what_a_killed_build_left_are_not_followed(
+    tmp_path, can_go_on
+):
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "thesis.txt").write_text("mine")
     (tmp_path / ".building-r").mkdir()
     (tmp_path / ".building-r" / "held_out").symlink_to(precious)
-    with shards.staged_folder(tmp_path / "r") as folder:
+    (tmp_path / ".building-r" / shards.UNFINISHED_FILE).write_text("{}")
+    with shards.staged_folder(tmp_path / "r", can_go_on) as folder:
         (folder / "a").write_text("x")
     assert os.listdir(tmp_path / "r") == ["a"]
     assert os.listdir(precious) == ["thesis.txt"]
+
+
+def test_what_can_go_on_stays(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        with shards.staged_folder(tmp_path / "r", True) as folder:
+            (folder / "a").write_text("x")
+            (folder / shards.UNFINISHED_FILE).write_text("{}")
+            raise ZeroDivisionError
+    assert os.listdir(tmp_path) == [".building-r"]
+    with shards.staged_folder(tmp_path / "r", True) as folder:
+        assert (folder / "a").read_text() == "x"
+    assert os.listdir(tmp_path / "r") == ["a"]
+
+
+@pytest.mark.parametrize("stop", [0, 1, 7, 12, 13, 29])
+def test_a_writer_goes_on_where_another_was(tmp_path, stop):
+    form = layout.Layout(5, 0, 2, 3)
+    rows = np.arange(30 * 5).reshape(30, 5)
+
+    def writer(name):
+        (tmp_path / name).mkdir(exist_ok=True)
+        return shards.ShardWriter(tmp_path / name, form, 12)
+
+    whole = writer("whole")
+    whole.write(rows)
+    first = writer("parts")
+    first.write(rows[:stop])
+    state = json.loads(json.dumps(first.state()))
+    # What was written behind it counts for nothing.
+    first.write(rows[::-1][:8])
+    first.close()
+    second = writer("parts")
+    second.go_on(state)
+    second.write(rows[stop:])
+    assert second.close() == whole.close()
+    for shard in whole.shards:
+        data = (tmp_path / "whole" / shard.file).read_bytes()
+        assert (tmp_path / "parts" / shard.file).read_bytes() == data
+
+
+def test_a_writer_tells_what_is_not_there(tmp_path):
+    form = layout.Layout(5, 0, 2, 3)
+    writer = shards.ShardWriter(tmp_path, form, 6)
+    writer.write(np.arange(9 * 5).reshape(9, 5))
+    state = writer.state()
+    writer.close()
+    for name, message in (("1", "is shorter than"), ("0", "is not what was")):
+        path = tmp_path / f"rows-0000{name}.tfrecord"
+        path.write_bytes(path.read_bytes()[:-1])
+        with pytest.raises(ValueError, match=message):
+            shards.ShardWriter(tmp_path, form, 6).go_on(state)
