@@ -1,14 +1,16 @@
 """`tfbert vocab`: text -> WordPiece vocabulary."""
 
 import contextlib
+import dataclasses
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import rich.progress
 
+from tfbert import __version__
 from tfbert.errors import UserError
 from tfbert.files import check_folder, write_file
 from tfbert.text.vocabulary_case import check_case_file, write_case
@@ -21,8 +23,8 @@ from tfbert.vocabulary.learning import (
     report_vocabulary,
 )
 from tfbert.vocabulary.mixture import DEFAULT_TEMPERATURE, WordMixture
-from tfrecords.text.corpus import Corpus
-from tfrecords.text.files import find_files
+from tfrecords.text.corpus import Corpus, Reading
+from tfrecords.text.files import can_be_read_again, find_files
 from trainers import command
 from trainers.files.console import console
 from trainers.files.text import duration
@@ -161,7 +163,8 @@ def main(argv: list[str] | None = None) -> None:
         f"{'uncased' if settings.lowercase else 'cased'}."
     )
     start = time.perf_counter()
-    _learn(texts, old, settings, output)
+    kept = _kept_counts(paths, settings.lowercase, reading, output)
+    _learn(texts, old, settings, output, kept)
     for reason, number in sorted(rejected.items()):
         console.print(f"  left out, {reason}: {number:,}")
     console.print(
@@ -177,19 +180,40 @@ def _learn(
     old: list[str],
     settings: VocabularySettings,
     output: Path,
+    kept: Mapping[str, tuple[Path, dict[str, str]]],
 ) -> None:
-    """Counts, learns, writes the vocabulary and prints how it fits."""
+    """Counts, learns, writes the vocabulary and prints how it fits.
+
+    Args:
+      texts: of each language.
+      old: tokens that there are already.
+      settings: of the vocabulary.
+      output: its file.
+      kept: language -> file of its counts while they are made, and what they
+        depend on beside the text.
+    """
     # TensorFlow starts slowly: --help and mistakes do not wait for it.
+    from tfbert.vocabulary.saved_counts import SavedCounts
     from tfbert.vocabulary.word_counts import WordCounts, count_words
 
     memory = 8_000_000  # Different words, for all languages together.
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(_progress_bar())
-        languages = {}
+        languages, books = {}, []
         for language, corpus in texts.items():
             counts = stack.enter_context(WordCounts(memory // len(texts)))
             watched = _watched(corpus, progress, language)
-            count_words(watched, settings.lowercase, counts)
+            if language in kept:
+                books.append(SavedCounts(*kept[language], counts))
+                if books[-1].texts:
+                    console.print(
+                        f"Going on with {counts.total:,} words that an "
+                        "earlier start has counted."
+                    )
+                texts_left, counted = books[-1].left(watched), books[-1].counted
+                count_words(texts_left, settings.lowercase, counts, counted)
+            else:
+                count_words(watched, settings.lowercase, counts)
             languages[language] = counts
         mixture = WordMixture(languages, settings.temperature)
         task = progress.add_task("Learning pieces", total=None)
@@ -202,7 +226,31 @@ def _learn(
         before = _reports(old, settings, mixture, progress) if old else {}
     write_case(output, settings.lowercase)
     write_file(output, vocabulary_text(tokens))
+    for book in books:
+        book.remove()
     vocab_report.print_report(tokens, old, settings, mixture, before, after)
+
+
+def _kept_counts(
+    paths: Mapping[str, list[str]],
+    lowercase: bool,
+    reading: Reading,
+    output: Path,
+) -> dict[str, tuple[Path, dict[str, str]]]:
+    """Where the counts of each language are kept, and what they depend on.
+
+    Of text that cannot be read again none are.
+    """
+    kept = {}
+    for number, (language, found) in enumerate(paths.items()):
+        if can_be_read_again(found):
+            path = output.with_name(f"{output.name}.counts-{number}")
+            made_with = {"lowercase": str(lowercase), "language": language}
+            made_with["version of tfbert"] = __version__
+            for name, value in dataclasses.asdict(reading).items():
+                made_with[name] = str(value)
+            kept[language] = path, made_with
+    return kept
 
 
 def _files_of_languages(

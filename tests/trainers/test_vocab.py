@@ -309,3 +309,29 @@ def test_help_has_an_example(capsys):
         vocab.main(["--help"])
     assert exit.value.code == 0
     assert "tfbert vocab --input" in capsys.readouterr().out
+
+
+def test_counts_go_on_after_a_kill(languages, tmp_path, capsys, monkeypatch):
+    from tfbert.vocabulary import saved_counts, word_counts
+
+    monkeypatch.setattr(word_counts, "_BATCH_BYTES", 1)
+    monkeypatch.setattr(saved_counts, "SECONDS", 0.0)
+    flags = language_flags(languages, "en-*.txt", "zh-*.txt")
+    wanted, found = tmp_path / "wanted.txt", tmp_path / "found.txt"
+    vocab.main([*flags, "--output", str(wanted)])
+    with monkeypatch.context() as patch:
+        patch.setattr(vocab, "WordMixture", None)  # Counted, not learnt.
+        with pytest.raises(TypeError):
+            vocab.main([*flags, "--output", str(found)])
+    assert sorted(p.name for p in tmp_path.glob("found*")) == [
+        "found.txt.counts-0",
+        "found.txt.counts-1",
+    ]
+    with pytest.raises(UserError, match="another on_bad_text: error, not"):
+        vocab.main([*flags, "--output", str(found), "--on_bad_text", "skip"])
+    capsys.readouterr()
+    # What is learnt of the counts may be otherwise.
+    vocab.main([*flags, "--output", str(found)])
+    assert "Going on with" in capsys.readouterr().out
+    assert found.read_bytes() == wanted.read_bytes()
+    assert [p.name for p in tmp_path.glob("found*")] == ["found.txt"]

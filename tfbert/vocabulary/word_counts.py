@@ -9,8 +9,11 @@ the text nor on how much memory there is.
 import collections
 import functools
 import heapq
+import io
+import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO
 
 import numpy as np
 import tensorflow as tf
@@ -104,12 +107,55 @@ class WordCounts:
         if last is not None:
             yield last, total
 
+    def save(self, stream: IO[bytes]) -> None:
+        """Writes what is counted, for `load`: words in no order, some twice.
+
+        Raises:
+          OSError: it cannot be written.
+        """
+        for file in self._files:
+            file.seek(0)
+            shutil.copyfileobj(file, stream, _BATCH_BYTES)
+            file.seek(0, io.SEEK_END)
+        _write_counts(stream, self._counts.items())
+
+    def load(self, stream: IO[bytes], total: int) -> None:
+        """Adds what `save` wrote, up to a line "end".
+
+        Args:
+          stream: at its first line.
+          total: of the words, repetitions included.
+
+        Raises:
+          ValueError: it was not written so, or not to its end.
+        """
+        found = 0
+        for line in stream:
+            word, count = line.rstrip(b"\n").rpartition(b" ")[::2]
+            if not word and count == b"end":
+                break
+            if not word:
+                raise ValueError("a line is no count")
+            found += int(count)
+            self._counts[word] += int(count)
+            if len(self._counts) > self._max_words:
+                self._spill()
+        else:
+            raise ValueError("it is cut off")
+        if found != total:
+            raise ValueError(f"{found} words, and {total} were counted")
+        self.total += total
+
     def _spill(self) -> None:
         file = tempfile.TemporaryFile(prefix="tfbert-words-")
-        for word, count in sorted(self._counts.items()):
-            file.write(b"%s %d\n" % (word, count))
+        _write_counts(file, sorted(self._counts.items()))
         self._files.append(file)
         self._counts = collections.Counter()
+
+
+def _write_counts(file: IO[bytes], counts: Iterable[tuple[bytes, int]]) -> None:
+    for word, count in counts:
+        file.write(b"%s %d\n" % (word, count))
 
 
 def _read_counts(file) -> Iterator[tuple[bytes, int]]:
@@ -120,9 +166,19 @@ def _read_counts(file) -> Iterator[tuple[bytes, int]]:
 
 
 def count_words(
-    texts: Iterable[bytes], lowercase: bool, counts: WordCounts
+    texts: Iterable[bytes],
+    lowercase: bool,
+    counts: WordCounts,
+    counted: Callable[[], None] = lambda: None,
 ) -> None:
-    """Adds the words of UTF-8 texts to `counts`."""
+    """Adds the words of UTF-8 texts to `counts`.
+
+    Args:
+      texts: the texts.
+      lowercase: the tokenizer's setting.
+      counts: what is added to.
+      counted: called whenever all texts that were taken are counted.
+    """
     splitter = WordSplitter(lowercase)
     held: list[bytes] = []
     size = 0
@@ -132,4 +188,6 @@ def count_words(
         if size >= _BATCH_BYTES:
             counts.add(splitter.split(b"\n".join(held)))
             held, size = [], 0
+            counted()
     counts.add(splitter.split(b"\n".join(held)))
+    counted()
