@@ -55,11 +55,14 @@ def test_a_labelled_file_gets_the_evaluators_answers(
     )
 
 
-def test_tensorflow_is_not_imported(single_export):
+def test_tensorflow_is_not_imported(single_export, single_data, tmp_path):
+    output = tmp_path / "answers.csv"
+    files = ["--input", str(single_data), "--output", str(output)]
     program = (
         "import sys\n"
         "from trainers import predict\n"
         f"predict.main([{str(single_export)!r}, 'fun'])\n"
+        f"predict.main([{str(single_export)!r}, *{files!r}])\n"
         "print(sorted({'tensorflow', 'keras'} & sys.modules.keys()))"
     )
     done = subprocess.run(

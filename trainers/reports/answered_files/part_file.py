@@ -19,8 +19,10 @@ from tfbert import files
 from tfbert.errors import UserError
 from trainers.files import exit_status
 
-# Seconds between two times at which what is made becomes certain.
+# Seconds between two times at which what is made becomes certain; more where
+# the disk is slow, so that this takes no more than a share of the time.
 SECONDS = 2.0
+_SHARE = 1 / 40
 _FORMAT = 1
 
 
@@ -62,6 +64,7 @@ class PartFile:
         self._made_with = dict(made_with)
         self._clock = clock
         self._saved_at = clock()
+        self._pause = SECONDS
         self.state: dict = {}
         self._next_state: dict = {}
         self.finished = False
@@ -81,7 +84,7 @@ class PartFile:
             self._bytes += len(data)
             self._digest.update(data)
             self._next_state = dict(state)
-            if self._clock() - self._saved_at >= SECONDS:
+            if self._clock() - self._saved_at >= self._pause:
                 self._save()
 
     def keep(self) -> None:
@@ -208,6 +211,7 @@ class PartFile:
         return journal
 
     def _save(self, done: bool = False) -> None:
+        begun = self._clock()
         self._stream.flush()
         os.fsync(self._stream.fileno())
         journal = {
@@ -221,6 +225,7 @@ class PartFile:
         files.write_file(self._journal, json.dumps(journal, indent=2) + "\n")
         self.state = self._next_state
         self._saved_at = self._clock()
+        self._pause = max(SECONDS, (self._saved_at - begun) / _SHARE)
 
     @contextlib.contextmanager
     def _full_disk_told(self):

@@ -43,11 +43,30 @@ def test_goes_on_behind_what_is_certain(output):
 
 
 def test_becomes_certain_now_and_then(output):
-    times = iter([0.0, 1.0, 3.0, 3.0, 4.0, 9.0, 9.0])
-    part = PartFile(output, WITH, clock=lambda: next(times))
-    for rows in (1, 2, 3):
+    now = 0.0
+    part = PartFile(output, WITH, clock=lambda: now)
+    for time, rows, certain in ((1.0, 1, 0), (2.5, 2, 2), (4.0, 3, 2)):
+        now = time
         part.add(b"x", {"rows": rows})
-    assert part.state == {"rows": 3}
+        assert part.state.get("rows", 0) == certain
+    part.close()
+
+
+def test_a_slow_disk_is_waited_for_less_often(output, monkeypatch):
+    now = 0.0
+
+    def slow(_):
+        nonlocal now
+        now += 1.0
+
+    part = PartFile(output, WITH, clock=lambda: now)
+    monkeypatch.setattr(part_file.os, "fsync", slow)
+    saved = []
+    for row in range(300):
+        now += 1.0
+        part.add(b"x", {"rows": row})
+        saved.append(part.state.get("rows"))
+    assert len(set(saved)) < 5
 
 
 def test_a_kill_between_the_name_and_the_end(output, monkeypatch):
@@ -121,7 +140,9 @@ def test_a_damaged_journal_is_told(output, damage):
 
 
 def test_a_full_disk(output, monkeypatch):
-    part = PartFile(output, WITH, clock=iter(range(0, 90, 9)).__next__)
+    now = 0.0
+    part = PartFile(output, WITH, clock=lambda: now)
+    now = 9.0
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
