@@ -69,6 +69,19 @@ def build_parser() -> command.Parser:
         "that of the sentence-transformers folder that it was converted from, "
         "or mean",
     )
+    _add_answers(parser)
+    return parser
+
+
+def _add_answers(parser: command.Parser) -> None:
+    """Adds what the export answers, and under which terms."""
+    parser.add_argument(
+        "--calibrate",
+        type=bool,
+        default=True,
+        help="of a fine-tuned run: probabilities with the temperature that "
+        "validation found; the answers are the same",
+    )
     for name, default in dataclasses.asdict(request_bounds.DEFAULT).items():
         parser.add_argument(
             f"--{name}", type=int, default=default, help=_LIMITS[name]
@@ -77,7 +90,6 @@ def build_parser() -> command.Parser:
         "--licence",
         help="terms under which the model may be used, for MODEL_CARD.md",
     )
-    return parser
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -94,6 +106,7 @@ def main(argv: list[str] | None = None) -> None:
             args.licence,
             args.dtype,
             request_bounds.Limits(**limits),
+            args.calibrate,
         )
     found = sum(p.stat().st_size for p in target.rglob("*") if p.is_file())
     console.print(
@@ -112,6 +125,7 @@ def write_export(
     licence: str | None = None,
     dtype: str = "float32",
     most: request_bounds.Limits = request_bounds.DEFAULT,
+    calibrate: bool = True,
 ) -> Path:
     """Exports a run; returns the folder of the new version.
 
@@ -124,7 +138,7 @@ def write_export(
 
     versions.check_output(Path(output))
     options = ExportOptions(
-        checkpoint, precision, dtype, pooling, licence, most
+        checkpoint, precision, dtype, pooling, licence, most, calibrate
     )
     run = RunFolder(run_dir)
     kind = run.about.get("kind")

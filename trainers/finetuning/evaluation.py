@@ -58,7 +58,8 @@ def evaluate(
         batch_size,
         distribution,
     )
-    result = run.kind.evaluate(examples, encoded, outputs, trained.step)
+    kind = run.answering(trained)
+    result = kind.evaluate(examples, encoded, outputs, trained.step)
     _write(run.path, name or Path(data).stem, result, data)
     return result
 
@@ -146,6 +147,8 @@ def _write(
         "data_sha256": _sha256(Path(data)),
         **result.to_dict(),
     }
+    if (temperature := getattr(result, "temperature", 1.0)) != 1.0:
+        figures["temperature"] = temperature
     text = "".join(
         json.dumps(row, ensure_ascii=False) + "\n" for row in result.rows()
     )

@@ -9,6 +9,7 @@ import numpy as np
 from tfbert.serving.graphs.servable import Servable
 from tfbert.serving.package import versions
 from trainers.files.run_folder import RunFolder
+from trainers.finetuning import calibration
 from trainers.finetuning.evaluation import predict
 from trainers.finetuning.saved_run import FinetunedRun, Trained
 from trainers.reports.served import exports
@@ -37,6 +38,7 @@ def write_export(
             servable, trained.task, options.dtype, measure, data
         )
     folder = RunFolder(run.path)
+    more |= _calibration(run, trained, folder, options)
     return exports.write(
         servable, output, card, folder, trained.source, options, more
     )
@@ -46,14 +48,37 @@ def served(
     run: FinetunedRun, trained: Trained, options: ExportOptions
 ) -> tuple[Servable, dict]:
     """What is exported, and the facts of its card."""
-    servable, card = run.kind.servable(
-        trained.task, run.tokenizer, options.limits
-    )
+    kind = run.answering(trained, options.calibrate)
+    servable, card = kind.servable(trained.task, run.tokenizer, options.limits)
     facts = {
         "step": trained.step,
         "vocabulary_sha256": run.tokenizer.vocab_hash,
     }
+    if (temperature := getattr(kind, "temperature", 1.0)) != 1.0:
+        facts["temperature"] = temperature
     return servable, card | facts
+
+
+def _calibration(
+    run: FinetunedRun,
+    trained: Trained,
+    folder: RunFolder,
+    options: ExportOptions,
+) -> dict[str, dict]:
+    """The section of the model card about the probabilities."""
+    examples = folder.about.get("validation_examples")
+    facts = calibration.told(run.validation, examples)
+    if not facts:
+        return {}
+    if calibration.TEMPERATURE in run.validation:
+        if not options.calibrate:
+            facts = {"temperature": "1 (not calibrated: asked to leave it)"}
+        elif run.answering(trained) == run.kind:
+            facts = {
+                "temperature": "1 (not calibrated: these are not the weights "
+                "that validation chose)"
+            }
+    return {"Calibration": facts}
 
 
 def _validation(run: FinetunedRun) -> Path | None:

@@ -1,7 +1,6 @@
 """A fine-tuned run in Python: measured, asked and exported."""
 
 import dataclasses
-import functools
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -49,6 +48,7 @@ class Run:
         self.run_dir = Path(run_dir)
         self.model, self.history, self.figures = model, history, figures
         self._saved = FinetunedRun(run_dir, task_class)
+        self._models: dict[bool, Asked] = {}
 
     def __repr__(self) -> str:
         return f"<a run of {self._saved.kind.name} in {self.run_dir}>"
@@ -92,12 +92,13 @@ class Run:
             )
         return {**result.figures, **result.to_dict()}
 
-    def predict(self, texts: Iterable) -> list[dict]:
+    def predict(self, texts: Iterable, calibrate: bool = True) -> list[dict]:
         """What the export would answer.
 
         Args:
           texts: texts; of a model of pairs (text_a, text_b) each, of multiple
             choice (question, [choice, ...]).
+          calibrate: as the option of an export.
 
         Returns:
           an answer for each, as `tfbert predict --json` prints it.
@@ -106,12 +107,14 @@ class Run:
           UserError: the texts are none, or not of the model's form.
         """
         inputs = as_inputs(texts)
-        self._asked.check(inputs)
-        return list(self._asked.answer(inputs)) if inputs else []
+        if calibrate not in self._models:
+            self._models[calibrate] = self._load(calibrate)
+        model = self._models[calibrate]
+        model.check(inputs)
+        return list(model.answer(inputs)) if inputs else []
 
-    @functools.cached_property
-    def _asked(self) -> Asked:
-        options = ExportOptions()
+    def _load(self, calibrate: bool) -> Asked:
+        options = ExportOptions(calibrate=calibrate)
         trained = self._saved.load_task(options.checkpoint, options.policy)
         return asked(*exporting.served(self._saved, trained, options))
 
@@ -121,7 +124,7 @@ class Run:
         Args:
           output: folder of the versions, OUTPUT/1, OUTPUT/2, ...
           **options: fields of `ExportOptions`: checkpoint, precision, dtype,
-            licence, limits.
+            licence, limits, calibrate.
 
         Returns:
           the folder of the version.

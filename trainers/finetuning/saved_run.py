@@ -24,6 +24,7 @@ from trainers.checkpoints.best import read_best
 from trainers.checkpoints.checkpoints import Checkpoints
 from trainers.checkpoints.files import read_verified
 from trainers.files.run_folder import RunFolder
+from trainers.finetuning.calibration import TEMPERATURE
 from trainers.finetuning.kinds.by_name import KINDS, find_kind
 from trainers.finetuning.kinds.kind import Encoded, Examples, Kind
 
@@ -55,6 +56,7 @@ class FinetunedRun:
       kind: the kind of task, with labels and the like.
       config: the encoder's shape.
       tokenizer: what the run was trained with.
+      validation: figures of the best weights; {}: there was no validation.
 
     Raises:
       UserError: not a folder of such a run.
@@ -85,9 +87,24 @@ class FinetunedRun:
         if best.exists():
             figures = read_best(best)
         self.kind = self.kind.with_validation(figures)
+        self.validation = figures
         self.path = folder.path
         self.config = BertConfig.from_json(folder.path / CONFIG_FILE)
         self.tokenizer = Tokenizer.from_folder(folder.path)
+
+    def answering(self, trained: Trained, calibrate: bool = True) -> Kind:
+        """The kind as it answers with weights of the run.
+
+        Args:
+          trained: these.
+          calibrate: whether probabilities are those with the temperature that
+            validation of the best weights has found.
+        """
+        found = self.validation.get(TEMPERATURE)
+        best = trained.source in (self.path / BEST_FILE, self.path / MODEL_FILE)
+        if not (calibrate and found and best):
+            return self.kind
+        return self.kind.with_temperature(found)
 
     def read_examples(
         self,

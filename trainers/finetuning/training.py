@@ -9,7 +9,8 @@ from tfbert.file_names import BEST_FILE, CONFIG_FILE
 from tfbert.tasks.own_loss import use_loss
 from trainers.checkpoints.best import KeepBest, read_best
 from trainers.distributed.strategies import Distribution
-from trainers.finetuning import evaluation
+from trainers.files.run_folder import RunFolder
+from trainers.finetuning import calibration, evaluation
 from trainers.finetuning.data import load_data
 from trainers.finetuning.freezing import freeze
 from trainers.finetuning.model import judged
@@ -144,7 +145,9 @@ def _judge(model, data) -> None:
         result = data.kind.evaluate(
             data.validation_examples, data.validation, outputs, model.step
         )
-        return result.figures
+        return result.figures | calibration.figures(
+            data.kind, data.validation_examples, outputs
+        )
 
     model.judge_by(data.kind.outputs, len(data.validation), judge)
 
@@ -188,6 +191,14 @@ def _report(settings, run: FinetunedRun, last_step: int) -> dict[str, float]:
         reached |= {f"validation_{name}": v for name, v in values.items()}
         shown = ", ".join(f"{name} {v:.4f}" for name, v in values.items())
         _log.info(f"Best at step {reached['step']}: validation {shown}")
+        facts = calibration.told(
+            values, RunFolder(run_dir).about.get("validation_examples")
+        )
+        if facts:
+            _log.info(
+                "Probabilities: "
+                + "; ".join(f"{name} {fact}" for name, fact in facts.items())
+            )
     if settings.data.test:
         result = evaluation.evaluate(run, settings.data.test)
         reached |= {f"test_{name}": v for name, v in result.figures.items()}

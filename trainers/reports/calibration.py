@@ -10,18 +10,36 @@ from trainers.reports.page import escape
 BINS = 10
 
 
-def confidences(rows: Sequence[Mapping]) -> np.ndarray:
+def confidences(
+    rows: Sequence[Mapping],
+    temperature: float = 1.0,
+    labels: Sequence[str] = (),
+) -> np.ndarray:
     """float [N, 2]: how sure the model was of an answer, and 1 if it was right.
 
-    Of rows with one answer and its probability; others are left out.
+    Of rows with probabilities; others are left out. Of rows with any number
+    of labels each label's yes or no is an answer.
+
+    Args:
+      rows: of a predictions file.
+      temperature: by which their probabilities were calibrated, to have them
+        as they were without; 1: as they are.
+      labels: of rows with any number of them, in the order of probabilities.
     """
     pairs = []
     for row in rows:
         probabilities = row.get("probabilities")
-        if not probabilities or isinstance(row.get("label"), list):
+        if not probabilities:
             continue
-        right = row.get("label") == row.get("predicted")
-        pairs.append((max(probabilities), float(right)))
+        if not isinstance(row.get("label"), list):
+            right = row.get("label") == row.get("predicted")
+            sure = np.array(probabilities) ** temperature
+            pairs.append((sure.max() / sure.sum(), float(right)))
+        elif len(labels) == len(probabilities):
+            for name, yes in zip(labels, probabilities, strict=True):
+                sure, no = yes**temperature, (1 - yes) ** temperature
+                right = (name in row["label"]) == (name in row["predicted"])
+                pairs.append((max(sure, no) / (sure + no), float(right)))
     return np.array(pairs).reshape(-1, 2)
 
 
@@ -49,16 +67,29 @@ def calibration(pairs: np.ndarray) -> tuple[list[tuple], float]:
     return bins, error
 
 
-def figure(name: str, pairs: np.ndarray) -> str:
+def figure(
+    name: str, pairs: np.ndarray, before: np.ndarray | None = None
+) -> str:
     """The reliability diagram of an evaluation, as HTML.
 
     Args:
       name: of the evaluation.
       pairs: of `confidences`, at least one.
+      before: the same without the temperature that they have.
     """
     bins, error = calibration(pairs)
     sure, right, _ = zip(*bins, strict=True)
     ideal = [min(sure), max(sure)]
+    curves = [plots.Curve("answers", sure, right, marked=True)]
+    also = ""
+    if before is not None:
+        found, uncalibrated = calibration(before)
+        x, y, _ = zip(*found, strict=True)
+        ideal = [min(*sure, *x), max(*sure, *x)]
+        curves.append(
+            plots.Curve("not calibrated", x, y, plots.VALIDATION, marked=True)
+        )
+        also = f"; not calibrated it would be {uncalibrated:.4f}"
     plot = plots.Plot(
         f"reliability-{plots.slug(name)}",
         f"Confidence and right answers on {name}",
@@ -66,7 +97,7 @@ def figure(name: str, pairs: np.ndarray) -> str:
         "right answers",
         [
             plots.Curve("equal", ideal, ideal, plots.MUTED),
-            plots.Curve("answers", sure, right, marked=True),
+            *curves,
         ],
         percent=True,
         from_zero=True,
@@ -76,7 +107,7 @@ def figure(name: str, pairs: np.ndarray) -> str:
     caption = (
         "Below the thin line the model is surer than it is right. Expected "
         f"calibration error {error:.4f} ({BINS} bins; answers in those that "
-        f"have any: {counts})."
+        f"have any: {counts}){also}."
     )
     return (
         f"<figure>{plots.draw(plot)}"

@@ -5,7 +5,7 @@ Made from the predictions file that `tfbert evaluate` wrote
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tfbert.json_files import parse_lines
@@ -40,27 +40,41 @@ class Mistake:
 
 
 def section(
-    run_dir: Path, evaluations: Iterable[str], about: Mapping | None = None
+    run_dir: Path,
+    evaluations: Mapping[str, Mapping],
+    about: Mapping | None = None,
 ) -> str:
     """Reliability and worst errors of each evaluation, as HTML.
 
     Args:
       run_dir: folder of the run.
-      evaluations: names of its files "evaluation-NAME.json".
+      evaluations: its files "evaluation-NAME.json" by name.
       about: run.json.
     """
     parts = []
-    for file in evaluations:
+    for file, facts in evaluations.items():
         name = file.removeprefix("evaluation-").removesuffix(".json")
         rows = read_predictions(run_dir / f"predictions-{name}.jsonl")
-        pairs = calibration.confidences(rows)
-        if len(pairs):
-            parts.append(calibration.figure(name, pairs))
+        parts += _reliability(name, rows, facts)
         if _are_scores(rows):
             parts.append(_scatter(name, rows))
         if errors := mistakes(rows, about):
             parts.append(_list(name, errors, len(rows), _are_scores(rows)))
     return '<div class="grid">' + "".join(parts) + "</div>" if parts else ""
+
+
+def _reliability(
+    name: str, rows: Sequence[Mapping], facts: Mapping
+) -> list[str]:
+    """The reliability diagram, if there are probabilities."""
+    temperature, labels = facts.get("temperature"), facts.get("labels") or ()
+    pairs = calibration.confidences(rows, labels=labels)
+    if not len(pairs):
+        return []
+    before = None
+    if isinstance(temperature, float) and temperature > 0:
+        before = calibration.confidences(rows, temperature, labels)
+    return [calibration.figure(name, pairs, before)]
 
 
 def read_predictions(path: Path) -> list[dict]:

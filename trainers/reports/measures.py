@@ -54,6 +54,8 @@ TITLES = {
     "majority_label": "Commonest label",
     "variance": "Squared error of always the mean",
     "chance": "Accuracy by chance",
+    "calibration_error": "Calibration error, not calibrated",
+    "calibrated_error": "Calibration error",
     "learning_rate": "Learning rate",
     "gradient_norm": "Gradient norm",
 }
@@ -69,7 +71,7 @@ _TITLES_OF_KINDS = {
     ("pretraining", "loss"): "Loss",
     ("embedding", "accuracy"): "First found is right",
 }
-_LOWER_IS_BETTER = ("loss", "mse")
+_LOWER_IS_BETTER = ("loss", "mse", "calibration_error", "calibrated_error")
 # What a loss is counted in; a regression's is a squared error.
 _LOSS_UNITS = {
     "regression": "squared error, scaled",

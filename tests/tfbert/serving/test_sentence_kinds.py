@@ -13,6 +13,7 @@ from tfbert.serving.graphs.question_answering import answerer
 from tfbert.serving.graphs.regression import regressor
 from tfbert.serving.graphs.role_labelling import role_labeller
 from tfbert.tasks import (
+    ClassificationTask,
     MultiLabelTask,
     MultipleChoiceTask,
     RegressionTask,
@@ -138,3 +139,52 @@ def test_an_empty_choice_is_none(signatures):
     )
     best = int(filled["choice"][0])
     assert filled["answer"].numpy()[0] == [b"good", b"bad"][best]
+
+
+@pytest.mark.parametrize("kind", ["multi_label", "multiple_choice", "classes"])
+def test_a_temperature_changes_probabilities_alone(signatures, kind):
+    tokenizer = signatures["tokenizer"]
+    if kind == "classes":
+        task = ClassificationTask(CONFIG, len(LABELS), seed=1)
+    else:
+        task, _ = signatures[kind]
+    make = {
+        "multi_label": lambda t: multi_labeller(
+            task, tokenizer, LABELS, 12, temperature=t
+        ),
+        "multiple_choice": lambda t: chooser(task, tokenizer, 12, t),
+        "classes": lambda t: classifier(
+            task, tokenizer, LABELS, 12, temperature=t
+        ),
+    }[kind]
+    plain, soft = make(1.0).functions, make(3.0).functions
+    given = [tf.constant(TEXTS)]
+    if kind == "multiple_choice":
+        rows = [[b"good", text, b"bad film"] for text in TEXTS]
+        rows[1][2] = b""  # No choice.
+        given.append(tf.constant(rows))
+    one, other = (f["serving_default"](*given) for f in (plain, soft))
+    for name in one:
+        if name != "probabilities":
+            np.testing.assert_array_equal(one[name], other[name])
+    hard = one["probabilities"].numpy().astype(np.float64)
+    if kind == "multi_label":
+        powers = (hard / (1 - hard)) ** (1 / 3)
+        wanted = powers / (1 + powers)
+    else:
+        powers = hard ** (1 / 3)
+        wanted = powers / powers.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(other["probabilities"], wanted, atol=1e-5)
+    # The signature on tokens says the same, of the same logits.
+    ids = tf.constant([[2, 6, 7, 3], [2, 9, 3, 0]])
+    batch = {"input_ids": ids, "input_mask": tf.cast(ids > 0, tf.int32)}
+    batch["segment_ids"] = tf.zeros_like(ids)
+    if kind == "multiple_choice":
+        batch = {name: value[None] for name, value in batch.items()}
+        batch["choice_mask"] = tf.constant([[1, 1]])
+    one, other = (f["tokens"](**batch) for f in (plain, soft))
+    np.testing.assert_array_equal(one["logits"], other["logits"])
+    apply = tf.sigmoid if kind == "multi_label" else tf.nn.softmax
+    np.testing.assert_allclose(
+        other["probabilities"], apply(one["logits"] / 3), atol=1e-6
+    )

@@ -99,16 +99,16 @@ def test_the_section_of_a_page(tmp_path):
     with open(tmp_path / "predictions-test.jsonl", "a") as file:
         file.write('{"cut off')
     write(tmp_path, "many", [CLASSES[1]] * 30)
-    files = ["evaluation-test.json", "evaluation-many.json"]
+    files = {"evaluation-test.json": {}, "evaluation-many.json": {}}
     page = errors.section(tmp_path, files)
     assert "so bad &lt;i&gt;" in page and "<i>" not in page
     assert "2 of 3 answers are wrong" in page
     assert "30 of 30 answers are wrong; the worst 20" in page
     assert "Expected calibration error" in page
     assert page.count("<svg") == 2
-    assert errors.section(tmp_path, ["evaluation-none.json"]) == ""
+    assert errors.section(tmp_path, {"evaluation-none.json": {}}) == ""
     write(tmp_path, "long", [{**CLASSES[1], "text": ["x" * 1000]}])
-    page = errors.section(tmp_path, ["evaluation-long.json"])
+    page = errors.section(tmp_path, {"evaluation-long.json": {}})
     assert "x" * 400 + " ..." in page and "x" * 401 not in page
 
 
@@ -131,7 +131,7 @@ def test_scores_are_off_and_not_wrong(tmp_path):
         for i in range(30)
     ]
     write(tmp_path, "test", rows)
-    page = errors.section(tmp_path, ["evaluation-test.json"])
+    page = errors.section(tmp_path, {"evaluation-test.json": {}})
     assert "test: the 20 of 30 scores farthest off" in page
     assert page.count("<svg") == 1
     assert "wrong" not in page

@@ -17,6 +17,7 @@ def classifier(
     labels: Sequence[str],
     max_length: int,
     pairs: bool = False,
+    temperature: float = 1.0,
 ) -> Servable:
     """A servable that labels sentences or pairs of sentences.
 
@@ -30,19 +31,27 @@ def classifier(
       labels: names of the C classes.
       max_length: longest sequence in tokens; longer text is truncated.
       pairs: whether the input is two sentences.
+      temperature: what logits are divided by for the probabilities; the
+        answers stay as they are.
 
     Raises:
       UserError: of pairs, if the encoder has one segment.
     """
     names = tf.constant(list(labels), tf.string)  # [C]
 
+    def probabilities(logits):
+        return tf.nn.softmax(logits / temperature)
+
     def answer(outputs):
-        probabilities = tf.nn.softmax(outputs["logits"])  # [B, C]
-        best = tf.argmax(probabilities, axis=-1)
+        logits = outputs["logits"]  # [B, C]
+        best = tf.argmax(logits, axis=-1)
         return {
             "label": tf.gather(names, best),
-            "probabilities": probabilities,
+            "probabilities": probabilities(logits),
         }
 
     shapes = {"logits": [None, len(labels)]}
-    return sentence_servable(task, tokenizer, max_length, pairs, shapes, answer)
+    own = None if temperature == 1.0 else probabilities
+    return sentence_servable(
+        task, tokenizer, max_length, pairs, shapes, answer, own
+    )

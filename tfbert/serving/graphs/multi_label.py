@@ -17,6 +17,7 @@ def multi_labeller(
     labels: Sequence[str],
     max_length: int,
     pairs: bool = False,
+    temperature: float = 1.0,
 ) -> Servable:
     """A servable that gives sentences or pairs any number of labels.
 
@@ -32,11 +33,16 @@ def multi_labeller(
       labels: names of the C labels.
       max_length: longest sequence in tokens; longer text is truncated.
       pairs: whether the input is two sentences.
+      temperature: what logits are divided by for the probabilities; the
+        answers stay as they are.
 
     Raises:
       UserError: of pairs, if the encoder has one segment.
     """
     names = tf.constant(list(labels), tf.string)  # [C]
+
+    def probabilities(logits):
+        return tf.sigmoid(logits / temperature)
 
     def answer(outputs):
         logits = outputs["logits"]  # [B, C]
@@ -44,8 +50,11 @@ def multi_labeller(
         chosen = tf.gather(logits, order, batch_dims=1) > 0
         return {
             "labels": tf.where(chosen, tf.gather(names, order), ""),
-            "probabilities": tf.sigmoid(logits),
+            "probabilities": probabilities(logits),
         }
 
     shapes = {"logits": [None, len(labels)]}
-    return sentence_servable(task, tokenizer, max_length, pairs, shapes, answer)
+    own = None if temperature == 1.0 else probabilities
+    return sentence_servable(
+        task, tokenizer, max_length, pairs, shapes, answer, own
+    )

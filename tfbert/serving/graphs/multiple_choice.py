@@ -15,12 +15,14 @@ from tfbert.serving.graphs.servable import (
     on_text,
     run_in_parts,
 )
-from tfbert.tasks.multiple_choice import among_choices
+from tfbert.tasks.multiple_choice import NEVER, among_choices
 
 _CHOICES = tf.TensorSpec([None, None], tf.string)
 
 
-def chooser(task, tokenizer, max_length: int) -> Servable:
+def chooser(
+    task, tokenizer, max_length: int, temperature: float = 1.0
+) -> Servable:
     """A servable that chooses.
 
     Its signature `serving_default` maps `question`, string [B], and
@@ -34,6 +36,8 @@ def chooser(task, tokenizer, max_length: int) -> Servable:
       tokenizer: the Tokenizer that it was trained with.
       max_length: longest sequence of a question and a choice in tokens;
         longer text is truncated.
+      temperature: what logits are divided by for the probabilities; the
+        answers stay as they are.
 
     Raises:
       UserError: the encoder has one segment.
@@ -46,6 +50,10 @@ def chooser(task, tokenizer, max_length: int) -> Servable:
         mask = tf.ones_like(rows["input_ids"][:, :, 0])
         return task({**rows, "choice_mask": mask}, training=training)
 
+    def probabilities(logits):
+        there = logits > NEVER / 2
+        return tf.where(there, tf.nn.softmax(logits / temperature), 0.0)
+
     @signature(STRINGS, _CHOICES)
     def choose(question, choices):
         # Without any choice the answer is the empty one.
@@ -57,16 +65,17 @@ def chooser(task, tokenizer, max_length: int) -> Servable:
         batch = encode(tokenizer, max_length, asked, answers)
         scores = run_in_parts(of_choices, batch, {"logits": [None, 1]})
         mask = tf.cast(tf.not_equal(choices, ""), tf.int32)
-        outputs = among_choices(scores["logits"], mask)
-        best = tf.argmax(outputs["logits"], axis=-1, output_type=tf.int32)
+        logits = among_choices(scores["logits"], mask)["logits"]
+        best = tf.argmax(logits, axis=-1, output_type=tf.int32)
         answer = tf.gather(choices, best, batch_dims=1)
         return {
             "choice": best,
             # A client that gave bytes which are no UTF-8 gets U+FFFD for them.
             "answer": tf.strings.unicode_transcode(answer, "UTF-8", "UTF-8"),
-            "probabilities": outputs["probabilities"],
+            "probabilities": probabilities(logits),
         }
 
     embed = embed_function(task.encoder, tokenizer, max_length)
     signatures = {"serving_default": choose, "embed": on_text(embed)}
-    return Servable(task, tokenizer, signatures)
+    own = None if temperature == 1.0 else probabilities
+    return Servable(task, tokenizer, signatures, own)

@@ -25,6 +25,7 @@ def sentence_servable(
     pairs: bool,
     outputs: Mapping[str, list[int | None]],
     answer: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]],
+    probabilities: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> Servable:
     """A servable of sentences or pairs of sentences.
 
@@ -38,6 +39,7 @@ def sentence_servable(
       pairs: whether the input is two sentences.
       outputs: shapes of the task's outputs that the answer needs, by name.
       answer: these outputs -> what the signature answers, [B, ...] each.
+      probabilities: of logits, where they are not the task's own.
 
     Raises:
       UserError: of pairs, if the encoder has one segment.
@@ -54,4 +56,4 @@ def sentence_servable(
         "serving_default": on_pairs(serve) if pairs else on_text(serve),
         "embed": on_text(embed),
     }
-    return Servable(task, tokenizer, signatures)
+    return Servable(task, tokenizer, signatures, probabilities)

@@ -48,6 +48,7 @@ class Servable(tf.Module):
       layer: a built Keras layer, created outside any strategy's scope.
       tokenizer: a tf.Module, so that its tables are saved.
       signatures: name -> function on strings [B], as a tf.function.
+      probabilities: of logits, where they are not the layer's own.
     """
 
     def __init__(
@@ -55,17 +56,19 @@ class Servable(tf.Module):
         layer,
         tokenizer: tf.Module,
         signatures: Mapping[str, Callable],
+        probabilities: Callable[[tf.Tensor], tf.Tensor] | None = None,
     ):
         super().__init__(name="servable")
         # A function: a layer as attribute would be saved with it.
         self._get_layer = lambda: layer
+        self._on_tokens = lambda: on_tokens(layer, probabilities)
         # Keras' own variables are no tf.Variables, but hold one each.
         self.layer_variables = [v.value for v in layer.weights]
         self.tokenizer = tokenizer
         self.functions = {
             **signatures,
             "examples": on_examples(signatures["serving_default"]),
-            "tokens": on_tokens(layer),
+            "tokens": self._on_tokens(),
         }
 
     def store_as(self, dtype: str) -> None:
@@ -81,7 +84,7 @@ class Servable(tf.Module):
         scope = StoredWeights(layer.weights, dtype)
         self.layer_variables = scope.stored
         with scope:
-            tokens = on_tokens(layer)
+            tokens = self._on_tokens()
         self.functions = {
             name: tokens if name == "tokens" else _within(scope, function)
             for name, function in self.functions.items()
@@ -305,7 +308,9 @@ def on_examples(function):
     return of_examples
 
 
-def on_tokens(layer):
+def on_tokens(
+    layer, probabilities: Callable[[tf.Tensor], tf.Tensor] | None = None
+):
     """A signature on `input_ids`, `input_mask` and `segment_ids`.
 
     int32 [B, S] each; of multiple choice [B, K, S], with `choice_mask`
@@ -314,6 +319,7 @@ def on_tokens(layer):
 
     Args:
       layer: a Task or a BertEncoder.
+      probabilities: of its logits, where they are not its own.
     """
     if hasattr(layer, "masked_lm"):
         layer = layer.encoder
@@ -337,7 +343,10 @@ def on_tokens(layer):
     def of_tokens(**batch):
         checked = as_promised(specs, [batch[n] for n in specs], specs.values())
         batch = check_ids(dict(zip(specs, checked, strict=True)), config)
-        outputs = layer(batch, training=False)
+        outputs = dict(layer(batch, training=False))
+        if probabilities is not None:
+            logits = tf.cast(outputs["logits"], tf.float32)
+            outputs["probabilities"] = probabilities(logits)
         return {
             name: tf.cast(value, tf.float32)
             if value.dtype.is_floating

@@ -17,6 +17,7 @@ from trainers.finetuning.kinds.class_weights import weights_of
 from trainers.finetuning.kinds.kind import Encoded, Evaluation
 from trainers.finetuning.kinds.sentence_kind import SentenceKind, rounded
 from trainers.finetuning.metrics import classification as measures
+from trainers.finetuning.metrics.temperature import OneOfMany
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Classification(SentenceKind):
     Attributes:
       labels: names of the classes, in the order of the logits.
       class_weights: of their examples in the loss; None: 1.
+      temperature: what logits are divided by where probabilities are said.
       text_columns, label_column, max_length: see SentenceKind.
     """
 
@@ -34,6 +36,7 @@ class Classification(SentenceKind):
 
     labels: list[str]
     class_weights: list[float] | None = None
+    temperature: float = 1.0
 
     @classmethod
     def from_training(cls, data: Any, train: sentences.Examples) -> Self:
@@ -83,6 +86,12 @@ class Classification(SentenceKind):
             seed=seed,
         )
 
+    def scores(
+        self, examples: sentences.Examples, outputs: Mapping[str, np.ndarray]
+    ) -> OneOfMany:
+        gold = np.array(classification.label_ids(examples, self.labels))
+        return OneOfMany(outputs["logits"], gold)
+
     def evaluate(
         self,
         examples: sentences.Examples,
@@ -96,13 +105,19 @@ class Classification(SentenceKind):
             measures.log_softmax(outputs["logits"]),
             step,
             examples,
+            self.temperature,
         )
 
     def servable(self, task, tokenizer, limits=DEFAULT):
         from tfbert.serving.graphs.classification import classifier
 
         served = classifier(
-            task, tokenizer, self.labels, self.max_length, self.pairs
+            task,
+            tokenizer,
+            self.labels,
+            self.max_length,
+            self.pairs,
+            self.temperature,
         )
         return served, {**self.card(), "labels": self.labels}
 
@@ -117,6 +132,7 @@ class ClassificationEvaluation(Evaluation):
       log_probabilities: float32 [N, C].
       step: the step that the weights are of.
       examples: what was predicted; None where no rows are wanted.
+      temperature: what logits are divided by for the probabilities of rows.
       confusion: int [C, C]: row the right class, column the answer.
       accuracy: share of examples whose likeliest class is the right one.
       loss: mean negative log-probability of the right class, in nats.
@@ -133,6 +149,7 @@ class ClassificationEvaluation(Evaluation):
     log_probabilities: np.ndarray
     step: int
     examples: sentences.Examples | None
+    temperature: float
     confusion: np.ndarray
     accuracy: float
     loss: float
@@ -150,6 +167,7 @@ class ClassificationEvaluation(Evaluation):
         log_probabilities: np.ndarray,
         step: int,
         examples: sentences.Examples | None = None,
+        temperature: float = 1.0,
     ) -> Self:
         """Computes all figures."""
         place = {label: index for index, label in enumerate(labels)}
@@ -167,6 +185,7 @@ class ClassificationEvaluation(Evaluation):
             log_probabilities=log_probabilities,
             step=step,
             examples=examples,
+            temperature=temperature,
             confusion=confusion,
             accuracy=float((predicted == gold).mean()),
             loss=float(-right.astype(np.float64).mean()),
@@ -209,8 +228,9 @@ class ClassificationEvaluation(Evaluation):
 
     def rows(self) -> Iterable[dict]:
         """Each example with its label, the answer, all probabilities."""
-        probabilities = np.exp(self.log_probabilities)
-        best = probabilities.argmax(axis=1)
+        logits = self.log_probabilities / self.temperature
+        probabilities = np.exp(measures.log_softmax(logits))
+        best = self.log_probabilities.argmax(axis=1)
         for i, texts in enumerate(self.examples.inputs()):
             yield {
                 "line": self.examples.lines[i],

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tfbert.serving.graphs.servable import Servable
     from tfbert.tasks.task import Task
     from tfbert.text.tokenizer import Tokenizer
+    from trainers.finetuning.metrics.temperature import Scores
 
 
 class Examples(Protocol):
@@ -149,7 +150,10 @@ class Kind(abc.ABC):
 
     def about(self) -> dict:
         """The facts for run.json."""
-        return dataclasses.asdict(self)
+        facts = dataclasses.asdict(self)
+        # It is of weights, and lies with them.
+        facts.pop("temperature", None)
+        return facts
 
     def with_validation(self, figures: Mapping[str, float]) -> Self:
         """The kind with what validation chose, such as a threshold.
@@ -159,6 +163,24 @@ class Kind(abc.ABC):
             was no validation.
         """
         return self
+
+    def scores(
+        self, examples: Examples, outputs: Mapping[str, np.ndarray]
+    ) -> "Scores | None":
+        """What a temperature is fitted on; None: answers have no probability.
+
+        Args:
+          examples: what was predicted.
+          outputs: of the task, [R, ...] each.
+        """
+        return None
+
+    def with_temperature(self, temperature: float) -> Self:
+        """The kind that divides logits by it where it says probabilities.
+
+        Answers and figures stay as they are. Only for kinds with `scores`.
+        """
+        return dataclasses.replace(self, temperature=temperature)
 
     @property
     def measured(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from tfrecords.labelled import label_counts, multi_label
 from trainers.finetuning.kinds.kind import Encoded, Evaluation
 from trainers.finetuning.kinds.sentence_kind import SentenceKind, rounded
 from trainers.finetuning.metrics import multi_label as measures
+from trainers.finetuning.metrics.temperature import YesOrNo
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +27,7 @@ class MultiLabel(SentenceKind):
     Attributes:
       labels: their names, in the order of the logits.
       label_separator: between the labels of a cell.
+      temperature: what logits are divided by where probabilities are said.
       text_columns, label_column, max_length: see SentenceKind.
     """
 
@@ -34,6 +36,7 @@ class MultiLabel(SentenceKind):
 
     labels: list[str]
     label_separator: str
+    temperature: float = 1.0
 
     @classmethod
     def read(cls, path: str | os.PathLike, data: Any) -> multi_label.Examples:
@@ -85,6 +88,12 @@ class MultiLabel(SentenceKind):
             config, len(self.labels), dtype=dtype, seed=seed
         )
 
+    def scores(
+        self, examples: multi_label.Examples, outputs: Mapping[str, np.ndarray]
+    ) -> YesOrNo:
+        gold = multi_label.label_matrix(examples, self.labels)
+        return YesOrNo(outputs["logits"], gold)
+
     def evaluate(
         self,
         examples: multi_label.Examples,
@@ -94,14 +103,24 @@ class MultiLabel(SentenceKind):
     ) -> "MultiLabelEvaluation":
         gold = multi_label.label_matrix(examples, self.labels)
         return MultiLabelEvaluation(
-            self.labels, examples, gold, outputs["logits"], step
+            self.labels,
+            examples,
+            gold,
+            outputs["logits"],
+            step,
+            self.temperature,
         )
 
     def servable(self, task, tokenizer, limits=DEFAULT):
         from tfbert.serving.graphs.multi_label import multi_labeller
 
         served = multi_labeller(
-            task, tokenizer, self.labels, self.max_length, self.pairs
+            task,
+            tokenizer,
+            self.labels,
+            self.max_length,
+            self.pairs,
+            self.temperature,
         )
         return served, {**self.card(), "labels": self.labels}
 
@@ -118,6 +137,7 @@ class MultiLabelEvaluation(Evaluation):
       gold: 0 or 1, [N, C].
       logits: float32 [N, C].
       step: the step that the weights are of.
+      temperature: what logits are divided by for the probabilities of rows.
     """
 
     labels: list[str]
@@ -125,6 +145,7 @@ class MultiLabelEvaluation(Evaluation):
     gold: np.ndarray
     logits: np.ndarray
     step: int
+    temperature: float = 1.0
 
     @property
     def chosen(self) -> np.ndarray:
@@ -176,7 +197,8 @@ class MultiLabelEvaluation(Evaluation):
         Its largest miss is how far the probability of a label is from 0 or 1,
         whichever is right: above one half where one is wrong.
         """
-        probabilities = 1 / (1 + np.exp(-self.logits.astype(np.float64)))
+        logits = self.logits.astype(np.float64) / self.temperature
+        probabilities = 1 / (1 + np.exp(-logits))
         misses = np.abs(probabilities - self.gold).max(axis=1)
         chosen = self.chosen
         for i, texts in enumerate(self.examples.inputs()):

@@ -18,6 +18,7 @@ from trainers.finetuning.kinds.kind import Encoded, Evaluation
 from trainers.finetuning.kinds.sentence_kind import rounded
 from trainers.finetuning.kinds.table_kind import TableKind
 from trainers.finetuning.metrics.classification import log_softmax
+from trainers.finetuning.metrics.temperature import OneOfMany
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +30,7 @@ class MultipleChoice(TableKind):
       choice_columns: one column of lists, or a column for each choice.
       label_column: name of the right choice's column.
       max_length: longest sequence of a question with a choice, in tokens.
+      temperature: what logits are divided by where probabilities are said.
     """
 
     name: ClassVar = "multiple_choice"
@@ -38,6 +40,7 @@ class MultipleChoice(TableKind):
     choice_columns: list[str]
     label_column: str
     max_length: int
+    temperature: float = 1.0
 
     @classmethod
     def read(
@@ -84,6 +87,13 @@ class MultipleChoice(TableKind):
             config, dtype=dtype, seed=seed
         )
 
+    def scores(
+        self,
+        examples: multiple_choice.Examples,
+        outputs: Mapping[str, np.ndarray],
+    ) -> OneOfMany:
+        return OneOfMany(outputs["logits"], np.array(examples.labels))
+
     def evaluate(
         self,
         examples: multiple_choice.Examples,
@@ -92,12 +102,15 @@ class MultipleChoice(TableKind):
         step: int,
     ) -> "MultipleChoiceEvaluation":
         logits = log_softmax(outputs["logits"])
-        return MultipleChoiceEvaluation(examples, logits, step)
+        return MultipleChoiceEvaluation(
+            examples, logits, step, self.temperature
+        )
 
     def servable(self, task, tokenizer, limits=DEFAULT):
         from tfbert.serving.graphs.multiple_choice import chooser
 
-        return chooser(task, tokenizer, self.max_length), {
+        served = chooser(task, tokenizer, self.max_length, self.temperature)
+        return served, {
             "kind": self.name,
             "inputs": ["question", "choices"],
             "text_columns": [self.question_column, *self.choice_columns],
@@ -114,11 +127,13 @@ class MultipleChoiceEvaluation(Evaluation):
       log_probabilities: float32 [N, K]; those of choices that a question
         does not have are far below all others.
       step: the step that the weights are of.
+      temperature: what logits are divided by for the probabilities of rows.
     """
 
     examples: multiple_choice.Examples
     log_probabilities: np.ndarray
     step: int
+    temperature: float = 1.0
 
     @property
     def figures(self) -> dict[str, float]:
@@ -148,7 +163,8 @@ class MultipleChoiceEvaluation(Evaluation):
         """Each question with its right choice, the answer, probabilities."""
         answers = self._answers()
         for i, choices in enumerate(self.examples.choices):
-            some = np.exp(self.log_probabilities[i, : len(choices)])
+            logits = self.log_probabilities[i, : len(choices)]
+            some = np.exp(log_softmax(logits / self.temperature))
             yield {
                 "line": self.examples.lines[i],
                 "text": [self.examples.questions[i]],

@@ -21,6 +21,7 @@ _CHOICES = {
     "precision": tuple(_POLICIES),
     "dtype": ("float32", "bfloat16", "float16"),
     "pooling": ("mean", "cls", "max", None),
+    "calibrate": (True, False),
 }
 
 
@@ -36,6 +37,8 @@ class ExportOptions:
         as the run says, else mean.
       licence: terms under which the model may be used.
       limits: of what one request may ask for.
+      calibrate: of a fine-tuned run, whether probabilities have the
+        temperature that validation found.
 
     Raises:
       UserError: there is no such choice.
@@ -47,6 +50,7 @@ class ExportOptions:
     pooling: str | None = None
     licence: str | None = None
     limits: Limits = DEFAULT
+    calibrate: bool = True
 
     def __post_init__(self):
         for name, choices in _CHOICES.items():
