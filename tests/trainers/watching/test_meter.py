@@ -37,6 +37,17 @@ def test_counts_add_up_and_settings_keep_their_last_value():
     assert meter.take() == {"steps": 0}
 
 
+def test_the_share_of_real_tokens_is_that_of_all_computed_places():
+    meter = IntervalMeter()
+    meter.add({"tokens": 30.0, "places": 40.0}, steps=3)
+    meter.add({"tokens": 10.0, "places": 80.0})
+    row = meter.take()
+    assert row["real_tokens_share"] == pytest.approx(100 / 200)
+    assert "places" not in row
+    meter.add({"tokens": 0.0, "places": 0.0})
+    assert "real_tokens_share" not in meter.take()
+
+
 def test_several_steps_in_one_call_weigh_as_several():
     meter = IntervalMeter()
     meter.add({"loss": 3.0, "tokens": 8.0, "loss_weight": 2.0}, steps=3)
