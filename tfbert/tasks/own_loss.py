@@ -40,9 +40,12 @@ def use_loss(task: Task, loss: Loss) -> None:
     """
     found = [names for of, names in _NAMES.items() if isinstance(task, of)]
     if not found:
+        # That of vectors is computed apart; see tfbert.tasks.embedding.
+        compares = getattr(task, "compares_examples", False)
+        method = "example_losses" if compares else "loss_sums"
         raise UserError(
             f"a loss of (labels, answers) does not fit a "
-            f"{type(task).__name__}; override loss_sums in a subclass of it, "
+            f"{type(task).__name__}; override {method} in a subclass of it, "
             "and give that as task_class"
         )
     if not callable(loss):

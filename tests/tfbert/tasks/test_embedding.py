@@ -7,6 +7,7 @@ from tfbert.batch_keys import TOKEN_KEYS
 from tfbert.config import BertConfig
 from tfbert.errors import UserError
 from tfbert.tasks.embedding import EmbeddingTask, pooled
+from tfbert.tasks.own_loss import use_loss
 from tfbert.tasks.vector_losses import Comparison
 
 CONFIG = BertConfig(
@@ -106,6 +107,11 @@ def test_validation_of_another_form_has_a_loss():
         of_pairs.example_losses(vectors, batch),
         EmbeddingTask(CONFIG).example_losses(vectors, batch),
     )
+
+
+def test_a_loss_of_labels_and_answers_does_not_fit():
+    with pytest.raises(UserError, match="EmbeddingTask; override example_loss"):
+        use_loss(EmbeddingTask(CONFIG), lambda labels, answers: answers)
 
 
 def test_config_round_trip():
