@@ -13,9 +13,19 @@ from collections.abc import Iterator
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import hypothesis
 import pytest
 
 FAULTS = pathlib.Path(__file__).parent / "faults"
+
+
+# How long an example takes to make says how busy the machine is.
+hypothesis.settings.register_profile(
+    "house",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("house")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -65,8 +75,16 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def memory_given_back() -> Iterator[None]:
-    """Models hang in circles, and the C library keeps what Python frees."""
+    """Models hang in circles, and the C library keeps what Python frees.
+
+    TensorFlow keeps the graphs of custom gradients that are not ours, too:
+    those of Keras' optimizers and of loaded models.
+    """
     yield
+    if (ops := sys.modules.get("tensorflow.python.framework.ops")) is not None:
+        table = ops.gradient_registry._registry
+        for name in [n for n in table if n.startswith("CustomGradient-")]:
+            del table[name]
     gc.collect()
     if sys.platform == "linux":
         ctypes.CDLL("libc.so.6").malloc_trim(0)
