@@ -101,7 +101,7 @@ class Session:
     def run(
         self, signature: str, inputs: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        """The outputs of a signature, by name.
+        """The outputs of a signature, by name, in the order of their names.
 
         Args:
           signature: its name.
@@ -112,12 +112,14 @@ class Session:
         """
         asked = self._signatures[signature]
         named = {asked.inputs[n].name: array for n, array in inputs.items()}
-        wanted = [tensor.name for tensor in asked.outputs.values()]
+        # A map of protobuf has another order in each process.
+        outputs = sorted(asked.outputs)
+        wanted = [asked.outputs[name].name for name in outputs]
         try:
             found = self._library.run(self._graph, self._session, named, wanted)
         except Refused as error:
             raise UserError(f"{self._version}: {error}") from error
-        return dict(zip(asked.outputs, found, strict=True))
+        return dict(zip(outputs, found, strict=True))
 
 
 class _Library:
