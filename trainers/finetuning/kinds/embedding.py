@@ -131,6 +131,10 @@ class Embedding(TableKind):
     def measured(self) -> tuple[str, ...]:
         return _SCORED if self.measures == "scored" else _RANKED
 
+    def about(self) -> dict:
+        # The temperature is a setting of the loss, not one of probabilities.
+        return dataclasses.asdict(self)
+
     def check(self, examples: Found) -> None:
         if isinstance(examples, retrieval.Retrieval):
             return
