@@ -25,9 +25,20 @@ def custom_gradient(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def call(*arguments):
-        return owned_by_graph(decorated(*arguments))
+        return owned_by_graph(decorated(*map(_of_this_graph, arguments)))
 
     return call
+
+
+def _of_this_graph(argument):
+    """Branches of tf.cond take no gradients of tensors from outside of them."""
+    outside = getattr(argument, "graph", None) not in (
+        None,
+        ops.get_default_graph(),
+    )
+    if outside and not tf.executing_eagerly():
+        return tf.identity(argument)
+    return argument
 
 
 def owned_by_graph(results):

@@ -65,6 +65,18 @@ def test_a_gradient_that_is_taken_later_through_a_loop():
     np.testing.assert_allclose(tape.gradient(y, x), 9 * 1.5**8, rtol=1e-5)
 
 
+def test_in_a_branch_of_a_tensor_from_outside():
+    @tf.function(autograph=False)
+    def either(x):
+        return tf.cond(x > 0, lambda: cube(x), lambda: x)
+
+    x = tf.constant(1.5)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = either(x)
+    np.testing.assert_allclose(tape.gradient(y, x), 3 * 1.5**2)
+
+
 def test_without_a_graph():
     x = tf.constant(2.0)
     with tf.GradientTape() as tape:
