@@ -54,8 +54,9 @@ def served(
         "step": trained.step,
         "vocabulary_sha256": run.tokenizer.vocab_hash,
     }
-    if (temperature := getattr(kind, "temperature", 1.0)) != 1.0:
-        facts["temperature"] = temperature
+    # Of vectors the kind has a temperature of its own, of their loss.
+    if kind is not run.kind:
+        facts["temperature"] = kind.temperature
     return servable, card | facts
 
 
