@@ -231,13 +231,15 @@ def two_steps(run):
 def assert_same_figures(other, run):
     """51 rows in batches of 16 for two: the last one is not full.
 
-    A correlation shows any example that is lost, doubled or out of order.
+    A correlation shows any example that is lost, doubled or out of order. Of
+    answers that hardly differ, before the first step, it shows their last
+    digits too.
     """
     wanted, rows = validations(run)[0], validations(other)
     assert [row["step"] for row in rows] == [0, 2]
     for figure in ("pearson", "spearman", "mse", "loss"):
         found = rows[0][figure]
-        assert found == pytest.approx(wanted[figure], rel=1e-5), figure
+        assert found == pytest.approx(wanted[figure], rel=1e-4), figure
 
 
 def test_replicas_give_the_same_figures(trained, tmp_path):
