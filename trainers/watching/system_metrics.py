@@ -6,6 +6,7 @@ measured once, when training begins.
 """
 
 import dataclasses
+import functools
 import os
 import resource
 import sys
@@ -205,9 +206,15 @@ def cluster_rate(
     kind = found[0] if found else "CPU"
     count = distribution.num_replicas if found else distribution.num_workers
     try:
-        return matmul_rate(dtype, f"{kind}:0", seconds) * count
+        return _rate_of_device(dtype, f"{kind}:0", seconds) * count
     # Whatever a device says to it.
     except Exception as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         warn(f"warning: no MFU is shown: {first[:200]}")
         return 0.0
+
+
+@functools.cache
+def _rate_of_device(dtype: str, device: str, seconds: float) -> float:
+    """Of several runs in one process the first measures."""
+    return matmul_rate(dtype, device, seconds)

@@ -95,11 +95,27 @@ def test_a_device_whose_rate_cannot_be_measured(monkeypatch, capsys):
     def refused(*_):
         raise tf.errors.UnimplementedError(None, None, "not\noutside of run")
 
+    vitals_module._rate_of_device.cache_clear()
     monkeypatch.setattr(vitals_module, "matmul_rate", refused)
     rate = cluster_rate(make_distribution("one_device"), "float32")
     assert rate == 0 and "no MFU is shown: not" in capsys.readouterr().err
     row = {"tokens": 10.0, "tokens_per_second": 5.0}
     assert ModelWork(CONFIG, 8, False, rate).utilisation(row) is None
+
+
+def test_the_rate_is_measured_once_a_process(monkeypatch):
+    vitals_module._rate_of_device.cache_clear()
+    measured = []
+
+    def measure(*of):
+        measured.append(of)
+        return 1e9
+
+    monkeypatch.setattr(vitals_module, "matmul_rate", measure)
+    one = make_distribution("one_device")
+    rates = [cluster_rate(one, d) for d in ("float32", "bfloat16", "float32")]
+    vitals_module._rate_of_device.cache_clear()
+    assert rates == [1e9] * 3 and len(measured) == 2
 
 
 def test_the_work_is_known_when_the_first_batches_are_made(monkeypatch):
