@@ -28,10 +28,11 @@ ODD = [
     "\U0010ffffé".encode(),
 ]
 MEGABYTES = 10_000_000
+# All kinds of export at once take a minute and a gigabyte.
+pytestmark = pytest.mark.long
 DOCS = Path(__file__).parents[3] / "docs" / "serving.md"
 
 
-@pytest.mark.long
 def test_rows_and_columns_of_json_are_answered_alike(kinds, inputs):
     for kind, of_kind in inputs.items():
         for name, specs in of_kind.items():
@@ -177,7 +178,6 @@ def test_no_text_is_longer_than_a_row(kinds):
     assert answer["masks"].tolist() == [MAX_LENGTH - 2]
 
 
-@pytest.mark.long
 def test_weights_stored_as_float16_serve_every_signature(kinds, inputs):
     smaller = servables()
     for kind in ("pretraining", "question_answering"):

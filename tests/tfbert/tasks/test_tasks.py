@@ -70,7 +70,10 @@ KINDS = (
 )
 
 
-@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "dtype",
+    ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.long)],
+)
 @pytest.mark.parametrize("kind", KINDS)
 def test_learns_a_batch_by_heart(kind, dtype):
     task = make_task(kind, dtype)

@@ -233,13 +233,14 @@ def assert_same_figures(other, run):
 
     A correlation shows any example that is lost, doubled or out of order. Of
     answers that hardly differ, before the first step, it shows their last
-    digits too.
+    digits too: two that change places are 8e-5.
     """
     wanted, rows = validations(run)[0], validations(other)
     assert [row["step"] for row in rows] == [0, 2]
-    for figure in ("pearson", "spearman", "mse", "loss"):
-        found = rows[0][figure]
-        assert found == pytest.approx(wanted[figure], rel=1e-4), figure
+    for figure in ("mse", "loss"):
+        assert rows[0][figure] == pytest.approx(wanted[figure], rel=1e-5)
+    for figure in ("pearson", "spearman"):
+        assert rows[0][figure] == pytest.approx(wanted[figure], abs=5e-4)
 
 
 def test_replicas_give_the_same_figures(trained, tmp_path):
