@@ -9,12 +9,11 @@ from typing import Self
 
 import numpy as np
 import rich.table
-import rich.text
 
 from tfrecords.labelled.embedding.examples import Examples
 from tfrecords.labelled.embedding.retrieval import Retrieval
 from trainers.finetuning.kinds.kind import Evaluation
-from trainers.finetuning.kinds.sentence_kind import rounded
+from trainers.finetuning.kinds.sentence_kind import figures_table, rounded
 from trainers.finetuning.metrics import retrieval, similarity
 
 _SHOWN = 10
@@ -54,13 +53,7 @@ class VectorEvaluation(Evaluation):
 
     def table(self, title: str) -> rich.table.Table:
         """The figures, one a line."""
-        table = rich.table.Table(title=rich.text.Text(title))
-        table.add_column("figure", overflow="fold")
-        table.add_column("value", justify="right", overflow="fold")
-        for name, value in self.to_dict().items():
-            if isinstance(value, float):
-                table.add_row(name.replace("_", " "), f"{value:.4f}")
-        return table
+        return figures_table(title, self.to_dict())
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,12 +9,15 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import rich.table
-import rich.text
 
 from tfbert.serving.graphs.request_bounds import DEFAULT
 from tfrecords.labelled import regression, sentences
 from trainers.finetuning.kinds.kind import Encoded, Evaluation
-from trainers.finetuning.kinds.sentence_kind import SentenceKind, rounded
+from trainers.finetuning.kinds.sentence_kind import (
+    SentenceKind,
+    figures_table,
+    rounded,
+)
 from trainers.finetuning.metrics import regression as measures
 
 
@@ -140,10 +143,4 @@ class RegressionEvaluation(Evaluation):
 
     def table(self, title: str) -> rich.table.Table:
         """The figures, one a line."""
-        table = rich.table.Table(title=rich.text.Text(title))
-        table.add_column("figure", overflow="fold")
-        table.add_column("value", justify="right", overflow="fold")
-        for name, value in self.to_dict().items():
-            if isinstance(value, float):
-                table.add_row(name.replace("_", " "), f"{value:.4f}")
-        return table
+        return figures_table(title, self.to_dict())

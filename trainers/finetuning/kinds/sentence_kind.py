@@ -2,7 +2,11 @@
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+import rich.table
+import rich.text
 
 from tfrecords.labelled import sentences
 from trainers.finetuning.kinds.table_kind import TableKind
@@ -73,3 +77,14 @@ class SentenceKind(TableKind):
 def rounded(values) -> list[float]:
     """Numbers as a predictions file has them: eight digits."""
     return [float(f"{value:.8g}") for value in values]
+
+
+def figures_table(title: str, values: Mapping[str, Any]) -> rich.table.Table:
+    """The numbers among `values`, one a line."""
+    table = rich.table.Table(title=rich.text.Text(title))
+    table.add_column("figure", overflow="fold")
+    table.add_column("value", justify="right", overflow="fold")
+    for name, value in values.items():
+        if isinstance(value, float):
+            table.add_row(name.replace("_", " "), f"{value:.4f}")
+    return table
