@@ -116,11 +116,8 @@ def read_table(
         with file and line.
     """
     path = Path(path)
-    form = ending(path)
-    if form in NO_TABLES:
-        raise refused(path, FORMATS)
-    text = read_text(path)
-    if is_json(path, form, text):
+    text, as_json = _opened(path)
+    if as_json:
         described = "JSON Lines"
         rows = _json_rows(path, text, columns, lists)
     else:
@@ -144,15 +141,21 @@ def column_names(
       UserError: as `read_table`, of the first row.
     """
     path = Path(path)
-    form = ending(path)
-    if form in NO_TABLES:
-        raise refused(path, FORMATS)
-    text = read_text(path)
-    if is_json(path, form, text):
+    text, as_json = _opened(path)
+    if as_json:
         rows = json_lines.read_objects(path, text)
         return list(next(rows, (1, {}))[1])
     settled = table_form.settle(reading.form, path, text, [])
     return next(table_form.read_cells(settled, path, text), (1, []))[1]
+
+
+def _opened(path: Path) -> tuple[str, bool]:
+    """A file's text, and whether it is JSON Lines."""
+    form = ending(path)
+    if form in NO_TABLES:
+        raise refused(path, FORMATS)
+    text = read_text(path)
+    return text, is_json(path, form, text)
 
 
 def is_json(path: Path, form: str, text: str) -> bool:
