@@ -1,5 +1,6 @@
 """Runs whose steps are planned: budgets, batch ramps, float16 and averages."""
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -15,6 +16,8 @@ import tfbert
 from tfbert.errors import UserError
 from trainers import pretrain, records
 from trainers.convert import convert
+from trainers.planning import budget
+from trainers.planning.dry_run import time_steps
 from trainers.run.skipped_steps import Diverged
 
 ELECTRA = pathlib.Path(__file__).parents[3] / "docs/examples/electra.py"
@@ -151,31 +154,36 @@ def test_a_batch_ramp_resumes_within_a_stage_and_on_two_replicas(
 
 @pytest.mark.long
 def test_a_budget_chooses_the_steps_and_the_run_keeps_them(
-    data, tmp_path, capsys
+    data, tmp_path, capsys, monkeypatch
 ):
+    """Steps of 20 s by the clock, however fast the machine is."""
+
+    def timed(*arguments):
+        return dataclasses.replace(time_steps(*arguments), step=20.0)
+
+    monkeypatch.setattr(budget, "time_steps", timed)
     run_dir = tmp_path / "run"
     short = {"runtime__evaluate_every": 500, "runtime__checkpoint_every": 500}
     short |= {"runtime__log_every": 1000}
-    train(data, run_dir, budget="9s", **short)
+    train(data, run_dir, budget="10m", **short)
     said = capsys.readouterr().out
-    steps = int(
-        re.search(r"Budget 9s: ([\d,]+) steps", said)[1].replace(",", "")
-    )
+    steps = int(re.search(r"Budget 10m: (\d+) steps", said)[1])
+    assert 1 <= steps <= 30
     settings = yaml.safe_load((run_dir / "settings.yaml").read_text())
     assert settings["optimization"]["steps"] == steps
     assert settings["optimization"]["warmup_steps"] == round(steps / 4)
     assert weights(run_dir, steps)
-    train(data, run_dir, budget="9s", **short)
+    train(data, run_dir, budget="10m", **short)
     said = capsys.readouterr().out
-    assert f"Budget 9s: {steps:,} steps, as this run began" in said
+    assert f"Budget 10m: {steps:,} steps, as this run began" in said
     assert f"is its step {steps} of {steps}" in said.replace("\n", " ")
-    with pytest.raises(UserError, match="the budget 9s, got --budget 1h"):
+    with pytest.raises(UserError, match="the budget 10m, got --budget 1h"):
         train(data, run_dir, budget="1h", **short)
     with pytest.raises(UserError, match="a budget of 1s is too short"):
         train(data, tmp_path / "short", budget="1s", **short)
     (run_dir / "settings.yaml").write_text("a: [")
     with pytest.raises(UserError, match="wanted the settings of a run"):
-        train(data, run_dir, budget="9s", **short)
+        train(data, run_dir, budget="10m", **short)
 
 
 @pytest.mark.long
