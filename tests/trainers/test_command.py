@@ -199,6 +199,7 @@ def test_a_verb_prints_what_the_packages_log_once_and_as_it_is(capsys):
     )
 
 
+@pytest.mark.long
 def test_the_rooms_below_the_verbs_print_nothing():
     code = (
         "import logging; from trainers.distributed import strategies\n"

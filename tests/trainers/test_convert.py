@@ -213,6 +213,7 @@ def test_an_export_pools_as_the_sentence_transformer_did(
     assert (card["pooling"], card["max_length"]) == ("mean", 40)
 
 
+@pytest.mark.long
 def test_fine_tuning_starts_from_a_padded_table(
     single_run, single_data, tmp_path
 ):

@@ -97,6 +97,7 @@ def test_the_verb_writes_figures_and_predictions(
         assert row["predicted"] == figures["labels"][best]
 
 
+@pytest.mark.long
 def test_batches_do_not_change_the_figures(single_run, single_data):
     results = [
         evaluation.evaluate(single_run, single_data, "x", batch_size=size)

@@ -130,6 +130,7 @@ def test_a_pretraining_run_becomes_an_embedder(single_run, tmp_path, capsys):
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.long
 def test_a_pretraining_run_fills_masks(single_run, tmp_path, capsys):
     from trainers import predict
 
@@ -160,6 +161,7 @@ def test_a_pretraining_run_fills_masks(single_run, tmp_path, capsys):
         predict.main([output, "a", "--signature", "x"])
 
 
+@pytest.mark.long
 def test_bfloat16_is_near_float32(single_run, tmp_path):
     texts = tf.constant(["a warm and funny film", "dull"])
     answers = []
@@ -173,9 +175,8 @@ def test_bfloat16_is_near_float32(single_run, tmp_path):
     assert 0 < np.abs(answers[0] - answers[1]).max() < 0.05
 
 
-@pytest.mark.parametrize(
-    "dtype", ["bfloat16", pytest.param("float16", marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_stored_weights_tell_what_they_cost(
     dtype, single_run, single_data, tmp_path, capsys
 ):

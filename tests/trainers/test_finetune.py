@@ -137,6 +137,7 @@ def test_validation_figures_are_exact(arguments, folder, tmp_path):
     assert logged["loss"] == pytest.approx(result.loss, rel=1e-5)
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_bytes(arguments, tmp_path):
     for name in ("one", "two"):
         finetune.main(arguments(name, "--optimization.steps", "15"))
@@ -150,6 +151,7 @@ def test_the_same_seed_gives_the_same_bytes(arguments, tmp_path):
     assert digest(last_weights(one)) != digest(three)
 
 
+@pytest.mark.long
 def test_a_stopped_run_goes_on_to_the_same_bytes(arguments, tmp_path, capsys):
     whole = ("--optimization.steps", "20", "--runtime.evaluate_every", "6")
     finetune.main(arguments("whole", *whole))
@@ -171,6 +173,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(arguments, tmp_path, capsys):
     assert digest(last_weights(whole)) == digest(last_weights(parts))
 
 
+@pytest.mark.long
 def test_two_replicas_and_micro_batches_give_the_same_update(
     arguments, tmp_path
 ):
@@ -199,6 +202,7 @@ def test_two_replicas_and_micro_batches_give_the_same_update(
     assert logged[0]["loss"] == pytest.approx(logged[1]["loss"], rel=1e-4)
 
 
+@pytest.mark.long
 def test_from_a_run(arguments, tmp_path, single_run, folder, capsys):
     finetune.main(
         [

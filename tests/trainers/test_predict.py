@@ -71,6 +71,7 @@ def test_tensorflow_is_not_imported(single_export, single_data, tmp_path):
     assert done.stdout.endswith("[]\n"), done.stderr
 
 
+@pytest.mark.long
 def test_pairs_from_words_and_files(pair_export, pair_data, tmp_path, capsys):
     argv = ["fun", "bad", "--text_b", "good", "--text_b", "dull"]
     answers = rows(capsys, pair_export, "--json", *argv)

@@ -193,6 +193,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(
     assert final_weights(run_dir, total)
 
 
+@pytest.mark.long
 def test_damaged_checkpoints_are_passed_over_then_refused(
     data, tmp_path, capsys, reference
 ):
@@ -222,6 +223,7 @@ def test_damaged_checkpoints_are_passed_over_then_refused(
         pretrain.main(options(data, run_dir))
 
 
+@pytest.mark.long
 def test_two_replicas_and_micro_batches_give_the_same_run(data, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     pretrain.main(options(data, one, **without_dropout()))
@@ -288,6 +290,7 @@ def test_bfloat16_xla_and_loops_train(data, tmp_path):
     assert {str(value.dtype) for value in weights.values()} == {"float32"}
 
 
+@pytest.mark.long
 def test_starting_from_another_run(data, tmp_path, capsys, reference):
     run_dir = tmp_path / "run"
     change = {"model__init_from": reference, "optimization__steps": 5}

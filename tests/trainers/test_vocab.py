@@ -219,6 +219,7 @@ def in_another_process(runs: list[list[str]]) -> None:
     )
 
 
+@pytest.mark.long
 def test_same_bytes_for_any_order_and_number_of_threads(
     corpus, languages, tmp_path
 ):

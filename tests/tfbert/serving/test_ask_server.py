@@ -99,6 +99,7 @@ def served(tmp_path_factory):
     server.shutdown()
 
 
+@pytest.mark.long
 def test_the_verdict_on_a_server(served, script, monkeypatch, capsys):
     export, port = served
     model = tf.saved_model.load(str(export / "1"))

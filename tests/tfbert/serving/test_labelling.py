@@ -165,6 +165,7 @@ def test_plain_tags_have_no_spans(tmp_path):
     assert set(answer["labels"][0]) <= {b"N", b"V"}
 
 
+@pytest.mark.long
 def test_roles_of_texts(roles):
     answer = check_independent(roles["serving_default"], {"text": TEXTS})
     found = (answer["predicates"] >= 0).sum(axis=1)

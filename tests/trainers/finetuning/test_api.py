@@ -241,6 +241,7 @@ def test_the_same_call_goes_on_and_other_data_are_refused(run, quick):
         quick(train=ROWS[1:], run_dir=run.run_dir, steps=None, epochs=8)
 
 
+@pytest.mark.long
 def test_a_signal_raises_stopped(quick, tmp_path):
     import os
     import signal

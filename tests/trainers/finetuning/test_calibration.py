@@ -42,6 +42,7 @@ def softened(probabilities, temperature):
     return powers / powers.sum(axis=1, keepdims=True)
 
 
+@pytest.mark.long
 def test_the_export_is_calibrated(calibrated, single_data, tmp_path):
     texts = ["a warm and funny film", "so dull", "it is not funny"]
     on = export.write_export(calibrated, tmp_path / "on")
@@ -106,7 +107,10 @@ def test_what_is_told():
 WORDS = "bad dull fun good was film".split()
 
 
-@pytest.mark.parametrize("kind", ["classification", "multi_label"])
+@pytest.mark.parametrize(
+    "kind",
+    ["classification", pytest.param("multi_label", marks=pytest.mark.long)],
+)
 def test_training_finds_a_temperature(kind, tmp_path, vocabulary, caplog):
     """Of labels that are wrong by chance, learnt by heart, it is above 1."""
     from tfbert.text.tokenizer import Tokenizer

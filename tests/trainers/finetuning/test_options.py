@@ -108,6 +108,7 @@ def test_frozen_layers_stay_as_they_are(train):
         train("three", "--model.freeze", "3")
 
 
+@pytest.mark.long
 def test_class_weights(train):
     labels = ["bad"] * 3 + ["good"] * 9
     wanted = compute_class_weight(
@@ -171,6 +172,7 @@ def test_padding_changes_nothing_that_is_learnt(train):
             )
 
 
+@pytest.mark.long
 def test_a_run_that_ends_early_is_complete(train, capsys):
     # With nothing to learn no evaluation is better than the first.
     stop = ["--runtime.evaluate_every", "1", "--runtime.early_stopping", "2"]

@@ -73,7 +73,13 @@ def write(path, found, scheme):
     return path
 
 
-@pytest.mark.parametrize("name", LABELS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name == "IOB1" else pytest.mark.long)
+        for name in LABELS
+    ],
+)
 def test_evaluation_and_graph_find_the_same_spans(name, tmp_path, vocabulary):
     labels = LABELS[name].split()
     kind = kind_of(labels)

@@ -59,7 +59,9 @@ def test_the_scale_itself_changes_nothing():
     assert scaled["gradient_norm"] == pytest.approx(plain["gradient_norm"])
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize(
+    "replicas", [1, pytest.param(2, marks=pytest.mark.long)]
+)
 def test_overflow_on_one_replica_lowers_the_scale_of_all(replicas):
     data = make_data()
     # The last row of the eighth batch: the last replica's.
@@ -108,6 +110,7 @@ def test_the_scale_stays_within_its_bounds():
         LossScale(0.5)
 
 
+@pytest.mark.long
 def test_a_checkpoint_holds_the_scale_and_fits_other_precisions(tmp_path):
     model = make_model(**HALF)
     model.loss_scale.growth_steps = 3

@@ -69,7 +69,9 @@ def test_a_run_goes_on_in_its_precision(faster, tmp_path, caplog, saved):
     assert precision.resolved(given, WIDE, one) is given
 
 
-@pytest.mark.parametrize("ratio", [2.0, 0.4])
+@pytest.mark.parametrize(
+    "ratio", [pytest.param(2.0, marks=pytest.mark.long), 0.4]
+)
 def test_a_run_says_and_records_it(
     faster, small_corpus, tmp_path, capsys, monkeypatch, ratio
 ):

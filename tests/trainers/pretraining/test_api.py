@@ -57,6 +57,7 @@ def test_lists_of_texts_become_a_run(run):
     assert encoder.config.vocab_size <= 90
 
 
+@pytest.mark.long
 def test_it_embeds_fills_and_exports(run, tmp_path):
     vectors = run.embed(TEXTS[:3])
     assert vectors.shape == (3, 16) and vectors.dtype == np.float32

@@ -183,7 +183,9 @@ def test_records_of_2018_train_as_they_are(data, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{}, {"runtime__steps_per_loop": 3}], ids=str
+    "change",
+    [{}, pytest.param({"runtime__steps_per_loop": 3}, marks=pytest.mark.long)],
+    ids=str,
 )
 def test_damage_found_while_training_is_told_as_it_is(own, tmp_path, change):
     folder = own / "one"
@@ -246,6 +248,7 @@ def test_damaged_records_of_2018_are_skipped(data, tmp_path, capsys):
     assert "1 of 40 rows are damaged and were skipped" in said
 
 
+@pytest.mark.long
 def test_a_run_of_an_older_version_is_resumed(data, tmp_path):
     run_dir = tmp_path / "run"
     arguments = options(run_dir, data__records=data / "one")

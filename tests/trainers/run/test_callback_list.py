@@ -103,6 +103,7 @@ def test_a_resumed_run_begins_once(small_corpus, whole, tmp_path):
     assert told(run_dir) == ["begin", "epoch 1", "end 1", "end"]
 
 
+@pytest.mark.long
 def test_a_run_that_is_rolled_back_begins_with_each_fit(small_corpus, tmp_path):
     told = told_of(small_corpus, tmp_path / "run", 3, on_nan="rollback")
     assert told == [

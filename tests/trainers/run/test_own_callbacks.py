@@ -76,7 +76,9 @@ def test_a_wrong_name_is_told(folder, name, message):
         own_callbacks.make([name])
 
 
-@pytest.mark.parametrize("devices", [None, 2])
+@pytest.mark.parametrize(
+    "devices", [None, pytest.param(2, marks=pytest.mark.long)]
+)
 def test_a_callback_may_end_a_run_for_good(small_corpus, tmp_path, devices):
     def stop():
         return keras.callbacks.EarlyStopping("val_loss", 1, mode="max")

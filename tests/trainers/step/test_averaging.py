@@ -34,7 +34,9 @@ def averages_of(model):
         return weights_of(model)
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize(
+    "replicas", [1, pytest.param(2, marks=pytest.mark.long)]
+)
 def test_equals_numpy_and_skipped_updates_are_left_out(replicas):
     data = make_data()
     data["masked_lm_weights"][3 * BATCH - 1, 0] = np.nan
@@ -50,6 +52,7 @@ def test_equals_numpy_and_skipped_updates_are_left_out(replicas):
     np.testing.assert_array_equal(weights_of(model), weights)
 
 
+@pytest.mark.long
 def test_evaluations_checkpoints_and_best_weights_use_it(tmp_path):
     data = make_data()
     model = make_model(average_decay=0.9)
@@ -99,6 +102,7 @@ def test_a_decay_that_averages_nothing(decay):
         WeightAverage([], decay)
 
 
+@pytest.mark.long
 def test_a_checkpoint_restored_by_hand_keeps_its_averages(tmp_path):
     """The model's step comes with it, or averaging would begin anew."""
 

@@ -11,7 +11,7 @@ from trainers.step.keras_callbacks import check_usable
 DATA = make_data(steps=4)
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=[1, pytest.param(2, marks=pytest.mark.long)])
 def model(request):
     """A model whose optimizer has a constant rate."""
     return make_model(request.param, make_optimizer=lambda: AdamW(1e-3))

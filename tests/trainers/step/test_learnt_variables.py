@@ -91,7 +91,7 @@ def test_the_pooler_stays_as_it_is(name, task_class):
 @pytest.mark.parametrize(
     "options",
     [
-        {"replicas": 2, "accumulation_steps": 2},
+        pytest.param({"replicas": 2, "accumulation_steps": 2}, marks=LONG),
         pytest.param({"xla": True, "log_gradient_norms": True}, marks=LONG),
         {"average_decay": 0.9, "layer_decay": 0.8},
     ],

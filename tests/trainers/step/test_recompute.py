@@ -29,7 +29,12 @@ def train(recompute, **options):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"replicas": 2, "accumulation_steps": 2}],
+    [
+        {},
+        pytest.param(
+            {"replicas": 2, "accumulation_steps": 2}, marks=pytest.mark.long
+        ),
+    ],
     ids=str,
 )
 def test_the_same_weights_with_dropout_on(options):

@@ -93,6 +93,7 @@ def one_device():
     return trained(tf.distribute.get_strategy())
 
 
+@pytest.mark.long
 def test_three_replicas_make_the_update_of_one_device(one_device):
     wanted_history, [wanted] = one_device
     history, weights = trained(ours(3))

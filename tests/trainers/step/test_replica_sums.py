@@ -26,7 +26,10 @@ def test_every_replica_has_the_sum(replicas):
             np.testing.assert_array_equal(value, wanted[replicas])
 
 
-@pytest.mark.parametrize("options", [{}, {"replicas": 2}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, pytest.param({"replicas": 2}, marks=pytest.mark.long)],
+)
 def test_a_training_leaves_nothing_in_the_process(options):
     """No graph, and so no weights and moments, outlives its model."""
     before = set(ops.gradient_registry.list())

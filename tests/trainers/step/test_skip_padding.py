@@ -56,7 +56,13 @@ def padded(data):
 
 
 @pytest.mark.parametrize(
-    ("replicas", "accumulation_steps"), [(1, 1), (1, 5), (3, 1), (3, 5)]
+    ("replicas", "accumulation_steps"),
+    [
+        pytest.param(1, 1, marks=pytest.mark.long),
+        (1, 5),
+        (3, 1),
+        pytest.param(3, 5, marks=pytest.mark.long),
+    ],
 )
 def test_the_update_is_that_of_padded_rows(
     data, padded, replicas, accumulation_steps

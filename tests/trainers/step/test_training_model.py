@@ -31,10 +31,10 @@ def one_device():
 @pytest.mark.parametrize(
     "options",
     [
-        {"replicas": 2},
+        pytest.param({"replicas": 2}, marks=LONG),
         pytest.param({"replicas": 4}, marks=LONG),
         {"accumulation_steps": 4},
-        {"replicas": 2, "accumulation_steps": 2},
+        pytest.param({"replicas": 2, "accumulation_steps": 2}, marks=LONG),
         {"replicas": 2, "steps_per_execution": 5},
         pytest.param({"replicas": 2, "xla": True}, marks=LONG),
     ],
@@ -84,7 +84,7 @@ def test_a_mean_of_means_fails_the_same_comparison(one_device):
     assert np.abs(two - weights).max() > 1e-3
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("replicas", [1, pytest.param(2, marks=LONG)])
 def test_not_finite_on_one_replica_is_skipped_by_all(replicas):
     data = make_data()
     # The last row of the eighth batch: the last replica's.
@@ -139,6 +139,7 @@ def test_evaluation_starts_the_data_over_and_without_steps_sees_it_all():
     )
 
 
+@pytest.mark.long
 def test_dropout_is_a_function_of_seed_and_step():
     config = tfbert.BertConfig(
         **{**CONFIG.to_dict(), "hidden_dropout_prob": 0.3}

@@ -107,6 +107,7 @@ def example(**inputs):
     return example.SerializeToString()
 
 
+@pytest.mark.long
 def test_examples_are_answered_as_their_texts(models):
     model = models["pair"][1]
     rows = [("a good film", "is it"), ("", "bad bad"), ("x" * 200, "the fun")]

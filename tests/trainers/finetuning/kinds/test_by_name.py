@@ -162,7 +162,14 @@ def test_validation_and_evaluation_agree(trained, kind, capsys):
     assert logged[name] == pytest.approx(figures[name], abs=1e-5)
 
 
-@pytest.mark.parametrize("kind", ROWS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("regression", marks=pytest.mark.long),
+        "multi_label",
+        pytest.param("multiple_choice", marks=pytest.mark.long),
+    ],
+)
 def test_the_export_gives_the_evaluators_answers(
     trained, exported, kind, capsys
 ):
@@ -243,6 +250,7 @@ def assert_same_figures(other, run):
         assert rows[0][figure] == pytest.approx(wanted[figure], abs=5e-4)
 
 
+@pytest.mark.long
 def test_replicas_give_the_same_figures(trained, tmp_path):
     run, _ = trained("regression")
     two = ["--runtime.strategy", "mirrored", "--runtime.devices", "2"]

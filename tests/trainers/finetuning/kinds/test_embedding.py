@@ -151,6 +151,7 @@ def test_a_retrieval_folder_is_searched(paired, data):
     assert again["ndcg_at_10"] == figures["ndcg_at_10"]
 
 
+@pytest.mark.long
 def test_the_export_answers_the_trained_vectors(paired, exported, data, capsys):
     model = tf.saved_model.load(str(exported / "1"))
     texts = ["the warm plot film", "plot warm it was in this", "very dull"]
@@ -236,7 +237,7 @@ def test_scored_pairs_are_learnt(data, tmp_path):
 @pytest.mark.parametrize(
     ("file", "more"),
     [
-        ("triples.tsv", []),
+        pytest.param("triples.tsv", [], marks=pytest.mark.long),
         ("texts.txt", ["--model.hidden_dropout_prob=0.1"]),
         pytest.param(
             "scored.tsv",

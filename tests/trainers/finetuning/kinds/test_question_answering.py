@@ -154,6 +154,7 @@ def test_it_learns_and_serves_what_it_evaluates(folder, capsys):
     assert [json.loads(line)["answer"] for line in printed] == ["cow", "cat"]
 
 
+@pytest.mark.long
 def test_validation_on_two_replicas_is_that_of_the_evaluator(files):
     # 83 windows of 41 questions in batches of 32: the windows of a question
     # are on different replicas and in different batches.

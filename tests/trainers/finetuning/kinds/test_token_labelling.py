@@ -93,6 +93,7 @@ def run(tmp_path_factory, vocabulary):
     return path / "run"
 
 
+@pytest.mark.long
 def test_it_learns(run):
     about = json.loads((run / "run.json").read_text())
     assert about["kind"] == "token_labelling"

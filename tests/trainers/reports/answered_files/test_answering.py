@@ -92,7 +92,14 @@ def test_what_is_said(single_export, data, tmp_path, capsys):
     assert "The input has a column label: the answers' is predicted_la" in said
 
 
-@pytest.mark.parametrize("rows", [0, 8, 32])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param(0, marks=pytest.mark.long),
+        8,
+        pytest.param(32, marks=pytest.mark.long),
+    ],
+)
 def test_goes_on_after_a_kill(
     single_export, data, whole, tmp_path, monkeypatch, capsys, rows
 ):
@@ -152,6 +159,7 @@ def test_another_input_is_refused(single_export, data, begun, tmp_path):
         ask(single_export, other, begun)
 
 
+@pytest.mark.long
 def test_another_export_is_refused(pair_export, single_export, data, begun):
     with pytest.raises(UserError, match="begun with another export: .*; or re"):
         argv = ["--text_column", "text", "--text_column", "id"]
