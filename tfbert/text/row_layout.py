@@ -33,14 +33,13 @@ def lay_out(
     room = max_length - (2 if second is None else 3)
     first_ids, first_length = _dense(first, room)
     if second is None:
-        first_length = tf.minimum(first_length, room)
+        (first_length,) = kept_lengths(room, first_length)
         end = first_length + 2
     else:
         second_ids, second_length = _dense(second, room)
-        first_length = tf.minimum(
-            first_length, tf.maximum(room - second_length, (room + 1) // 2)
+        first_length, second_length = kept_lengths(
+            room, first_length, second_length
         )
-        second_length = tf.minimum(second_length, room - first_length)
         end = first_length + second_length + 3
     # [S] against [B, 1]: what is at each place of each row.
     place = tf.range(max_length)
@@ -54,6 +53,20 @@ def lay_out(
     mask = tf.cast(place < end, tf.int32)
     segments = tf.cast((place > middle) & (place < end), tf.int32)
     return dict(zip(TOKEN_KEYS, (ids, mask, segments), strict=True))
+
+
+def kept_lengths(room: int, *lengths: tf.Tensor) -> list[tf.Tensor]:
+    """What a row keeps of one text or of two, see `lay_out`.
+
+    Args:
+      room: places for their tokens.
+      *lengths: tokens of each, int32 [...].
+    """
+    if len(lengths) == 1:
+        return [tf.minimum(lengths[0], room)]
+    first, second = lengths
+    first = tf.minimum(first, tf.maximum(room - second, (room + 1) // 2))
+    return [first, tf.minimum(second, room - first)]
 
 
 def _dense(ids: tf.RaggedTensor, width: int) -> tuple[tf.Tensor, tf.Tensor]:
