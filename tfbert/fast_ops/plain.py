@@ -159,6 +159,22 @@ def recompute(function):
     return keras.remat(function)
 
 
+def in_parts(function, rows, size):
+    """Returns `function` of rows, of which few are computed at once.
+
+    Args:
+      function: dict of [n, ...] -> [n, W], of each row by itself.
+      rows: dict of [R, ...].
+      size: the most rows of a part; int scalar.
+    """
+    count = ops.shape(next(iter(rows.values())))[0]
+    parts = [
+        {name: value[first : first + size] for name, value in rows.items()}
+        for first in range(0, count, int(size))
+    ]
+    return ops.concatenate([function(part) for part in parts], axis=0)
+
+
 def adam_step(variable, first, second, gradient, rate, options):
     """Adam's update of one variable and its moments, in place.
 

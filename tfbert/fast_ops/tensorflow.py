@@ -217,6 +217,39 @@ def vocabulary_losses(hidden, table, bias, labels):
 recompute = tf.recompute_grad
 
 
+def in_parts(function, rows, size):
+    """A loop, of which one round is computed at a time.
+
+    So memory is that of one part, whatever the number of rows.
+    """
+    count = tf.shape(next(iter(rows.values())))[0]
+
+    def part(first):
+        some = {k: value[first : first + size] for k, value in rows.items()}
+        return function(some)
+
+    first = part(0)
+    shape = tf.TensorShape([None, *first.shape[1:]])
+    found = tf.TensorArray(
+        first.dtype,
+        1,
+        dynamic_size=True,
+        infer_shape=False,
+        element_shape=shape,
+    )
+    _, _, found = tf.while_loop(
+        lambda number, start, found: start < count,
+        lambda number, start, found: (
+            number + 1,
+            start + size,
+            found.write(number, part(start)),
+        ),
+        (1, size, found.write(0, first)),
+        parallel_iterations=1,
+    )
+    return tf.ensure_shape(found.concat(), shape)
+
+
 def densify(gradient):
     """IndexedSlices are made dense: rows of one index are summed."""
     return tf.convert_to_tensor(gradient)

@@ -32,6 +32,8 @@ class ClassificationTask(PooledTask):
         None: 1.
       dtype: Keras dtype or policy.
       seed: of the initial weights.
+      window_pooling: of texts in windows, see PooledTask; None: a text is a
+        row.
 
     Raises:
       UserError: fewer than two classes, or weights that are not one number
@@ -46,6 +48,7 @@ class ClassificationTask(PooledTask):
         dtype=None,
         seed: int = 0,
         name: str = "classification",
+        window_pooling: str | None = None,
     ):
         if num_classes < 2:
             raise UserError(
@@ -54,7 +57,13 @@ class ClassificationTask(PooledTask):
             )
         head = "classifier"
         super().__init__(
-            config, num_classes, head, dtype=dtype, seed=seed, name=name
+            config,
+            num_classes,
+            head,
+            window_pooling=window_pooling,
+            dtype=dtype,
+            seed=seed,
+            name=name,
         )
         self.num_classes = num_classes
         self.class_weights = None

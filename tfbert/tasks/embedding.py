@@ -18,6 +18,7 @@ from tfbert.tasks.task import (
     example_weights,
     first_place,
 )
+from tfbert.tasks.text_windows import TextWindows
 from tfbert.tasks.vector_losses import Comparison
 
 IN_BATCH = Comparison()
@@ -34,7 +35,8 @@ class EmbeddingTask(Task):
     Tokens have the shape [B, T, S] for the T texts of an example: anchor,
     positive and hard negative; a scored pair; or one text, which training
     reads twice with other dropout (Gao et al. 2021, "SimCSE", section 3). Or
-    [B, S], of one text.
+    [B, S], of one text. In windows they are [B, T, W, S]; the vector of a text
+    is the mean of those of its windows, brought to length 1.
 
     The loss of an example compares it with the others of the global batch,
     which are on other replicas and in other micro-batches. So a step computes
@@ -95,9 +97,9 @@ class EmbeddingTask(Task):
                     name: ops.repeat(value, 2, axis=1)
                     for name, value in tokens.items()
                 }
-            length = ops.shape(ids)[-1]
+            shape = ops.shape(ids)[2:]
             tokens = {
-                name: ops.reshape(value, (-1, length))
+                name: ops.reshape(value, (-1, *shape))
                 for name, value in tokens.items()
             }
         draw = {"training": training, "dropout_seed": dropout_seed}
@@ -108,14 +110,24 @@ class EmbeddingTask(Task):
         return {"embedding": vectors}
 
     def _pooled(self, tokens: Batch, **draw) -> keras.KerasTensor:
-        """Vectors of length 1, float32 [R, H], of tokens [R, S]."""
-        if self.pooling == "cls":
-            draw["positions"] = first_place(tokens["input_ids"])
-        outputs = self.encoder(tokens, **draw)["sequence_output"]
-        outputs = ops.cast(outputs, "float32")  # [R, S, H]
-        return vector_losses.normalised(
-            pooled(outputs, tokens["input_mask"], self.pooling)
+        """Vectors of length 1, float32 [B, H], of tokens [B, S] or windows."""
+        if len(tokens["input_ids"].shape) == 2:
+            return vector_losses.normalised(self.pooled_rows(tokens, **draw))
+        fixed = bool(self.encoder.fixed_sizes)
+        windows = TextWindows.of(tokens, fixed)
+        vectors = windows.vectors(
+            lambda rows: self.pooled_rows(rows, **draw),
+            draw["training"] or fixed,
         )
+        return vector_losses.normalised(windows.mean(vectors))
+
+    def pooled_rows(self, rows: Batch, **draw) -> keras.KerasTensor:
+        """The pooled tokens of rows [R, S], float32 [R, H] of any length."""
+        if self.pooling == "cls":
+            draw["positions"] = first_place(rows["input_ids"])
+        outputs = self.encoder(rows, **draw)["sequence_output"]
+        outputs = ops.cast(outputs, "float32")  # [R, S, H]
+        return pooled(outputs, rows["input_mask"], self.pooling)
 
     def example_losses(
         self, vectors: keras.KerasTensor, batch: Batch

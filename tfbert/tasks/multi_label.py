@@ -23,6 +23,8 @@ class MultiLabelTask(PooledTask):
       num_classes: C, one is enough.
       dtype: Keras dtype or policy.
       seed: of the initial weights.
+      window_pooling: of texts in windows, see PooledTask; None: a text is a
+        row.
     """
 
     def __init__(
@@ -32,10 +34,17 @@ class MultiLabelTask(PooledTask):
         dtype=None,
         seed: int = 0,
         name: str = "multi_label",
+        window_pooling: str | None = None,
     ):
         head = "classifier"
         super().__init__(
-            config, num_classes, head, dtype=dtype, seed=seed, name=name
+            config,
+            num_classes,
+            head,
+            window_pooling=window_pooling,
+            dtype=dtype,
+            seed=seed,
+            name=name,
         )
         self.num_classes = num_classes
 

@@ -15,6 +15,7 @@ from tfbert.tasks.task import (
     example_weights,
     sparse_cross_entropy,
 )
+from tfbert.tasks.text_windows import WINDOW_VECTORS
 
 
 def among_choices(
@@ -42,8 +43,8 @@ class MultipleChoiceTask(PooledTask):
     """A score for each pair of question and choice, softmax over the choices.
 
     As BERT is fine-tuned for SWAG (Devlin et al., 4.4). Tokens have the shape
-    [B, K, S] for K choices; `choice_mask` [B, K] is 0 for those that an
-    example does not have.
+    [B, K, S] for K choices, or in windows [B, K, W, S]; `choice_mask` [B, K]
+    is 0 for those that an example does not have.
 
     Objective "loss" (weight: real examples), metric "accuracy".
 
@@ -51,6 +52,8 @@ class MultipleChoiceTask(PooledTask):
       config: the encoder's shape.
       dtype: Keras dtype or policy.
       seed: of the initial weights.
+      window_pooling: of texts in windows, see PooledTask; None: a text is a
+        row.
 
     Raises:
       UserError: the config has one segment only.
@@ -62,22 +65,39 @@ class MultipleChoiceTask(PooledTask):
         dtype=None,
         seed: int = 0,
         name: str = "multiple_choice",
+        window_pooling: str | None = None,
     ):
         check_segments(config, "multiple choice")
-        super().__init__(config, 1, "scorer", dtype=dtype, seed=seed, name=name)
+        super().__init__(
+            config,
+            1,
+            "scorer",
+            window_pooling=window_pooling,
+            dtype=dtype,
+            seed=seed,
+            name=name,
+        )
 
     def call(
         self, batch: Batch, training: bool = False, dropout_seed=None
     ) -> Outputs:
         """Returns logits and probabilities, both float32 [B, K]."""
-        length = ops.shape(batch["input_ids"])[-1]
-        rows = {n: ops.reshape(batch[n], (-1, length)) for n in TOKEN_KEYS}
-        if self.encoder.skip_padding:
-            # Of a choice that there is not, all is padding.
-            there = ops.cast(batch["choice_mask"], rows["input_mask"].dtype)
-            rows["input_mask"] *= ops.reshape(there, (-1, 1))
+        rows = batch
+        if WINDOW_VECTORS not in batch:
+            rows = self._rows_of_choices(batch)
         scores = self.head_outputs(rows, training, dropout_seed)  # [B K, 1]
         return among_choices(scores, batch["choice_mask"])
+
+    def _rows_of_choices(self, batch: Batch) -> Batch:
+        """The tokens of all choices, [B K, S] or in windows [B K, W, S]."""
+        shape = ops.shape(batch["input_ids"])[2:]
+        rows = {n: ops.reshape(batch[n], (-1, *shape)) for n in TOKEN_KEYS}
+        if self.encoder.skip_padding or len(shape) > 1:
+            # Of a choice that there is not, all is padding.
+            there = ops.cast(batch["choice_mask"], rows["input_mask"].dtype)
+            ones = (1,) * len(shape)
+            rows["input_mask"] *= ops.reshape(there, (-1, *ones))
+        return rows
 
     def loss_sums(
         self, batch: Batch, outputs: Outputs
@@ -95,11 +115,13 @@ class MultipleChoiceTask(PooledTask):
         batch_size: int | None,
         sequence_length: int = 128,
         choices: int = 4,
+        windows: int = 2,
     ) -> dict[str, keras.KerasTensor]:
-        """Returns a symbolic batch."""
-        shapes = {
-            name: (batch_size, choices, sequence_length) for name in TOKEN_KEYS
-        }
+        """Returns a symbolic batch, of windows if the task pools them."""
+        shape = (sequence_length,)
+        if self.window_pooling:
+            shape = (windows, sequence_length)
+        shapes = {name: (batch_size, choices, *shape) for name in TOKEN_KEYS}
         shapes["choice_mask"] = (batch_size, choices)
         shapes |= {"label_ids": (batch_size,), "is_real_example": (batch_size,)}
         return {n: keras.KerasTensor(s, "int32") for n, s in shapes.items()}

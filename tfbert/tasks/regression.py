@@ -28,6 +28,8 @@ class RegressionTask(PooledTask):
       scale: their standard deviation.
       dtype: Keras dtype or policy.
       seed: of the initial weights.
+      window_pooling: of texts in windows, see PooledTask; None: a text is a
+        row.
 
     Raises:
       UserError: mean or scale are no numbers, or too large.
@@ -41,6 +43,7 @@ class RegressionTask(PooledTask):
         dtype=None,
         seed: int = 0,
         name: str = "regression",
+        window_pooling: str | None = None,
     ):
         if not (abs(mean) <= LARGEST_SCORE and 0 < scale <= LARGEST_SCORE):
             raise UserError(
@@ -49,7 +52,13 @@ class RegressionTask(PooledTask):
                 f"{scale:g}; give the scores in another unit"
             )
         super().__init__(
-            config, 1, "regressor", dtype=dtype, seed=seed, name=name
+            config,
+            1,
+            "regressor",
+            window_pooling=window_pooling,
+            dtype=dtype,
+            seed=seed,
+            name=name,
         )
         self.mean, self.scale = mean, scale
 

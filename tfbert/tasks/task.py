@@ -158,10 +158,15 @@ def check_segments(config: BertConfig, what: str) -> None:
 
 
 def token_inputs(
-    batch_size: int | None, sequence_length: int | None
+    batch_size: int | None, *lengths: int | None
 ) -> dict[str, keras.KerasTensor]:
-    """Returns the three inputs [B, S] that all tasks read, symbolically."""
-    shape = (batch_size, sequence_length)
+    """Returns the three inputs that all tasks read, symbolically.
+
+    Args:
+      batch_size: B.
+      *lengths: S; or W and S, of texts in windows.
+    """
+    shape = (batch_size, *lengths)
     return {name: keras.KerasTensor(shape, "int32") for name in TOKEN_KEYS}
 
 

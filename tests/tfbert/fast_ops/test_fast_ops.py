@@ -195,3 +195,20 @@ def test_rows_apart_and_together():
 
     assert_equal(apart(fast), apart(plain), [x])
     assert_equal(together(fast), together(plain), [draw(2, 2, 3), draw(2, 3)])
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 9])
+def test_in_parts(size):
+    rows = {"a": draw(7, 2), "b": draw(7, 2, seed=1)}
+    seen = []
+
+    def function(some):
+        seen.append(len(some["a"]))
+        return tf.matmul(some["a"] * some["b"], tf.ones([2, 3]))
+
+    for kernels in (fast, plain):
+        found = kernels.in_parts(function, rows, size)
+        np.testing.assert_allclose(found, function(rows), rtol=1e-6)
+        *parts, _ = seen
+        assert max(parts) == min(size, 7) and sum(parts) == 7
+        seen.clear()

@@ -160,9 +160,7 @@ def _tokenized(
     return tokenizer(tf.where(size > 2 * limit, ends, texts))
 
 
-def _without_middle(
-    ids: tf.RaggedTensor, kept: tf.Tensor
-) -> tf.RaggedTensor:
+def _without_middle(ids: tf.RaggedTensor, kept: tf.Tensor) -> tf.RaggedTensor:
     """The first and the last of ids [B, None], `kept` [B] of each together."""
     size = tf.cast(ids.row_lengths(), tf.int32)
     # Of a row's 510 tokens 128 and 382: a quarter of the whole row.

@@ -103,8 +103,9 @@ class WordBorders:
         is_open = tf.ones_like(begin, tf.bool)
         # One round at least, so that there is something to stack.
         _, _, is_open, starts, ends = tf.while_loop(
-            lambda number, _, open_, *arrays: (number == 0)
-            | ((number < most) & tf.reduce_any(open_)),
+            lambda number, _, open_, *arrays: (
+                (number == 0) | ((number < most) & tf.reduce_any(open_))
+            ),
             body,
             (0, begin, is_open, *arrays),
         )

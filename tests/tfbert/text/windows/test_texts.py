@@ -201,9 +201,7 @@ def test_the_tail_of_megabytes_is_read(tokenizer):
 
 
 def test_head_tail_of_a_pair_keeps_what_the_cut_pair_would(tokenizer):
-    rows = reader(tokenizer, HEAD_TAIL)(
-        ["a b c . ! a b"], ["c b a ! ."]
-    )
+    rows = reader(tokenizer, HEAD_TAIL)(["a b c . ! a b"], ["c b a ! ."])
     cut = tokenizer.encode(["a b c . ! a b"], ["c b a ! ."], max_length=S)
     assert rows.batch["segment_ids"][0].numpy().tolist() == (
         cut["segment_ids"][0].numpy().tolist()
