@@ -7,12 +7,10 @@ import pathlib
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
 from tfbert.errors import UserError
 from trainers import cli, demo
-from trainers.reports import demo_summary
 
 
 def make_demo(output, **changes) -> demo.Demo:
@@ -131,24 +129,6 @@ def test_sentences_are_of_different_authors():
     rows = demo.raw_sentences(make_demo("x"))
     assert len(rows) == 3
     assert len({row["label"] for row in rows}) == 3
-
-
-class FakeRecords:
-    """Two rows over the tokens 5 (three times), 6 (once) and special ones."""
-
-    num_rows = 2
-
-    class classes:
-        vocab_size = 8
-        maskable = np.arange(8) >= 5
-
-    def tokens(self, row_ids):
-        return np.array([[2, 5, 5, 3, 0], [2, 5, 6, 3, 0]])[row_ids]
-
-
-def test_unigram_entropy_is_that_of_the_real_tokens():
-    wanted = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
-    assert demo_summary.unigram_entropy(FakeRecords()) == pytest.approx(wanted)
 
 
 @pytest.mark.long

@@ -17,6 +17,8 @@ from safetensors.numpy import load_file, save_file
 
 import tfbert
 from tfbert.errors import UserError
+from tfrecords.batches.unigrams import unigram_entropy
+from tfrecords.storage.reader import Records
 from trainers import pretrain, records
 from trainers.checkpoints.files import describe_file
 
@@ -214,6 +216,8 @@ def test_damaged_checkpoints_are_passed_over_then_refused(
     assert f"passed over a checkpoint: {newest}/model.safetensors is" in said
     assert f"{middle}/checkpoint.json cannot be read" in said
     assert "Resuming at step 12 of 24" in said
+    entropy = unigram_entropy(Records(data / "records"))
+    assert f"Token frequencies alone give a loss of {entropy:.2f} nats" in said
     assert_same_run(run_dir, reference)
 
     assert (run_dir / "checkpoints" / f"damaged-{STEPS:08d}").is_dir()

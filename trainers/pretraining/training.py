@@ -9,10 +9,12 @@ from tfbert.file_names import CONFIG_FILE
 from tfbert.tasks.pretraining import PretrainingTask
 from tfrecords.batches import mistakes
 from tfrecords.batches.batch import AnyRecords
+from tfrecords.batches.unigrams import unigram_entropy
 from trainers.distributed.strategies import Distribution
 from trainers.planning import dry_run, precision
 from trainers.planning.budget import with_budget
 from trainers.pretraining import data as pretraining_data
+from trainers.pretraining.plateau import PlateauWatch
 from trainers.pretraining.settings import PretrainingSettings
 from trainers.run import api
 from trainers.run.outcome import NOTHING_OWN, History, Outcome, OwnParts
@@ -21,6 +23,9 @@ from trainers.step.training_model import TrainingModel
 from trainers.watching.masked_examples import MaskedExamples
 
 _log = logging.getLogger(__name__)
+
+# Enough to know the entropy of the tokens to some hundredths of a nat.
+_UNIGRAM_ROWS = 4096
 
 
 def train(
@@ -72,6 +77,7 @@ def train(
             title="pretraining",
             callbacks=[
                 *_masked_examples(settings, held_out, distribution),
+                *_plateau_watch(settings, records, distribution, own),
                 history,
                 *own.callbacks,
             ],
@@ -141,6 +147,26 @@ def _masked_examples(settings, held_out, distribution) -> list:
             held_out,
             settings.data.masking,
             settings.seed,
+        )
+    ]
+
+
+def _plateau_watch(settings, records, distribution, own: OwnParts) -> list:
+    """The callback that tells of a loss of token frequencies alone."""
+    if not distribution.is_chief or own.task_class is not None:
+        return []
+    entropy = unigram_entropy(records, _UNIGRAM_ROWS, settings.seed)
+    _log.info(
+        f"Token frequencies alone give a loss of {entropy:.2f} nats; below it "
+        "the context is used"
+    )
+    return [
+        PlateauWatch(
+            settings.runtime.run_dir,
+            entropy,
+            records.sequence_length,
+            settings.runtime.log_every,
+            settings.optimization.steps,
         )
     ]
 

@@ -7,27 +7,13 @@ import rich.table
 import rich.text
 
 from tfbert.file_names import REPORT_FILE
+from tfrecords.batches.unigrams import unigram_entropy
 from tfrecords.layout import HELD_OUT_FOLDER
 from tfrecords.storage.reader import Records
 from trainers.files.run_folder import RunFolder
 
 # The evaluation that the figures are taken from.
 TEST_NAME = "test"
-
-
-def unigram_entropy(records: Records) -> float:
-    """Entropy of the tokens that may be masked, in nats.
-
-    The loss of the best guess that knows how often each token stands in
-    these very rows, and nothing of its neighbours: what a masked LM has to
-    beat to show that it reads the context.
-    """
-    tokens = records.tokens(np.arange(records.num_rows))
-    classes = records.classes
-    counts = np.bincount(tokens.ravel(), minlength=classes.vocab_size)
-    counts = counts[classes.maskable]
-    shares = counts[counts > 0] / counts.sum()
-    return float(-(shares * np.log(shares)).sum())
 
 
 def collect(records_dir: Path, pretraining: Path, finetuning: Path) -> dict:
