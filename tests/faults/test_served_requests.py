@@ -6,7 +6,10 @@ import pytest
 
 from tfbert.config import BertConfig
 from tfbert.serving.graphs.embedding import embedder
-from tfbert.serving.graphs.fill_mask import fill_mask_function, mask_tokenizer
+from tfbert.serving.graphs.masked_lm.fill_mask import (
+    fill_mask_function,
+    mask_tokenizer,
+)
 from tfbert.serving.graphs.question_answering import answerer
 from tfbert.serving.graphs.request_bounds import Limits
 from tfbert.serving.graphs.role_labelling import role_labeller

@@ -1,4 +1,4 @@
-"""The SavedModel of a pretraining run: vectors, and what stands at [MASK]."""
+"""The SavedModel of a pretraining run: vectors, fills of [MASK], scores."""
 
 import os
 from pathlib import Path
@@ -7,8 +7,9 @@ from keras.layers import Layer
 
 from tfbert.converters import building, own, sources
 from tfbert.errors import UserError
-from tfbert.serving.graphs import fill_mask
 from tfbert.serving.graphs.embedding import POOLINGS, embedder
+from tfbert.serving.graphs.masked_lm import fill_mask
+from tfbert.serving.graphs.masked_lm.score import score_function
 from tfbert.serving.graphs.servable import Servable
 from tfbert.serving.package import versions
 from tfbert.text.tokenizer import Tokenizer
@@ -60,6 +61,7 @@ def served(
             max_length,
             limits=options.limits,
         )
+        more["score"] = score_function(layer, tokenizer, max_length)
         facts = options.limits.facts("max_masks")
     else:
         layer = building.make_encoder(model, options.policy)

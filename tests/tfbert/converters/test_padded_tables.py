@@ -8,7 +8,10 @@ import tensorflow as tf
 
 from tfbert.converters import building, sources
 from tfbert.errors import UserError
-from tfbert.serving.graphs.fill_mask import fill_mask_function, mask_tokenizer
+from tfbert.serving.graphs.masked_lm.fill_mask import (
+    fill_mask_function,
+    mask_tokenizer,
+)
 from tfbert.text.tokenizer import Tokenizer
 from tfbert.weights import resizing
 from tfbert.weights.portable_model import check

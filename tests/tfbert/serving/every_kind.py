@@ -4,9 +4,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfbert.config import BertConfig
-from tfbert.serving.graphs import fill_mask
 from tfbert.serving.graphs.classification import classifier
 from tfbert.serving.graphs.embedding import embedder, sentence_embedder
+from tfbert.serving.graphs.masked_lm import fill_mask
+from tfbert.serving.graphs.masked_lm.score import score_function
 from tfbert.serving.graphs.multi_label import multi_labeller
 from tfbert.serving.graphs.multiple_choice import chooser
 from tfbert.serving.graphs.question_answering import answerer
@@ -80,7 +81,13 @@ def servables() -> dict[str, Servable]:
         "token_labelling": token_labeller(tags, tokenizer, TAGS, length),
         "role_labelling": role_labeller(roles, tokenizer, ROLES, length),
         "pretraining": embedder(
-            masks, tokenizer, length, more={"fill_mask": fill}
+            masks,
+            tokenizer,
+            length,
+            more={
+                "fill_mask": fill,
+                "score": score_function(masks, tokenizer, length),
+            },
         ),
     }
 

@@ -208,7 +208,7 @@ def run_in_parts(
     ]
 
     def body(part, first, *arrays):
-        size, wide = _size_of_part(lengths[first:], width)
+        size, wide = size_of_part(lengths[first:], width)
         some = {
             key: value[first : first + size, :wide]
             for key, value in batch.items()
@@ -236,7 +236,7 @@ def run_in_parts(
     return outputs
 
 
-def _size_of_part(
+def size_of_part(
     lengths: tf.Tensor, width: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """How many of the rows ahead, the longest first, are a part; its width."""

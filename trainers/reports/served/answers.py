@@ -40,6 +40,7 @@ def form_of(card: Mapping, outputs: Sequence[str]) -> Form:
         ("embedding",): "embedding",
         ("similarity",): "similarity",
         ("masks", "scores", "tokens"): "fill_mask",
+        ("log_likelihood", "tokens"): "score",
         ("label", "probabilities"): card.get("kind", "classification"),
     }
     kind = by_outputs.get(tuple(sorted(outputs)), card.get("kind"))
@@ -112,6 +113,10 @@ def _score_cells(answer: Mapping) -> list[str]:
     return [f"{answer['score']:.4f}"]
 
 
+def _likelihood_cells(answer: Mapping) -> list[str]:
+    return [f"{answer['log_likelihood']:.4f}", str(answer["tokens"])]
+
+
 def _similarity_cells(answer: Mapping) -> list[str]:
     return [f"{answer['similarity']:.4f}"]
 
@@ -140,6 +145,7 @@ FORMS = {
     ),
     "embedding": Form(("embedding",), _embedding_cells, plain),
     "fill_mask": Form(("at each [MASK]",), _fill_cells, _fills),
+    "score": Form(("log-likelihood", "tokens"), _likelihood_cells, plain),
     "similarity": Form(("similarity",), _similarity_cells, plain),
     "regression": Form(("score",), _score_cells, plain),
     "multi_label": Form(("labels",), _labels_cells, _labels),

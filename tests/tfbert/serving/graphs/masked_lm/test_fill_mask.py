@@ -3,9 +3,12 @@ import pytest
 import tensorflow as tf
 
 from tfbert.config import BertConfig
-from tfbert.serving.graphs import fill_mask
 from tfbert.serving.graphs.embedding import embed_function
-from tfbert.serving.graphs.fill_mask import fill_mask_function, mask_tokenizer
+from tfbert.serving.graphs.masked_lm import fill_mask
+from tfbert.serving.graphs.masked_lm.fill_mask import (
+    fill_mask_function,
+    mask_tokenizer,
+)
 from tfbert.serving.graphs.request_bounds import Limits
 from tfbert.tasks.pretraining import PretrainingTask
 from tfbert.text.tokenizer import Tokenizer
@@ -73,7 +76,7 @@ def test_fills_are_the_heads_best(fill, task, tokenizer):
 
 
 def test_only_the_mask_is_read_in_text(tokenizer):
-    from tfbert.serving.graphs.fill_mask import _only_masks
+    from tfbert.serving.graphs.masked_lm.fill_mask import _only_masks
 
     texts = [f"a[{name}]b [ {name}]" for name in ("SEP", "CLS", "PAD", "UNK")]
     reads = mask_tokenizer(tokenizer)

@@ -1,0 +1,1 @@
+"""Strings in, what a masked LM says of them out: fills, and how likely."""
