@@ -1,7 +1,11 @@
 """`tfbert evaluate RUN_DIR --data DATA`: measures a run."""
 
+import contextlib
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import rich.progress
 
 from tfbert.errors import UserError
 from tfbert.file_names import SETTINGS_FILE
@@ -10,8 +14,9 @@ from trainers import command
 from trainers.files.console import console
 from trainers.files.run_folder import RunFolder
 from trainers.settings.sections import parse_settings
-from trainers.settings.text_options import add_table, asked_table
+from trainers.settings.text_options import add_table, asked_table, table_reading
 
+MINIMAL_PAIRS = "minimal_pairs"
 EXAMPLE = "tfbert evaluate runs/reviews --data reviews/test.tsv"
 
 
@@ -20,8 +25,9 @@ def build_parser() -> command.Parser:
     parser = command.make_parser(
         "evaluate",
         "Measures a fine-tuned run on a labelled file, or a pretraining run "
-        "on held-out records. Writes RUN_DIR/evaluation-NAME.json, and of a "
-        "fine-tuned run RUN_DIR/predictions-NAME.jsonl.",
+        "on held-out records or on minimal pairs. Writes "
+        "RUN_DIR/evaluation-NAME.json, and of labelled files and pairs "
+        "RUN_DIR/predictions-NAME.jsonl.",
         EXAMPLE,
     )
     parser.add_argument("run_dir", help="folder of a run")
@@ -30,7 +36,14 @@ def build_parser() -> command.Parser:
         required=True,
         help="a labelled file of the form of the training data, of vectors "
         "also a folder for retrieval (queries.jsonl, corpus.jsonl, qrels/); "
-        "of a pretraining run a folder of records",
+        "of a pretraining run a folder of records, or with --task "
+        "minimal_pairs a table of sentence_good and sentence_bad",
+    )
+    parser.add_argument(
+        "--task",
+        choices=(MINIMAL_PAIRS,),
+        help="of a pretraining run or a converted model: how often the right "
+        "sentence of a pair is the likelier one (default: the run's own task)",
     )
     parser.add_argument(
         "--name",
@@ -72,6 +85,9 @@ def main(argv: list[str] | None = None) -> None:
             f"wanted a NAME for files in {args.run_dir} in --name, such as "
             f"{Path(name).name or 'test'}, got {name!r}, which is a path"
         )
+    if args.task == MINIMAL_PAIRS:
+        _judge_pairs(args, name)
+        return
     if RunFolder(args.run_dir).about.get("kind") == "pretraining":
         _evaluate_pretraining(args, name)
         return
@@ -126,6 +142,52 @@ def _evaluate_pretraining(args, name: str) -> None:
         f"written: {Path(args.run_dir) / f'evaluation-{name}.json'}\n"
         f"Next: tfbert report {args.run_dir}"
     )
+
+
+def _judge_pairs(args, name: str) -> None:
+    """Measures a masked LM on pairs of sentences."""
+    from trainers.pretraining import minimal_pairs
+
+    if args.devices != 1:
+        raise UserError(
+            f"minimal pairs are judged on one device, got --devices "
+            f"{args.devices}; leave it out"
+        )
+    with _bar("pairs") as told:
+        result = minimal_pairs.measure(
+            args.run_dir,
+            args.data,
+            name,
+            args.checkpoint,
+            args.batch_size,
+            table_reading(args),
+            told,
+        )
+    console.show(minimal_pairs.table(result))
+    written = Path(args.run_dir) / f"evaluation-{name}.json"
+    # A converted model has no run to report on.
+    further = (
+        f"\nNext: tfbert report {args.run_dir}" if "step" in result else ""
+    )
+    console.show(
+        f"{minimal_pairs.summary(result)}\nwritten: {written} and "
+        f"predictions-{name}.jsonl{further}"
+    )
+
+
+@contextlib.contextmanager
+def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, told (done, of how many)."""
+    bar = rich.progress.Progress(
+        *rich.progress.Progress.get_default_columns(),
+        rich.progress.MofNCompleteColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 if __name__ == "__main__":

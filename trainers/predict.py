@@ -19,8 +19,6 @@ import rich.text
 
 from tfbert.errors import UserError
 from tfbert.serving.package import versions
-from tfrecords.labelled.files import tables
-from tfrecords.labelled.files.table_form import TableForm
 from trainers import command
 from trainers.files.console import console
 from trainers.files.reading_bar import ended_by_sigterm, reading_bar
@@ -29,7 +27,7 @@ from trainers.files.text import duration
 from trainers.finetuning.kinds.by_name import KINDS
 from trainers.reports.answered_files import answering, windows
 from trainers.reports.served.asking import Asked, Input, load_model
-from trainers.settings.text_options import add_table, asked_table
+from trainers.settings.text_options import add_table, table_reading
 
 EXAMPLE = "tfbert predict exports/reviews 'a warm and funny film'"
 _KEPT = "what was answered is kept; give the same command again to go on"
@@ -145,7 +143,7 @@ def main(argv: list[str] | None = None) -> None:
 def _of_file(args: argparse.Namespace, model: Asked) -> Iterator:
     """(texts, their answer) for each row of the input."""
     path = Path(args.input)
-    rows = windows.open_rows(path, model, args.text_column, _reading(args))
+    rows = windows.open_rows(path, model, args.text_column, table_reading(args))
     choices = model.choices_column(args.text_column)
 
     def answered() -> Iterator:
@@ -154,12 +152,6 @@ def _of_file(args: argparse.Namespace, model: Asked) -> Iterator:
             yield from zip(window.inputs, answers, strict=True)
 
     return answered()
-
-
-def _reading(args: argparse.Namespace) -> tables.Reading:
-    given = asked_table(args)
-    bad_rows = given.pop("bad_rows", "error")
-    return tables.Reading(TableForm(**given), bad_rows)
 
 
 def _answer_file(args: argparse.Namespace, inputs: Sequence[Input]) -> None:
@@ -180,7 +172,7 @@ def _answer_file(args: argparse.Namespace, inputs: Sequence[Input]) -> None:
         input=Path(args.input),
         output=Path(args.output),
         columns=tuple(args.text_column),
-        reading=_reading(args),
+        reading=table_reading(args),
         batch_size=args.batch_size,
         workers=args.workers,
     )

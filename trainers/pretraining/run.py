@@ -67,6 +67,17 @@ class Run:
         """
         return [one["masks"] for one in self.predict(texts, "fill_mask")]
 
+    def score(self, texts: Iterable[str]) -> np.ndarray:
+        """How likely texts are, float32 [B]: log-likelihoods in nats.
+
+        Each token is masked in turn (Salazar et al. 2020).
+
+        Raises:
+          UserError: they are no texts.
+        """
+        answers = self.predict(texts, "score")
+        return np.array([one["log_likelihood"] for one in answers], np.float32)
+
     def predict(
         self, texts: Iterable[str], signature: str = "serving_default"
     ) -> list[dict]:

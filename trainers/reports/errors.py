@@ -122,6 +122,8 @@ def _mistake(row: Mapping, scheme: TagScheme) -> Mistake | None:
     right, answer = row.get("label"), row.get("predicted")
     if "f1" in row:
         return None if row["f1"] == 1 else _mistaken_answer(row)
+    if "log_likelihood_good" in row:
+        return None if row["right"] else _mistaken_pair(row)
     if right == answer or right is None:
         return None
     if "words" in row:
@@ -145,6 +147,15 @@ def _mistake(row: Mapping, scheme: TagScheme) -> Mistake | None:
     if "choices" in row:
         right, answer = row["choices"][right], row["choices"][answer]
     return Mistake(sure, line, body, right, answer, _confidence(sure))
+
+
+def _mistaken_pair(row: Mapping) -> Mistake:
+    """A pair of sentences of which the wrong one is the likelier."""
+    off = row["log_likelihood_bad"] - row["log_likelihood_good"]
+    pair = row["sentence_good"], row["sentence_bad"]
+    about = f"{row['phenomenon']}, " if "phenomenon" in row else ""
+    score = f"{about}likelier by {off:.2f} nats"
+    return Mistake(off, row["line"], Html(""), *pair, score)
 
 
 def _mistaken_answer(row: Mapping) -> Mistake:

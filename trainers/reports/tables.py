@@ -191,6 +191,9 @@ def evaluations(run: RunFolder) -> str:
         parts.append(html.facts(_measured(content, kind_of(run)), title))
         if isinstance(per_class, Mapping):
             parts.append(_per_class(per_class))
+        if isinstance(per := content.get("per_phenomenon"), Mapping):
+            rows = [(k, html.Number(f"{v:.1%}")) for k, v in per.items()]
+            parts.append(html.table(("phenomenon", "accuracy"), rows))
         labels = content.get("labels") or run.about.get("labels")
         if _is_square(content.get("confusion"), labels):
             matrix = html.confusion(labels, content["confusion"])

@@ -3,6 +3,8 @@
 import argparse
 
 from tfbert.errors import UserError
+from tfrecords.labelled.files import tables
+from tfrecords.labelled.files.table_form import TableForm
 from tfrecords.text.corpus import Reading
 from trainers.settings.parser import Parser
 
@@ -69,6 +71,13 @@ def add_table(parser: Parser) -> None:
         help="of a table, rows with other cells than the header, or without "
         "text: error, or skip to leave them out",
     )
+
+
+def table_reading(values: argparse.Namespace) -> tables.Reading:
+    """How a table is read, by the values of `add_table`'s options."""
+    given = asked_table(values)
+    bad_rows = given.pop("bad_rows", "error")
+    return tables.Reading(TableForm(**given), bad_rows)
 
 
 def asked_table(values: argparse.Namespace) -> dict[str, str | bool]:

@@ -65,6 +65,8 @@ def test_it_embeds_fills_and_exports(run, tmp_path):
     assert guesses[0]["score"] >= guesses[1]["score"]
     assert isinstance(guesses[0]["token"], str)
     assert run.embed([]).shape[0] == 0
+    scores = run.score(TEXTS[:2])
+    assert scores.shape == (2,) and (scores < 0).all()
     version = run.export(tmp_path / "out")
     assert (version / "saved_model.pb").is_file()
     with pytest.raises(UserError, match="no signature 'fil_mask'"):
