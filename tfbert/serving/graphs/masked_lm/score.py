@@ -10,6 +10,9 @@ import tensorflow as tf
 from tfbert.serving.graphs.servable import encode, size_of_part
 from tfbert.text.tokenizer import Tokenizer, longest_text
 
+# Masks whose logits of the whole vocabulary are there at once, 16 MB of them.
+AT_ONCE = 128
+
 
 def score_function(task, tokenizer: Tokenizer, max_length: int) -> Callable:
     """The function of the signature `score` (Salazar et al. 2020, section 2).
@@ -63,21 +66,20 @@ def _losses(task, mask_id: int, batch, rows, places) -> tf.Tensor:
     )
 
     def body(part, first, losses):
-        size, wide = size_of_part(lengths[first:], width)
+        size, wide = size_of_part(lengths[first : first + AT_ONCE], width)
         row = rows[first : first + size]
         place = places[first : first + size, None]
         some = {key: tf.gather(v[:, :wide], row) for key, v in batch.items()}
         hidden = tf.gather(some["input_ids"], place, batch_dims=1)
         is_hidden = tf.range(wide)[None] == place
         ids = tf.where(is_hidden, mask_id, some["input_ids"])
-        some |= {
-            "input_ids": ids,
-            "masked_lm_positions": place,
-            "masked_lm_ids": hidden,
-        }
-        found = task(some, training=False)["masked_lm_losses"][:, 0]
-        found = losses.write(part, tf.cast(found, tf.float32))
-        return part + 1, first + size, found
+        some |= {"input_ids": ids, "masked_lm_positions": place}
+        logits = task(some, training=False)["masked_lm_logits"][:, 0]
+        logits = tf.cast(logits, tf.float32)  # [some, V]
+        logits -= tf.reduce_max(logits, axis=1, keepdims=True)
+        total = tf.math.log(tf.reduce_sum(tf.exp(logits), axis=1))
+        found = total - tf.gather(logits, hidden[:, 0], batch_dims=1)
+        return part + 1, first + size, losses.write(part, found)
 
     # One part at least, so that of no tokens too there is something to join.
     _, _, losses = tf.while_loop(

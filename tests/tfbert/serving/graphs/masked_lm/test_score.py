@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from tfbert.config import BertConfig
 from tfbert.serving.graphs import servable
+from tfbert.serving.graphs.masked_lm import score
 from tfbert.serving.graphs.masked_lm.score import score_function
 from tfbert.tasks.pretraining import PretrainingTask
 from tfbert.text.tokenizer import Tokenizer
@@ -59,11 +60,14 @@ def brute_force(task, ids):
     return total
 
 
-@pytest.mark.parametrize("at_once", [1, 40, 8192])
+@pytest.mark.parametrize(
+    ("tokens", "masks"), [(1, 128), (40, 128), (8192, 5), (8192, 128)]
+)
 def test_it_is_the_sum_over_tokens_masked_in_turn(
-    task, tokenizer, monkeypatch, at_once
+    task, tokenizer, monkeypatch, tokens, masks
 ):
-    monkeypatch.setattr(servable, "_TOKENS_AT_ONCE", at_once)
+    monkeypatch.setattr(servable, "_TOKENS_AT_ONCE", tokens)
+    monkeypatch.setattr(score, "AT_ONCE", masks)
     answer = scored(task, tokenizer, TEXTS)
     rows = tokenizer.encode(tf.constant(TEXTS), max_length=LONGEST)
     lengths = rows["input_mask"].numpy().sum(axis=1)
