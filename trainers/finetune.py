@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfbert.errors import UserError
 from tfrecords.batches import mistakes
 from trainers import command
 from trainers.finetuning import search
@@ -83,30 +82,14 @@ def _sweep(grid, argv, settings, distribution: "Distribution") -> None:
         return parsed
 
     def run_one(values: Mapping[str, str], folder: Path) -> dict:
-        import keras
-
-        from trainers.run.stopping import end_if_told
-
-        try:
-            figures = _run(parse(values, folder), distribution)
-            end_if_told()
-            return figures
-        finally:
-            # Frees the graph and the weights of the run that is over.
-            keras.backend.clear_session()
+        return _run(parse(values, folder), distribution)
 
     run_dir = Path(settings.runtime.run_dir)
     for name, values in grid.items():
         for value in values:
             # A misspelt setting should not wait for the runs before it.
             parse({name: value}, run_dir)
-    metrics = find_kind(settings.task).metrics
-    if settings.data.metric is not None:
-        metrics = (settings.data.metric,)
-    if settings.data.validation is None:
-        raise UserError(
-            "a sweep chooses by validation data; give data.validation"
-        )
+    metrics = search.metrics(settings)
     search.sweep(grid, run_dir, metrics, run_one, distribution.is_chief)
 
 

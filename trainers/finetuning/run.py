@@ -1,6 +1,5 @@
 """A fine-tuned run in Python: measured, asked and exported."""
 
-import dataclasses
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from tfbert.weights.variables import (
     read_tensors,
 )
 from tfrecords.batches import mistakes
-from trainers.distributed.strategies import distribution_of
+from trainers.distributed.strategies import Distribution
 from trainers.files import new_folder
 from trainers.finetuning import evaluation, exporting, in_memory, training
 from trainers.finetuning.kinds.sentence_kind import SentenceKind
@@ -22,7 +21,6 @@ from trainers.finetuning.saved_run import FinetunedRun
 from trainers.finetuning.settings import FinetuningSettings
 from trainers.reports.served.asking import Asked, as_inputs, asked
 from trainers.reports.served.exports import ExportOptions, export_options
-from trainers.run import own_callbacks
 from trainers.run.outcome import OwnParts
 
 
@@ -138,39 +136,16 @@ class Run:
 
 
 def run_of(
-    settings: FinetuningSettings,
-    data: dict[str, object],
-    callbacks: object,
-    task_class: Callable | None,
-    model_class: type | None,
-    loss: Callable | None,
+    settings: FinetuningSettings, distribution: Distribution, own: OwnParts
 ) -> Run:
-    """Trains as `finetune` says; see there."""
-    if settings.dry_run or settings.sweep or settings.seeds > 1:
-        raise UserError(
-            "finetune() makes one run: dry_run, sweep and seeds are of "
-            "`tfbert finetune`; leave them out, and call it for each"
-        )
-    own = OwnParts(
-        task_class, model_class, loss, own_callbacks.checked(callbacks)
-    )
-    folder = new_folder.beside(settings.runtime.run_dir)
-    columns = columns_of(None, settings.data)
-    files = {
-        name: in_memory.as_file(value, folder, name, columns)
-        for name, value in data.items()
-        if value is not None
-    }
-    named = dataclasses.replace(settings.data, **files)
-    settings = dataclasses.replace(settings, data=named)
-    with distribution_of(settings) as distribution, mistakes.raised():
-        outcome = training.train(settings, distribution, own)
+    """Trains once; the settings name files."""
+    outcome = training.train(settings, distribution, own)
     run = Run(
         settings.runtime.run_dir,
         outcome.model,
         outcome.history,
         outcome.figures,
-        task_class,
+        own.task_class,
     )
     _take_best(run)
     return run

@@ -21,13 +21,12 @@ from tfbert.errors import UserError
 from tfbert.file_names import SUMMARY_FILE, SWEEP_FILE
 from trainers.files import exit_status, yaml_files
 from trainers.files.console import console
+from trainers.finetuning.kinds.by_name import find_kind
 
 if TYPE_CHECKING:
     from trainers.distributed.strategies import Distribution
 
 _log = logging.getLogger(__name__)
-
-# Of guard.Diverged, which cannot be imported without TensorFlow.
 
 # (settings, distribution) -> figures by name.
 Run = Callable[[object, "Distribution"], dict[str, float]]
@@ -106,6 +105,14 @@ def read_grid(text: str) -> dict[str, list[str]]:
     Raises:
       UserError: it has another form.
     """
+    return {
+        name: [*map(as_text, values)]
+        for name, values in read_values(text).items()
+    }
+
+
+def read_values(text: str) -> dict[str, list]:
+    """As `read_grid`; the values as YAML has them."""
     grid = {}
     for part in filter(str.strip, text.split(";")):
         name, _, values = (piece.strip() for piece in part.partition("="))
@@ -118,13 +125,30 @@ def read_grid(text: str) -> dict[str, list[str]]:
                 "wanted --sweep 'SETTING=[VALUE, VALUE]; SETTING=[...]', each "
                 f"setting once, got {part.strip()!r}"
             )
-        grid[name] = [
-            value if isinstance(value, str) else json.dumps(value)
-            for value in found
-        ]
+        grid[name] = found
     if not grid:
         raise UserError("wanted --sweep to name a setting, got nothing")
     return grid
+
+
+def as_text(value: object) -> str:
+    """A value as a command line has it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def metrics(settings) -> Sequence[str]:
+    """The figures that may choose the best of a sweep.
+
+    Raises:
+      UserError: there is no validation file to choose by.
+    """
+    if settings.data.validation is None:
+        raise UserError(
+            "a sweep chooses by validation data; give data.validation"
+        )
+    if settings.data.metric is not None:
+        return (settings.data.metric,)
+    return find_kind(settings.task).metrics
 
 
 def sweep(
@@ -191,14 +215,23 @@ def sweep(
 
 def _figures_or_failure(run_one, chosen: Mapping, folder: Path) -> dict:
     """{"figures": ...} of a run, or {"failed": why} of one that diverges."""
+    import keras
+
+    from trainers.run.stopping import end_if_told
+
     try:
-        return {"figures": run_one(chosen, folder)}
+        figures = run_one(chosen, folder)
+        end_if_told()
+        return {"figures": figures}
     except UserError as error:
         # On all workers alike: they see the same numbers.
         if error.status != exit_status.DIVERGED:
             raise
         _log.info(f"{folder.name} has failed, and the sweep goes on: {error}")
         return {"failed": str(error)}
+    finally:
+        # Frees the graph and the weights of the run that is over.
+        keras.backend.clear_session()
 
 
 def _result(runs: Sequence[Mapping], metrics: Sequence[str]) -> dict:

@@ -33,7 +33,7 @@ def pretrain(
     task_class: Callable | None = None,
     model_class: type | None = None,
     **settings: object,
-) -> "Run":
+) -> "Run | dict[str, float]":
     """Pretrains an encoder; the same call again resumes.
 
         run = pretrain(["a text", ...], preset="tiny", steps=1000)
@@ -60,11 +60,17 @@ def pretrain(
         in `settings={"data.masking.strategy": "span"}`. Without batch_size
         it is 256, or fewer where there are fewer rows.
 
+    Returns:
+      the Run; with dry_run=True the printed plan as a dict: "parameters",
+      "memory_bytes", "disk_bytes", "step_seconds" and "seconds". Nothing is
+      left then; records of text are made for it in a temporary folder.
+
     Raises:
       UserError: a mistake in settings, text or records.
       Stopped: a signal ended the run early; the same call goes on.
     """
-    given = {"run_dir": new_folder.of_run(run_dir), **settings}
+    dry = settings.get("dry_run") is True
+    given = {"run_dir": new_folder.of_run(run_dir, dry), **settings}
     found = settings_of(PretrainingSettings, given, "pretrain", _OTHERS)
     check_ranges(found)
     # TensorFlow starts slowly: a misspelt setting does not wait for it.

@@ -9,7 +9,6 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tfbert.errors import UserError
 from trainers.distributed.strategies import distribution_of
 from trainers.files import new_folder
 from trainers.files.run_folder import RunFolder
@@ -122,7 +121,7 @@ def run_of(
     text: tuple,
     own: tuple,
     batch_size_is_given: bool,
-) -> Run:
+) -> Run | dict[str, float]:
     """Trains as `pretrain` says; see there.
 
     Args:
@@ -135,11 +134,6 @@ def run_of(
     Raises:
       UserError: as `training.train`.
     """
-    if settings.dry_run:
-        raise UserError(
-            "dry_run is of `tfbert pretrain`, which shows what a run would "
-            "take; leave it out"
-        )
     *classes, callbacks = own
     parts = OwnParts(*classes, own_callbacks.checked(callbacks))
     how = text_input.TextInput(*text)
@@ -147,24 +141,22 @@ def run_of(
     named = settings.data
     if how.held_out is not None and not share:
         named = dataclasses.replace(named, held_out=os.fspath(how.held_out))
-    if named.mixture is None:
-        beside = new_folder.beside(settings.runtime.run_dir)
-        records = text_input.records_of(
-            data, how, beside, settings.model.init_from
-        )
-        vocab = None if how.vocab is None else os.fspath(how.vocab)
-        named = dataclasses.replace(named, records=records, vocab=vocab)
-    settings = dataclasses.replace(settings, data=named)
-    if not batch_size_is_given:
-        settings = _with_batch_size(settings)
-    with distribution_of(settings) as distribution:
-        outcome = training.train(settings, distribution, parts)
-    return Run(
-        settings.runtime.run_dir,
-        outcome.model,
-        outcome.history,
-        outcome.figures,
-    )
+    run_dir = settings.runtime.run_dir
+    with new_folder.for_data(run_dir, settings.dry_run) as beside:
+        if named.mixture is None:
+            records = text_input.records_of(
+                data, how, beside, settings.model.init_from
+            )
+            vocab = None if how.vocab is None else os.fspath(how.vocab)
+            named = dataclasses.replace(named, records=records, vocab=vocab)
+        settings = dataclasses.replace(settings, data=named)
+        if not batch_size_is_given:
+            settings = _with_batch_size(settings)
+        with distribution_of(settings) as distribution:
+            outcome = training.train(settings, distribution, parts)
+    if settings.dry_run:
+        return outcome.figures
+    return Run(run_dir, outcome.model, outcome.history, outcome.figures)
 
 
 def _with_batch_size(settings: PretrainingSettings) -> PretrainingSettings:

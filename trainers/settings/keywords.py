@@ -35,22 +35,41 @@ def settings_of(
       UserError: a name is of no setting, or of several; or a value is of the
         wrong type.
     """
-    hints = dict(_hints(settings_class))
     nested: dict = {}
-    for name, value in _flat(keywords, hints):
-        full = _full_name(name, hints, others, verb)
+    for full, value in full_names(
+        settings_class, keywords, verb, others
+    ).items():
         *sections, leaf = full.split(".")
         place = nested
         for section in sections:
             place = place.setdefault(section, {})
-        if leaf in place:
-            raise UserError(
-                f"the setting {full} is given twice; leave one of them out"
-            )
-        place[leaf] = _plain(full, value, hints[full])
+        place[leaf] = value
     parser = Parser(prog=f"tfbert {verb}", exit_on_error=True)
     add_settings(parser, settings_class)
     return instantiate(parser, parser.parse_object(nested), settings_class)
+
+
+def full_names(
+    settings_class: type,
+    keywords: Mapping[str, object],
+    verb: str,
+    others: tuple[str, ...] = (),
+) -> dict[str, object]:
+    """Keywords as dotted settings with plain values; see `settings_of`.
+
+    Raises:
+      UserError: a name is of no setting, or of several, or given twice.
+    """
+    hints = dict(_hints(settings_class))
+    found: dict = {}
+    for name, value in _flat(keywords, hints):
+        full = _full_name(name, hints, others, verb)
+        if full in found:
+            raise UserError(
+                f"the setting {full} is given twice; leave one of them out"
+            )
+        found[full] = _plain(full, value, hints[full])
+    return found
 
 
 def _hints(settings_class: type, prefix: str = "") -> Iterator:

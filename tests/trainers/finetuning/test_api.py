@@ -7,62 +7,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from few_reviews import ROWS
 from keras import ops
 
 from tfbert.errors import UserError
 from tfbert.tasks.classification import ClassificationTask
-from tfbert.text.tokenizer import Tokenizer
 from trainers import evaluate, export, predict
 from trainers.finetuning import Stopped, finetune
 from trainers.step.training_model import TrainingModel
-
-TINY = {
-    "num_hidden_layers": 1,
-    "hidden_size": 32,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-    "max_position_embeddings": 16,
-    "hidden_dropout_prob": 0.0,
-    "attention_probs_dropout_prob": 0.0,
-    # Large weights, so that few steps tell the words apart.
-    "initializer_range": 0.2,
-}
-ROWS = [
-    {"text": f"the film was {word}", "label": label}
-    for label, words in {
-        "good": ["good", "fun"],
-        "bad": ["bad", "dull"],
-    }.items()
-    for word in words
-] * 4
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory, vocabulary):
-    folder = tmp_path_factory.mktemp("tokenizer")
-    Tokenizer(vocabulary).save(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def quick(tokenizer):
-    """Returns a function: keywords -> a run of a few steps."""
-
-    def run(*kind, **keywords):
-        given = {
-            "train": ROWS,
-            "preset": "tiny",
-            "model": TINY,
-            "tokenizer": tokenizer,
-            "max_length": 12,
-            "batch_size": 8,
-            "learning_rate": 0.02,
-            "steps": 2,
-            "precision": "float32",
-        }
-        return finetune(*kind, **(given | keywords))
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -287,7 +239,14 @@ def test_a_signal_raises_stopped(quick, tmp_path):
         ({"loss": 7}, "wanted loss to be a function"),
         ({"task_class": 7}, "wanted task_class to be"),
         ({"model_class": dict}, "wanted model_class to be"),
-        ({"sweep": "a=[1]"}, "makes one run"),
+        ({"sweep": "a=[1]"}, "there is no setting a"),
+        ({"sweep": {"learning_rat": [1]}}, "nearest is learning_rate"),
+        ({"sweep": {"learning_rate": 1e-3}}, "list of values of learning_rate"),
+        ({"sweep": {"learning_rate": []}}, "list of values of learning_rate"),
+        ({"sweep": {"steps": ["x"]}, "validation": ROWS}, "optimization.steps"),
+        ({"sweep": 7}, "wanted a sweep such as"),
+        ({"sweep": {"steps": [1]}}, "chooses by validation data"),
+        ({"seeds": 0}, "seeds"),
         ({"tokenizer": "nowhere"}, "there is no folder nowhere"),
     ],
 )

@@ -120,7 +120,6 @@ def test_the_vocabulary_is_that_of_the_weights(run, tmp_path):
         (TEXTS, {"vocab_size": 3}, "size"),
         (TEXTS, {"stepps": 3}, "nearest is steps"),
         (TEXTS, {"strategy": "span"}, "may be .*data.masking.strategy"),
-        (TEXTS, {"dry_run": True}, "dry_run is of"),
         (TEXTS, {"max_length": 900}, "max_position_embeddings"),
     ],
 )
@@ -146,3 +145,14 @@ def test_settings_of_one_name_are_dotted():
     assert found.data.masking.strategy == "token"
     assert found.runtime.strategy == "one_device"
     assert found.runtime.spike.window == 16 and found.seed == 3
+
+
+def test_a_dry_run_tells_and_leaves_nothing(tmp_path, monkeypatch, capsys):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    plan = quick(TEXTS, dry_run=True, run_dir=tmp_path / "run")
+    assert plan["parameters"] > 1000
+    assert plan["seconds"] > plan["step_seconds"] > 0
+    assert "Memory of one device" in capsys.readouterr().out
+    assert [one.name for one in tmp_path.iterdir()] == ["temporary"]
+    assert not any((tmp_path / "temporary").glob("tfbert*"))
