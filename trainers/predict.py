@@ -81,8 +81,8 @@ def _add_files(parser: command.Parser) -> None:
     parser.add_argument(
         "--input",
         help="ask about the rows of a file too: .txt (a text on each line; for "
-        "pairs, a tab between the two), .tsv, .csv or .jsonl, also with .gz, "
-        ".zst, .bz2 or .xz",
+        "pairs, a tab between the two), .tsv, .csv, .jsonl or .json (a list of "
+        "objects), also with .gz, .zst, .bz2 or .xz",
     )
     parser.add_argument(
         "--output",

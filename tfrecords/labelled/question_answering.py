@@ -17,6 +17,7 @@ from typing import NamedTuple
 from tfbert.errors import UserError
 from tfrecords.labelled.files.json_lines import (
     check_text,
+    is_list,
     parse,
     read_objects,
     shown,
@@ -106,11 +107,12 @@ def read_examples(
     if form not in FORMATS:
         raise UserError(
             f"{path}: questions are read from files that end in .json (SQuAD's "
-            "form) or .jsonl (an object for each question), not "
+            "form, or a list) or .jsonl (an object for each question), not "
             f"{form or 'without an ending'!r}."
         )
     text = read_text(path)
-    read = _squad_questions if form == ".json" else _line_questions
+    is_squad = form == ".json" and not is_list(path, text)
+    read = _squad_questions if is_squad else _line_questions
     found = Examples(path)
     seen: dict[str, str] = {}
     misplaced = dropped = 0

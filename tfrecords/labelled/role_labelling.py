@@ -28,7 +28,11 @@ from tfrecords.labelled.files.columns import (
     read_blocks,
     separator_of,
 )
-from tfrecords.labelled.files.json_lines import read_objects, string_list
+from tfrecords.labelled.files.json_lines import (
+    ENDINGS,
+    read_objects,
+    string_list,
+)
 from tfrecords.labelled.files.tags import IllegalTag, to_bio
 from tfrecords.labelled.files.text import ending
 
@@ -110,7 +114,7 @@ def read_roles(
         the sentence, an illegal tag; with file and line.
     """
     path = Path(path)
-    if ending(path) == ".jsonl":
+    if ending(path) in ENDINGS:
         sentences = list(_json_sentences(path))
     else:
         columns = (token_column, predicate_column, first_role_column)

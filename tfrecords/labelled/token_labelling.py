@@ -89,7 +89,7 @@ def read_sentences(
         raise UserError(
             f"wanted a scheme of {', '.join(SCHEMES)} or none, got {scheme!r}"
         )
-    is_json = ending(path) == ".jsonl"
+    is_json = ending(path) in json_lines.ENDINGS
     if is_json:
         keys = (
             token_column if isinstance(token_column, str) else "tokens",

@@ -1,8 +1,9 @@
 """Files of text -> documents, in constant memory.
 
 Text files hold documents separated by empty lines, or one document a line;
-files of JSON lines one document a line, in a field of an object; Parquet and
-Arrow files one a row, in a column. What a file holds tells which it is, see
+files of JSON lines one document a line, in a field of an object, and those of
+one JSON list one in each of its objects; Parquet and Arrow files one a row, in
+a column. What a file holds tells which it is, see
 `formats`, and whether it is compressed. Text is UTF-8.
 
 Lines that cannot be used are rejected with a reason, or stop the reading,
@@ -18,7 +19,7 @@ import zlib
 from collections.abc import Callable, Iterator
 
 from tfbert.errors import UserError
-from tfrecords.text import arrow, compression, files, formats
+from tfrecords.text import arrow, compression, files, formats, json_list
 
 ON_BAD_TEXT = ("error", "replace", "skip")
 DOCUMENTS = ("blank_line", "line")
@@ -165,14 +166,18 @@ class Corpus:
         stream, packed = compression.decompressed(counted, path)
         head = stream.peek(formats.HEAD_BYTES)[: formats.HEAD_BYTES]
         source.format = formats.format_of(head, path, self._reading.format)
-        if source.format not in (formats.TEXT, formats.JSON_LINES):
+        is_list = source.format == formats.JSON_LIST
+        if is_list:
+            stream = json_list.as_lines(stream, path)
+        elif source.format not in (formats.TEXT, formats.JSON_LINES):
             whole = None if packed or state is None else raw
             yield from self._rows(stream, whole, source)
             files.read_to_end(raw, counted, again=whole is not None)
             return
         lines = files.lines_of(stream, source)
-        if source.format == formats.JSON_LINES:
-            yield from self._json_documents(lines, path)
+        if is_list or source.format == formats.JSON_LINES:
+            number_of = json_list.Record if is_list else int
+            yield from self._json_documents(lines, path, number_of)
         elif self._reading.documents == "line":
             yield from self._line_documents(lines, path)
         else:
@@ -231,10 +236,11 @@ class Corpus:
             # Part 0 is the first that is kept: it says where all go.
             part = 0 if whole else part
 
-    def _json_documents(self, lines, path) -> Iterator[Document]:
+    def _json_documents(self, lines, path, number_of) -> Iterator[Document]:
         held: list[bytes] = []
         size, limit = 0, self._reading.max_line << 20
-        for line, number, whole in lines:
+        for line, place, whole in lines:
+            number = number_of(place)
             if size <= limit < size + len(line):
                 held.clear()
                 self._too_long(path, number)
@@ -333,8 +339,10 @@ class Corpus:
     def _bad(self, reason: str, path: str, number: int, problem: str) -> None:
         """Counts a bad line, or stops at it."""
         if self._reading.on_bad_text == "error":
+            of_list = isinstance(number, json_list.Record)
+            where = f"{path}, {'' if of_list else 'line '}{number}"
             raise UserError(
-                f"{path}, line {number}: it {problem}. Mend the file, or leave "
+                f"{where}: it {problem}. Mend the file, or leave "
                 "such lines out with --on_bad_text skip (or put U+FFFD for bad "
                 "bytes with --on_bad_text replace)."
             )

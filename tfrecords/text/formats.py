@@ -10,9 +10,10 @@ import os
 import re
 
 from tfbert.errors import UserError
+from tfrecords.text import json_list
 from tfrecords.text.compression import compression_of, without_compression
 
-TEXT, JSON_LINES = "text", "jsonl"
+TEXT, JSON_LINES, JSON_LIST = "text", "jsonl", "json_list"
 PARQUET, ARROW_FILE, ARROW_STREAM = "parquet", "arrow", "arrow_stream"
 
 # What `--format` takes: told by the content, or said.
@@ -85,7 +86,8 @@ def format_of(head: bytes, path: str, wanted: str = AUTO) -> str:
       wanted: one of `CHOICES`.
 
     Returns:
-      `TEXT`, `JSON_LINES`, `PARQUET`, `ARROW_FILE` or `ARROW_STREAM`.
+      `TEXT`, `JSON_LINES`, `JSON_LIST`, `PARQUET`, `ARROW_FILE` or
+      `ARROW_STREAM`.
 
     Raises:
       UserError: it holds something that is not read; says what to do.
@@ -101,6 +103,8 @@ def format_of(head: bytes, path: str, wanted: str = AUTO) -> str:
     if _begins_json_lines(begin):
         return JSON_LINES
     if ending == ".json":
+        if json_list.begins(begin):
+            return JSON_LIST
         _refuse_json_over_lines(begin, path)
     if ending in JSON_ENDINGS:
         return JSON_LINES
@@ -144,13 +148,12 @@ def _begins_json_lines(begin: bytes) -> bool:
 
 
 def _refuse_json_over_lines(begin: bytes, path: str) -> None:
-    """Raises UserError for one JSON value instead of one a line."""
-    first = begin.partition(b"\n")[0].strip()
-    if begin.startswith(b"[") or first == b"{":
-        pick = ".[]" if begin.startswith(b"[") else "."
+    """Raises UserError for one JSON object instead of one a line."""
+    if begin.partition(b"\n")[0].strip() == b"{":
         raise UserError(
-            f"{path} holds one JSON value, not one on a line each. Turn it "
-            f"into JSON lines: jq -c '{pick}' FILE.json > FILE.jsonl"
+            f"{path} holds one JSON object over many lines, not one on a line "
+            "each, nor a list of them. Turn it into JSON lines: jq -c '.' "
+            "FILE.json > FILE.jsonl"
         )
 
 

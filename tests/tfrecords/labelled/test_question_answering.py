@@ -34,6 +34,16 @@ def write(tmp_path):
     return write
 
 
+def test_a_list_of_questions_is_read_as_lines_are(write):
+    rows = [
+        {**question(name), "context": "a b c", "answers": []} for name in "xy"
+    ]
+    found = read_examples(write(rows))
+    lines = read_examples(write("\n".join(map(json.dumps, rows)), "a.jsonl"))
+    assert found.questions == lines.questions and found.ids == ["x", "y"]
+    assert found.lines == lines.lines == [1, 2]
+
+
 def test_squad_2(write):
     none = {
         **question("none", is_impossible=True),
@@ -98,10 +108,13 @@ ANSWERS = '"answers" should be a list of objects'
     "content,message",
     [
         ("{", r"data.json:1: not JSON"),
-        ("[" * 100_000, "nested too deeply"),
+        ('{"data":' + "[" * 100_000, "nested too deeply"),
         ('{\n"data": ]}', r"data.json:2: not JSON"),
         ('{"data": ' + "1" * 5000 + "}", "not JSON: Exceeds the limit"),
-        ([], "data.json: a JSON object was wanted, not"),
+        ('"data"', "data.json: a JSON object was wanted, not"),
+        ([], "data.json: the file has no question"),
+        ([3], "data.json:record 1: a JSON object was wanted, not '3'"),
+        ([{"question": "Who?"}], 'json:record 1: "context" should be text'),
         ({"version": 1}, 'a list "data" was wanted.*keys are: version'),
         ({"data": [{}]}, 'article 1: a list "paragraphs" was wanted'),
         ({"data": [{"paragraphs": [3]}]}, "paragraph 1: a JSON object was"),

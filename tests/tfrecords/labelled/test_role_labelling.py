@@ -56,6 +56,8 @@ def test_columns(tmp_path):
     again = read_roles(path)
     assert (again.words, again.tags) == (found.words, found.tags)
     assert again.predicates == found.predicates and again.lines == [1, 1]
+    path.with_suffix(".json").write_text(json.dumps(rows))
+    assert read_roles(path.with_suffix(".json")).tags == found.tags
 
 
 def predicate(index, tags):

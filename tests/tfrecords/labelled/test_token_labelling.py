@@ -111,6 +111,10 @@ def test_json_lines(tmp_path):
     assert found.words == [["a", "b"], ["c"]]
     assert found.tags == [["B-A", "I-A"], ["O"]]
     assert found.where(1, 0) == f"{path}:3"
+    path = write(tmp_path / "a.json", json.dumps(rows))
+    found = read_sentences(path)
+    assert found.words == [["a", "b"], ["c"]]
+    assert found.where(1, 0) == f"{path}:record 2"
     path = write(tmp_path / "b.jsonl", '{"w": ["a"], "pos": ["NN"]}')
     assert read_sentences(path, "w", "pos").tags == [["NN"]]
 

@@ -1,12 +1,16 @@
 """JSON of labelled files, a message with file and line where it is none."""
 
+import io
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from tfbert.errors import UserError
-from tfrecords.labelled.files.text import nearest_first, read_text
+from tfrecords.labelled.files.text import ending, nearest_first, read_text
+from tfrecords.text import json_list
+
+ENDINGS = (".jsonl", ".ndjson", ".json")
 
 _HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
@@ -43,6 +47,8 @@ def read_objects(
 ) -> Iterator[tuple[int, dict]]:
     """(line, object) for each line of a .jsonl file that is not empty.
 
+    Of a .json file that is one list, (number, object) for each of its items.
+
     Args:
       path: the file.
       text: what is in it, where that was read.
@@ -53,23 +59,44 @@ def read_objects(
     """
     if text is None:
         text = read_text(path)
+    if is_list(path, text):
+        data = io.BufferedReader(io.BytesIO(text.encode("utf-8")))
+        lines = io.TextIOWrapper(
+            json_list.as_lines(data, str(path)), "utf-8", newline="\n"
+        )
+        yield from objects_of(path, lines, wanted, json_list.Record)
+        return
     # Not splitlines: that also breaks at U+2028, which may be in a string.
     yield from objects_of(path, text.split("\n"), wanted)
 
 
 def objects_of(
-    path: Path, lines: Iterable[str], wanted: str = "a JSON object"
+    path: Path,
+    lines: Iterable[str],
+    wanted: str = "a JSON object",
+    number_of: Callable[[int], int] = int,
 ) -> Iterator[tuple[int, dict]]:
-    """(line, object) for each line that is not empty; see `read_objects`."""
-    for line, source in enumerate(lines, start=1):
+    """(line, object) for each line that is not empty; see `read_objects`.
+
+    Args:
+      number_of: the number of a line as it is to be told.
+    """
+    for place, source in enumerate(lines, start=1):
         if not source.strip():
             continue
+        line = number_of(place)
         row = parse(f"{path}:{line}", source, "a JSON object")
         if not isinstance(row, dict):
             raise UserError(
-                f"{path}:{line}: {wanted} was wanted, not {source[:40]!r}."
+                f"{path}:{line}: {wanted} was wanted, not "
+                f"{source.strip()[:40]!r}."
             )
         yield line, row
+
+
+def is_list(path: Path, text: str) -> bool:
+    """Whether a file whose text begins so is one JSON list."""
+    return ending(path) == ".json" and text.lstrip().startswith("[")
 
 
 def check_text(where: str, name: str, text: str) -> str:

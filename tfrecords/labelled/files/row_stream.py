@@ -22,6 +22,7 @@ from tfrecords.labelled.files.text import (
     no_utf8,
     unreadable,
 )
+from tfrecords.text import json_list
 from tfrecords.text.compression import decompressed, without_compression
 from tfrecords.text.files import CountedStream
 
@@ -36,7 +37,7 @@ class Row(NamedTuple):
     """A row.
 
     Attributes:
-      line: on which it ends, from 1.
+      line: on which it ends, from 1; of a JSON list the number of its item.
       cells: all of its columns by name; values of JSON as they are.
       wanted: the text of those that were asked for.
     """
@@ -47,7 +48,7 @@ class Row(NamedTuple):
 
 
 class RowStream:
-    """The rows of a file: cells, JSON Lines, or a text a line (.txt).
+    """The rows of a file: cells, JSON, or a text a line (.txt).
 
     Compressed files (.gz, .zst, .bz2, .xz) are unpacked on the way. What a
     file is read as is found in its first MiB; see `tables.read_table`.
@@ -90,6 +91,7 @@ class RowStream:
         except OSError as error:
             raise unreadable(self.path, error) from error
         self._counted = CountedStream(self._file)
+        self._number_of = int
         self._digest = hashlib.sha256()
         self.left_out = 0
         self.form: str | None = None
@@ -127,9 +129,13 @@ class RowStream:
         stream, _ = decompressed(self._counted, os.fspath(self.path))
         head = stream.peek(_LOOKED_AT)[:_LOOKED_AT]
         check_is_text(self.path, head)
+        sample = _sample(head)
+        if json_lines.is_list(self._bare, sample):
+            stream = json_list.as_lines(stream, os.fspath(self.path))
+            self._number_of = json_list.Record
         lines = self._lines(stream)
         found, first_bad = False, None
-        with closing(self._read(_sample(head), lines)) as rows:
+        with closing(self._read(sample, lines)) as rows:
             for line, cells, wanted in rows:
                 if not isinstance(wanted, UserError):
                     wanted = tables.checked(self.path, line, wanted, ())
@@ -152,7 +158,7 @@ class RowStream:
             self.form, self.plain = "a text on each line", True
             return self._text_rows(lines)
         if tables.is_json(self._bare, form, sample):
-            self.form = "JSON Lines"
+            self.form = tables.json_form(self._bare, sample)
             return self._objects(lines)
         settled = table_form.settle(
             self._reading.form, self._bare, sample, self._columns
@@ -194,7 +200,9 @@ class RowStream:
     def _objects(self, lines: Iterator[str]):
         keys = ", ".join(self._columns)
         wanted = f"a JSON object with the keys {keys}"
-        for line, row in json_lines.objects_of(self.path, lines, wanted):
+        for line, row in json_lines.objects_of(
+            self.path, lines, wanted, self._number_of
+        ):
             where = f"{self.path}:{line}"
             try:
                 tables.check_columns(where, self._columns, list(row))
@@ -234,9 +242,9 @@ class RowStream:
 
     def _lines(self, stream: io.BufferedReader) -> Iterator[str]:
         """The lines with their ends, cut at line feeds."""
-        number = 0
+        number = self._number_of(0)
         while line := stream.readline(_LINE_BYTES):
-            number += 1
+            number = self._number_of(number + 1)
             self._digest.update(line)
             if len(line) == _LINE_BYTES and not line.endswith(b"\n"):
                 raise UserError(

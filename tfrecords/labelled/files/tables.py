@@ -19,8 +19,9 @@ from tfrecords.labelled.files.text import (
     read_text,
     refused,
 )
+from tfrecords.text.json_list import Record
 
-FORMATS = (".tsv", ".csv", ".jsonl")
+FORMATS = (".tsv", ".csv", ".jsonl", ".json")
 BAD_ROWS = ("error", "skip")
 
 _JSON_LINES = (".jsonl", ".ndjson")
@@ -69,7 +70,8 @@ class Table:
 
     Attributes:
       path: the file.
-      lines: the line in the file on which each row ends, from 1.
+      lines: the line in the file on which each row ends, from 1; of a JSON list
+        the number of its item.
       columns: name -> one string for each row.
       form: how the file was read, and what was left out, for the user.
     """
@@ -98,7 +100,8 @@ def read_table(
 
     JSON Lines have one object a line; numbers and booleans become their JSON
     text. They are known by their ending (.jsonl, .ndjson, .json), elsewhere
-    (but in .tsv and .csv) by their first line. All else are cells; see
+    (but in .tsv and .csv) by their first line. A .json file may be one list
+    of objects instead. All else are cells; see
     `table_form` for what is found by looking. All are UTF-8, with or without
     a byte order mark, also packed (.gz). Empty lines are skipped.
 
@@ -118,7 +121,7 @@ def read_table(
     path = Path(path)
     text, as_json = _opened(path)
     if as_json:
-        described = "JSON Lines"
+        described = json_form(path, text)
         rows = _json_rows(path, text, columns, lists)
     else:
         settled = table_form.settle(reading.form, path, text, columns)
@@ -150,7 +153,7 @@ def column_names(
 
 
 def _opened(path: Path) -> tuple[str, bool]:
-    """A file's text, and whether it is JSON Lines."""
+    """A file's text, and whether it is JSON."""
     form = ending(path)
     if form in NO_TABLES:
         raise refused(path, FORMATS)
@@ -159,17 +162,26 @@ def _opened(path: Path) -> tuple[str, bool]:
 
 
 def is_json(path: Path, form: str, text: str) -> bool:
-    """Whether a file holds JSON Lines.
+    """Whether a file holds JSON Lines, or one JSON list.
 
     Raises:
-      UserError: it is one JSON value of many lines.
+      UserError: it is another JSON value, of many lines.
     """
-    if form in _JSON_LINES:
+    if form in _JSON_LINES or json_lines.is_list(path, text):
         return True
     first = text.lstrip().split("\n", 1)[0].rstrip()
-    if form == ".json" and not first.endswith("}"):
-        raise refused(path, FORMATS)
+    if form == ".json" and first[:1] + first[-1:] != "{}":
+        raise UserError(
+            f"{path}: wanted a list of objects, or an object a line, and it "
+            f"begins with {first[:20]!r}. pandas writes both with to_json(..., "
+            'orient="records").'
+        )
     return form not in (".tsv", ".csv") and first[:1] + first[-1:] == "{}"
+
+
+def json_form(path: Path, text: str) -> str:
+    """What kind of JSON a file is, for the user."""
+    return "a JSON list" if json_lines.is_list(path, text) else "JSON Lines"
 
 
 def _delimited_rows(
@@ -346,7 +358,8 @@ def _collect(
         raise UserError(f"{path}: the file has no rows.")
     if bad:
         shown = ", ".join(map(str, list(bad)[:5])) + ", ..." * (len(bad) > 5)
-        form += f"; {len(bad):,} bad rows left out (lines {shown})"
+        what = "records" if isinstance(next(iter(bad)), Record) else "lines"
+        form += f"; {len(bad):,} bad rows left out ({what} {shown})"
     return Table(path, lines, cells, f"{path}: {form}")
 
 

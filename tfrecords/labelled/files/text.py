@@ -38,8 +38,6 @@ def refused(path: Path, formats: Sequence[str]) -> UserError:
     """That a file's ending is none of `formats`."""
     found = ending(path)
     advice = {
-        ".json": "; name a file with an object a line .jsonl, and turn a list "
-        "of objects into one with `jq -c '.[]'`",
         ".parquet": "; of Parquet make JSON Lines, with pandas: "
         'to_json(..., orient="records", lines=True)',
         ".xlsx": "; export the sheet as CSV UTF-8",

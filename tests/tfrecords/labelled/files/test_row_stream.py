@@ -14,6 +14,7 @@ FILES = {
     "b.tsv": 'text\tid\nsays "hi"\t1\nx\u2028y\t2\n',
     "c.tsv": '"text"\t"id"\n"a\tb"\t"1"\n"c ""d"""\t"2"\n',
     "d.jsonl": '{"text": "a", "more": [1, {"b": null}]}\n\n{"text": 7}\n',
+    "l.json": '[{"text": "a, ] \\"", "m": [1, {"b": []}]},\n {"text": 7}\n]\n',
     "e.data": "good|fine\nbad|worse\nbad|bad\n",
 }
 
@@ -112,8 +113,20 @@ def test_bad_rows(tmp_path):
         ("a.csv", b"text\na\n\xff\n", "a.csv:3: not UTF-8 .byte 0xff"),
         ("a.jsonl", b'{"text": "a"}\n[1]\n', "a.jsonl:2: a JSON object"),
         ("a.jsonl", b'{"x": 1}\n', "a.jsonl:1: there is no column 'text'"),
+        ("a.json", b'[{"text": "a"}, [1]]', "a.json:record 2: a JSON object"),
+        (
+            "a.json",
+            b'[{"text": "a"}, {"x": 1}]',
+            "record 2: there is no",
+        ),
+        ("a.json", b'[{"text": "a"}', "record 1: the JSON list does not end"),
+        ("a.json", b'[{"text": "\xff"}]', "a.json:record 1: not UTF-8"),
         ("a.csv", b"PAR1....", "a Parquet file"),
-        ("a.parquet", b"", "end in .tsv, .csv, .jsonl, .txt, not '.parquet'"),
+        (
+            "a.parquet",
+            b"",
+            ".csv, .jsonl, .json, .txt, not '.parquet'",
+        ),
         ("a.csv.gz", CUT_OFF, "cannot be read to"),
         ("a.csv", b'text\n"a\n', "a.csv:2: not valid CSV"),
     ],

@@ -75,11 +75,12 @@ def test_the_three_formats_agree(tmp_path_factory, rows):
         csv.writer(stream).writerows([("a", "b"), *rows])
     lines = [json.dumps({"a": a, "b": b}) for a, b in rows]
     write(folder, "x.jsonl", "\n".join(lines))
+    write(folder, "x.json", "[" + ",\r\n".join(lines) + "]\n")
     read = [
         tables.read_table(folder / f"x{suffix}", ["b", "a"]).columns
         for suffix in tables.FORMATS
     ]
-    assert read[0] == read[1] == read[2]
+    assert read[0] == read[1] == read[2] == read[3]
     assert read[0]["a"] == [a for a, _ in rows]
 
 
@@ -103,7 +104,22 @@ def test_the_three_formats_agree(tmp_path_factory, rows):
         ("a.jsonl", "{\n", r"a\.jsonl:1: not a JSON object"),
         ("a.jsonl", "[" * 100_000, r"a\.jsonl:1: not a JSON object"),
         ("a.jsonl", "1" * 5000, r"a\.jsonl:1: not a JSON object: Exceeds"),
-        ("a.json", "[]", "a file with an object a line .jsonl.*jq"),
+        ("a.json", "[]", "no rows"),
+        ("a.json", "", "a.json: wanted a list of objects, or an object a line"),
+        ("a.json", '{"text":\n"a"}', "begins with '{\"text\":'. pandas"),
+        (
+            "a.json",
+            '[{"text": "a", "label": 1}, 7]',
+            r"json:record 2: a JSON",
+        ),
+        (
+            "a.json",
+            '[{"text": "a", "label": 1},{"text": ',
+            "record 2: the JSON",
+        ),
+        ("a.json", '[{"text": "a", "label": ""}]', "record 1: .*'label' is em"),
+        ("a.json", '[{"text": "a", "label": nul}]', "record 1: not a JSON obj"),
+        ("a.json", "[" * 100_000, "record 1: the JSON list does not end"),
         ("a.parquet", "x", "to_json"),
         ("a.xlsx", "x", "export the sheet"),
         ("a.csv", b"\xff\xfet\0", "UTF-16.*iconv -f utf-16"),
@@ -159,6 +175,8 @@ FORMS = [
     ("a.txt", 'text\tlabel\n"a\nb"\tc\n', "tabs.*may be quoted"),
     ("a.json", '{"text": "a,b", "label": "c"}\n', "JSON Lines"),
     ("a", '{"text": "a,b", "label": "c"}\n', "JSON Lines"),
+    ("a.json", ' [{"text": "a,b", "label": "c"}]', "a JSON list"),
+    ("a.json", '[\n{\n"text": "a,b",\n"label": "c"\n}\n]', "a JSON list"),
 ]
 
 
