@@ -11,6 +11,7 @@ from tfbert.optimizers.schedules import (
     WarmupLinearDecay,
     WarmupOneCycle,
     WarmupPolynomialDecay,
+    WarmupStableDecay,
 )
 
 # Names in the settings.
@@ -30,4 +31,5 @@ __all__ = [
     "WarmupLinearDecay",
     "WarmupOneCycle",
     "WarmupPolynomialDecay",
+    "WarmupStableDecay",
 ]

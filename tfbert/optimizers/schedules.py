@@ -129,6 +129,52 @@ class WarmupOneCycle(WarmupSchedule):
         return self.last_share + (1.0 - self.last_share) * cosine
 
 
+@keras.saving.register_keras_serializable("tfbert")
+class WarmupStableDecay(WarmupSchedule):
+    """The peak rate for most of the run, then down to 0 (Hu et al. 2024).
+
+    The last `decay_share` of all updates decay, by 1 - sqrt(share of the decay
+    done) (Hägele et al. 2024, section 4, where it ends lower than a straight
+    line). What comes before does not depend on where the run ends, so one run
+    can be ended in several places: see `pretrain --branch`.
+
+    Args:
+      learning_rate, warmup_steps, total_steps: see WarmupSchedule.
+      decay_share: above 0; the decay begins after warm-up.
+
+    Raises:
+      UserError: as WarmupSchedule; the decay would begin during warm-up.
+    """
+
+    def __init__(
+        self,
+        learning_rate: float,
+        warmup_steps: int,
+        total_steps: int,
+        decay_share: float = 0.2,
+    ):
+        super().__init__(learning_rate, warmup_steps, total_steps)
+        self.decay_share = decay_share
+        self.decay_steps = max(1, round(decay_share * total_steps))
+        if not 0 < decay_share <= 1 or (
+            self.decay_steps > total_steps - warmup_steps
+        ):
+            raise UserError(
+                "wanted optimization.decay_share above 0, and a decay that "
+                f"begins after warm-up, got {decay_share:g} of {total_steps} "
+                f"steps, {warmup_steps} of them warm-up"
+            )
+
+    def fall(self, progress):
+        rest = self.total_steps - self.warmup_steps
+        # Whole steps: of a rounding error the root would be no small one.
+        behind = ops.round(progress * rest) - (rest - self.decay_steps)
+        return 1.0 - ops.sqrt(ops.maximum(behind / self.decay_steps, 0.0))
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "decay_share": self.decay_share}
+
+
 # Names in the settings.
 SCHEDULES: dict[str, type[WarmupSchedule]] = {
     "linear": WarmupLinearDecay,
@@ -136,4 +182,5 @@ SCHEDULES: dict[str, type[WarmupSchedule]] = {
     "polynomial": WarmupPolynomialDecay,
     "inverse_sqrt": WarmupInverseSquareRoot,
     "one_cycle": WarmupOneCycle,
+    "stable_decay": WarmupStableDecay,
 }

@@ -75,10 +75,12 @@ def make_model(
 
 
 def _make_optimizer(optimization) -> keras.optimizers.Optimizer:
+    share = optimization.decay_share
     schedule = SCHEDULES[optimization.schedule](
         optimization.learning_rate,
         optimization.warmup_steps,
         optimization.steps,
+        **({} if share is None else {"decay_share": share}),
     )
     return OPTIMIZERS[optimization.optimizer](
         schedule,

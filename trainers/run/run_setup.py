@@ -30,6 +30,14 @@ def check_settings(settings, distribution: Distribution) -> None:
     optimization = settings.optimization
     for size in optimization.batch_plan.sizes:
         distribution.check_batch_size(size, optimization.accumulation_steps)
+    if optimization.decay_share is not None and (
+        optimization.schedule != "stable_decay"
+    ):
+        raise UserError(
+            "optimization.decay_share is of the schedule stable_decay, got "
+            f"{optimization.decay_share:g} with {optimization.schedule}; leave "
+            "it out"
+        )
     # What is None is left to the plan, which a mistake elsewhere kept back.
     if (optimization.warmup_steps or 0) >= optimization.steps:
         raise UserError(

@@ -67,6 +67,7 @@ RANGES = {
     "optimization.warmup_steps": NOT_NEGATIVE,
     "optimization.warmup_tokens": NOT_NEGATIVE,
     "optimization.warmup_share": BELOW_ONE,
+    "optimization.decay_share": Range(0, 1, low_open=True),
     "optimization.layer_decay": POSITIVE,
     "optimization.weight_decay": NOT_NEGATIVE,
     "optimization.beta_1": BELOW_ONE,

@@ -110,7 +110,10 @@ class OptimizationSettings:
       warmup_share: warm-up as a share of all steps, in the place of
         warmup_steps.
       schedule: how the rate falls after warm-up, to reach its end at `steps`:
-        linear, cosine, polynomial (square), inverse_sqrt or one_cycle.
+        linear, cosine, polynomial (square), inverse_sqrt, one_cycle, or
+        stable_decay, which stays at the peak and falls in the end.
+      decay_share: of stable_decay, the share of all steps in which the rate
+        falls; null: 0.2.
       optimizer: adamw; for very large batches lamb, or nvlamb, which divides
         the gradient by its norm in the place of clipping.
       layer_decay: factor between the learning rates of a layer and of the
@@ -131,8 +134,14 @@ class OptimizationSettings:
     warmup_steps: int | None = None
     warmup_share: float | None = None
     schedule: Literal[
-        "linear", "cosine", "polynomial", "inverse_sqrt", "one_cycle"
+        "linear",
+        "cosine",
+        "polynomial",
+        "inverse_sqrt",
+        "one_cycle",
+        "stable_decay",
     ] = "linear"
+    decay_share: float | None = None
     optimizer: Literal["adamw", "lamb", "nvlamb"] = "adamw"
     layer_decay: float = 1.0
     weight_decay: float = 0.01

@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 
 from tfbert.errors import UserError
-from tfbert.optimizers import SCHEDULES, WarmupLinearDecay
+from tfbert.optimizers import (
+    SCHEDULES,
+    WarmupLinearDecay,
+    WarmupStableDecay,
+)
 from tfbert.optimizers.schedules import WarmupSchedule
 
 
@@ -28,6 +32,8 @@ FALLS = {
     "one_cycle": lambda s: (
         4e-6 + (1 - 4e-6) * (1 + np.cos(np.pi * (s - 4) / 6)) / 2
     ),
+    # A fifth of the steps: updates 8 and 9.
+    "stable_decay": lambda s: 1 - max(0, (s - 8) / 2) ** 0.5,
 }
 
 
@@ -57,3 +63,19 @@ def test_a_schedule_must_say_how_it_falls():
 def test_nothing_left_to_train(warmup, total):
     with pytest.raises(UserError, match="below total_steps"):
         WarmupLinearDecay(1.0, warmup, total)
+
+
+@pytest.mark.parametrize("share, warmup", [(0.0, 1), (-0.1, 1), (0.9, 2)])
+def test_a_decay_that_cannot_be(share, warmup):
+    with pytest.raises(UserError, match="a decay that begins after warm-up"):
+        WarmupStableDecay(1.0, warmup, 10, share)
+
+
+def test_what_comes_before_the_decay_does_not_know_of_the_end():
+    """To the last bit, or a branch would not be the run that it left."""
+    short, long = (
+        WarmupStableDecay(3e-4, 100, total, 0.1) for total in (7001, 100_003)
+    )
+    for step in (0, 99, 100, 3000, 6300, 6301):
+        assert float(short(step)) == float(long(step))
+    assert float(short(6302)) < float(short(6301)) == np.float32(3e-4)
