@@ -86,6 +86,7 @@ def pretraining_batches(
     start_step: int = 0,
     first_row: int = 0,
     micro_batches: int = 1,
+    masking_at: Callable[[int], Masking] | None = None,
 ) -> tf.data.Dataset:
     """Endless batches of one worker.
 
@@ -100,8 +101,7 @@ def pretraining_batches(
       start_step: the first step to give.
       first_row: the position of step 0's first row: what batches of another
         size took before.
-      micro_batches: parts that the step will cut each batch into; checked
-        here because the sizes are known here.
+      micro_batches: parts that the step will cut each batch into.
 
     Returns:
       A dataset of batch dicts of B / R rows: for each step, one for each of
@@ -124,7 +124,8 @@ def pretraining_batches(
         first += (first_replica + local) * rows
         positions = np.arange(first, first + rows, dtype=np.int64)
         row_ids, epochs = records.rows_at(positions, seed)
-        made = make_batch(records, masking, row_ids, epochs, seed)
+        now = masking if masking_at is None else masking_at(start_step + step)
+        made = make_batch(records, now, row_ids, epochs, seed)
         if damaged:
             made[layout.IS_REAL_EXAMPLE] = _sound(records, row_ids)
         return made

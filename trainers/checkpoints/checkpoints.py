@@ -213,17 +213,19 @@ class Checkpoints:
     def best(self, steps: list[int]) -> list[int]:
         """The steps with the lowest validation loss, of equal ones the later.
 
-        A checkpoint without one, or whose JSON is damaged, is none of them.
+        Losses of an earlier stage, on other rows, come behind all of a later
+        one. A checkpoint without a loss, or whose JSON is damaged, is none.
         """
         losses = []
         for step in steps if self.keep_best else ():
             try:
-                values = read_state(self.path(step)).get("validation") or {}
-                losses.append((float(values["loss"]), -step))
+                state = read_state(self.path(step))
+                loss = float((state.get("validation") or {})["loss"])
+                losses.append((-state.get("stage", 0), loss, -step))
             except (UserError, KeyError, TypeError, ValueError):
                 continue
-        losses = sorted(loss for loss in losses if loss[0] == loss[0])
-        return [-step for _, step in losses[: self.keep_best]]
+        losses = sorted(loss for loss in losses if loss[1] == loss[1])
+        return [-step for _, _, step in losses[: self.keep_best]]
 
     def check_run(self) -> None:
         """Refuses a run folder whose newest checkpoint has other facts.

@@ -11,15 +11,14 @@ from tfrecords.storage.reader import Records
 from trainers.checks import machine
 from trainers.checks.findings import Findings
 from trainers.distributed.members import Cluster
-from trainers.pretraining.data import (
+from trainers.pretraining.data import describe, predictions
+from trainers.pretraining.settings import with_known_steps
+from trainers.pretraining.stages import (
+    StageData,
     about_run,
     check_sizes,
-    describe,
-    open_held_out,
-    open_training,
-    predictions,
+    open_run_records,
 )
-from trainers.pretraining.settings import with_known_steps
 from trainers.run.run_setup import check_run_folder, check_settings
 
 # Rates that pretraining of encoders is known to survive, and then some.
@@ -37,30 +36,39 @@ def check_pretraining(
       cluster: what find_cluster gives.
     """
     distribution = machine.planned_distribution(settings.runtime, cluster)
-    records = findings.attempt("records", open_training, settings.data)
-    if records is not None:
+    read = findings.attempt(
+        "records",
+        open_run_records,
+        settings.data,
+        settings.optimization.stages,
+    )
+    if read is not None:
+        length = read.last.sequence_length
         settings = (
-            findings.attempt("settings", with_known_steps, settings, records)
+            findings.attempt("settings", with_known_steps, settings, length)
             or settings
         )
     _settle(findings, "settings", check_settings, settings, distribution)
     check_rate(findings, settings.optimization)
-    if records is None:
+    if read is None:
         return
-    findings.add("fine", "records", describe(records))
-    _check_held_out(findings, settings.data, records)
-    size = len(records.vocabulary)
+    for records in read.all:
+        findings.add("fine", "records", describe(records))
+    for stage in read.stages:
+        _check_held_out(findings, stage)
+    size = len(read.last.vocabulary)
     config = findings.attempt("model", settings.model.bert_config, size)
     if config is None:
         return
-    _settle(findings, "sizes", check_sizes, settings, records, config)
-    check_start(findings, settings.model.init_from, records.vocabulary, config)
+    _settle(findings, "sizes", check_sizes, settings, read, config)
+    vocabulary = read.last.vocabulary
+    check_start(findings, settings.model.init_from, vocabulary, config)
     _settle(
         findings,
         "run folder",
         check_run_folder,
         settings,
-        about_run(records),
+        about_run(read),
         distribution,
     )
     machine.check_room(
@@ -68,8 +76,8 @@ def check_pretraining(
         settings,
         config,
         distribution,
-        records.sequence_length,
-        _predictions(findings, settings.data.masking, records),
+        read.longest,
+        _predictions(findings, settings.data.masking, read.last),
     )
 
 
@@ -112,12 +120,9 @@ def check_start(
     _settle(findings, "weights", resizing.fit, source, config, vocabulary)
 
 
-def _check_held_out(findings: Findings, data, records: AnyRecords) -> None:
+def _check_held_out(findings: Findings, stage: StageData) -> None:
     """There is held-out text, and it is not what is trained on."""
-    before = len(findings.mistakes)
-    held_out = findings.attempt("held-out data", open_held_out, data, records)
-    if len(findings.mistakes) > before:
-        return
+    records, held_out = stage.records, stage.held_out
     if held_out is None:
         findings.add(
             "advice",

@@ -25,6 +25,7 @@ from trainers.planning import dry_run, precision
 from trainers.run import api
 from trainers.run.early_stopping import EarlyStopping
 from trainers.run.outcome import NOTHING_OWN, History, Outcome, OwnParts
+from trainers.run.run_data import RunData
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +75,9 @@ def train(
     )
     if settings.dry_run:
         largest = (places.largest, places.pairs)
-        figures = dry_run.show(model, settings, distribution, *batches, largest)
+        figures = dry_run.show(
+            model, settings, distribution, RunData(*batches), largest
+        )
         figures["real_tokens_share"] = places.share
         return Outcome(model, figures, {})
     history = History()
@@ -117,14 +120,13 @@ def _fit(model, settings, distribution, data, batches, callbacks) -> dict:
         model,
         settings,
         distribution,
-        *batches,
+        RunData(*batches, data.row_ids(settings)),
         title="fine-tuning",
         callbacks=[
             *_keep_best(run_dir, distribution, metric),
             EarlyStopping(settings.runtime.early_stopping, metric),
             *callbacks,
         ],
-        row_ids=data.row_ids(settings),
     )
 
 

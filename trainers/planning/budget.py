@@ -55,23 +55,34 @@ def with_budget(settings, distribution: Distribution, build: Callable):
     Args:
       settings: of pretraining, with a budget.
       distribution: where it runs.
-      build: settings -> (model, make_batches, validation), as a run needs
-        them; called once, unless the run folder knows the number.
+      build: settings -> (model, RunData), as a run needs them; called once,
+        unless the run folder knows the number.
 
     Raises:
       UserError: the budget cannot be read, is too short for a step, or is
         not that of the run in the folder.
     """
     seconds = parse_budget(settings.budget)
-    steps = steps_of_run(settings)
-    if steps is None:
-        steps = _measured_steps(settings, distribution, build, seconds)
-    optimization = dataclasses.replace(settings.optimization, steps=steps)
+    found = steps_of_run(settings)
+    if found is None:
+        found = _measured_steps(settings, distribution, build, seconds)
+    optimization = with_steps(settings.optimization, found)
     return dataclasses.replace(settings, optimization=optimization)
 
 
-def steps_of_run(settings) -> int | None:
-    """The number of steps that the run in the folder was given.
+def with_steps(optimization, steps: list[int]):
+    """The settings with the steps of each stage, or of the one there is."""
+    stages = optimization.stages
+    if stages is not None:
+        stages = [
+            dataclasses.replace(stage, steps=count)
+            for stage, count in zip(stages, steps, strict=True)
+        ]
+    return dataclasses.replace(optimization, steps=sum(steps), stages=stages)
+
+
+def steps_of_run(settings) -> list[int] | None:
+    """The steps that the run in the folder was given, of each stage.
 
     Returns:
       None where there is no run.
@@ -85,6 +96,8 @@ def steps_of_run(settings) -> int | None:
     try:
         saved = read_yaml(path)
         budget, steps = saved.get("budget"), saved["optimization"]["steps"]
+        stages = saved["optimization"].get("stages")
+        found = [int(stage["steps"]) for stage in stages or ()] or [int(steps)]
     except (UserError, AttributeError, KeyError, TypeError) as error:
         reason = error if isinstance(error, UserError) else repr(error)
         raise UserError(
@@ -98,41 +111,58 @@ def steps_of_run(settings) -> int | None:
             "it, another runtime.run_dir to start anew, or without a budget "
             "another optimization.steps with runtime.allow_change"
         )
+    wanted = len(settings.optimization.stages or [None])
+    if len(found) != wanted:
+        raise UserError(
+            f"{path.parent} holds a run of {len(found)} stages, got {wanted} "
+            "in optimization.stages; give the same ones to resume it, or "
+            "another runtime.run_dir to start anew"
+        )
     _log.info(f"Budget {budget}: {steps:,} steps, as this run began")
-    return int(steps)
+    return found
 
 
-def _measured_steps(settings, distribution, build, seconds: float) -> int:
-    """Times steps and chooses; all workers get the chief's number."""
+def _measured_steps(settings, distribution, build, seconds: float) -> list[int]:
+    """Times steps and chooses; all workers get the chief's numbers."""
     start = time.perf_counter()
     optimization = settings.optimization
-    plan = optimization.batch_plan
     provisional = dataclasses.replace(optimization, steps=10**6, warmup_steps=0)
-    model, make_batches, validation = build(
-        dataclasses.replace(settings, optimization=provisional)
-    )
-    # Batches behind the ramp: the largest.
-    timing = time_steps(model, make_batches(max(plan.changes, default=0)))
+    plan = provisional.batch_plan
+    model, data = build(dataclasses.replace(settings, optimization=provisional))
+    # Of a ramp the batches behind it, the largest; of stages all.
+    parts = plan.parts if optimization.stages else plan.parts[-1:]
+    timings = [time_steps(model, data.make_batches(p.first)) for p in parts]
+    evaluations = [
+        full_batches(data.validation_of(part.first), settings, distribution)
+        * timing.step
+        * EVALUATION_SHARE
+        * (optimization.batch_size / part.size)
+        for part, timing in zip(parts, timings, strict=True)
+    ]
     spent = time.perf_counter() - start
-    steps = steps_that_fit(
-        seconds - spent - timing.first,
-        timing,
-        plan,
-        optimization.batch_size,
-        settings.runtime.evaluate_every,
-        full_batches(validation, settings, distribution),
-    )
-    steps = chiefs_value(distribution, steps)
-    if steps < 1:
+    left = seconds - spent - sum(timing.first for timing in timings)
+    every = settings.runtime.evaluate_every
+    if optimization.stages:
+        shares = [stage.share or 0.0 for stage in optimization.stages]
+        steps = steps_of_shares(left, timings, evaluations, shares, every)
+    else:
+        size = optimization.batch_size
+        steps = [
+            steps_that_fit(left, timings[0], plan, size, every, evaluations[0])
+        ]
+    steps = [chiefs_value(distribution, count) for count in steps]
+    if min(steps) < 1:
+        slowest = max(timing.step for timing in timings)
         raise UserError(
             f"a budget of {settings.budget} is too short: compiling and timing "
-            f"took {spent:.0f} s and a step takes {timing.step:.3g} s; give "
+            f"took {spent:.0f} s and a step takes {slowest:.3g} s; give "
             "more time or a smaller model"
         )
+    each = " and ".join(f"{timing.step:.3g}" for timing in timings)
+    first = " and ".join(f"{timing.first:.3g}" for timing in timings)
     _log.info(
-        f"Budget {settings.budget}: {steps:,} steps, from "
-        f"{timing.step:.3g} s a step (the first one {timing.first:.3g} s) and "
-        f"{spent:.0f} s spent on finding out"
+        f"Budget {settings.budget}: {sum(steps):,} steps, from {each} s a step "
+        f"(the first one {first} s) and {spent:.0f} s spent on finding out"
     )
     return steps
 
@@ -143,7 +173,7 @@ def steps_that_fit(
     plan: BatchPlan,
     batch_size: int,
     evaluate_every: int,
-    validation_steps: float,
+    evaluation: float,
 ) -> int:
     """The number of steps for a time, evaluations included.
 
@@ -153,16 +183,40 @@ def steps_that_fit(
       plan: sizes of the batches; a step takes as long as it has rows.
       batch_size: rows of the timed step.
       evaluate_every: steps between evaluations.
-      validation_steps: of one evaluation, in batches of training; 0: there
-        is none.
+      evaluation: seconds of one; 0: there is none.
     """
-    evaluation = validation_steps * timing.step * EVALUATION_SHARE
     # That before the first step, and that after the last one.
     left = seconds * USABLE - 2 * evaluation
     each = timing.step + evaluation / evaluate_every
     rows = math.floor(max(left, 0.0) / each * batch_size)
     steps = plan.steps_for(rows)
-    return steps if plan.first_row(steps) <= rows else steps - 1
+    return steps if plan.rows_before(steps) <= rows else steps - 1
+
+
+def steps_of_shares(
+    seconds: float,
+    timings: list[Timing],
+    evaluations: list[float],
+    shares: list[float],
+    evaluate_every: int,
+) -> list[int]:
+    """The number of steps of each stage for a time, evaluations included.
+
+    Args:
+      seconds: what is left after compiling.
+      timings: of a step of each stage.
+      evaluations: seconds of one in each stage; 0: there is none.
+      shares: of the time, for each stage.
+      evaluate_every: steps between evaluations.
+    """
+    # Those before the first step and after the last one.
+    left = max(seconds * USABLE - evaluations[0] - evaluations[-1], 0.0)
+    return [
+        math.floor(left * share / (timing.step + evaluation / evaluate_every))
+        for timing, evaluation, share in zip(
+            timings, evaluations, shares, strict=True
+        )
+    ]
 
 
 def chiefs_value(distribution: Distribution, value: int) -> int:

@@ -10,7 +10,6 @@ import math
 import shutil
 import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -31,6 +30,7 @@ from trainers.planning.memory_estimate import (
     activation_bytes,
     block_bytes,
 )
+from trainers.run.run_data import RunData, Validation
 from trainers.run.run_setup import full_batches
 from trainers.step.training_model import TrainingModel
 from trainers.watching.system_metrics import (
@@ -68,8 +68,7 @@ def show(
     model: TrainingModel,
     settings,
     distribution: Distribution,
-    make_batches: Callable[[int], tf.data.Dataset],
-    validation: tuple[tf.data.Dataset, int] | None,
+    data: RunData,
     largest: tuple[int, int] | None = None,
 ) -> dict[str, float]:
     """Prints what a run needs; trains the model for a few steps in memory.
@@ -78,8 +77,7 @@ def show(
       model: from training.make_model.
       settings: with sections optimization and runtime.
       distribution: where it runs; all workers call this.
-      make_batches: first batch -> distributed training batches.
-      validation: held-out batches and their number.
+      data: what the run reads.
       largest: the places, and the pairs of places in attention, of the largest
         micro-batch; None: as the batches' shape says.
 
@@ -87,28 +85,74 @@ def show(
       dict with "parameters", "memory_bytes", "disk_bytes", "step_seconds" and
       "seconds".
     """
-    batches = make_batches(0)
-    memory = estimate_memory(model, settings, distribution, batches, largest)
+    stages = _stages(settings, data)
+    memory = _largest(model, stages, distribution, largest)
     disk = disk_bytes(memory, settings.runtime)
-    timing = time_steps(model, batches)
-    seconds = predicted_seconds(
-        timing, settings, full_batches(validation, settings, distribution)
-    )
+    timings = [time_steps(model, stage.batches) for stage in stages]
+    seconds = [
+        predicted_seconds(
+            timing, stage.settings, stage.evaluation(distribution)
+        )
+        for timing, stage in zip(timings, stages, strict=True)
+    ]
     parameters = sum(math.prod(v.shape) for v in model.trainable_variables)
     if distribution.is_chief:
         _log.info("\n".join(variables_table(model)))
         _log.info(f"{parameters:,} parameters")
         console.print(_memory_table(memory))
         _print_disk(disk, settings.runtime)
-        _print_time(model, batches, distribution, timing, seconds, settings)
+        _print_times(model, stages, distribution, timings, seconds)
         _log.info("Dry run: nothing was written.")
     return {
         "parameters": parameters,
         "memory_bytes": memory.total,
         "disk_bytes": disk,
-        "step_seconds": timing.step,
-        "seconds": seconds,
+        "step_seconds": timings[-1].step,
+        "seconds": sum(seconds),
     }
+
+
+@dataclasses.dataclass
+class _Stage:
+    """A stage, as a run of its own: its settings, and what it reads."""
+
+    settings: object
+    batches: tf.data.Dataset
+    held_out: Validation | None
+
+    def evaluation(self, distribution: Distribution) -> float:
+        """What one evaluation takes, in batches of training."""
+        return full_batches(self.held_out, self.settings, distribution)
+
+
+def _stages(settings, data: RunData) -> list[_Stage]:
+    """The stages of a run; one, where it has none."""
+    optimization = settings.optimization
+    if not getattr(optimization, "stages", None):
+        return [_Stage(settings, data.make_batches(0), data.validation)]
+    plan = optimization.batch_plan
+    found = []
+    for part, end in zip(
+        plan.parts, [*plan.changes, optimization.steps], strict=True
+    ):
+        own = dataclasses.replace(
+            optimization, steps=end - part.first, batch_size=part.size
+        )
+        own = dataclasses.replace(settings, optimization=own)
+        batches = data.make_batches(part.first)
+        found.append(_Stage(own, batches, data.validation_of(part.first)))
+    return found
+
+
+def _largest(model, stages, distribution, largest) -> MemoryEstimate:
+    """The memory of the stage that takes most."""
+    estimates = [
+        estimate_memory(
+            model, stage.settings, distribution, stage.batches, largest
+        )
+        for stage in stages
+    ]
+    return max(estimates, key=lambda estimate: estimate.total)
 
 
 def variables_table(model: TrainingModel) -> list[str]:
@@ -283,12 +327,23 @@ def _print_disk(needed: int, runtime) -> None:
     )
 
 
+def _print_times(model, stages, distribution, timings, seconds) -> None:
+    for number, stage in enumerate(stages):
+        if len(stages) > 1:
+            _log.info(f"Stage {number + 1} of {len(stages)}:")
+        _print_time(
+            model, stage, distribution, timings[number], seconds[number]
+        )
+    if len(stages) > 1:
+        _log.info(f"All stages: about {duration(sum(seconds))}")
+
+
 def _print_time(
-    model, batches, distribution, timing: Timing, seconds: float, settings
+    model, stage: _Stage, distribution, timing: Timing, seconds: float
 ) -> None:
     work = ModelWork(
         model.task.config,
-        model.attended or row_length(batches) or 0,
+        model.attended or row_length(stage.batches) or 0,
         hasattr(model.task, "masked_lm"),
         cluster_rate(distribution, model.task.compute_dtype),
     )
@@ -303,6 +358,6 @@ def _print_time(
         f"Time: {timing.step * 1000:.1f} ms a step (median of {TIMED_STEPS}; "
         f"the first took {timing.first:.1f} s), {speed:,.0f} tokens/s"
         + (f", MFU {used:.0%}" if used else "")
-        + f"; {settings.optimization.steps:,} steps with evaluations: about "
-        f"{duration(seconds)}. Host memory now: {size(host_memory())}"
+        + f"; {stage.settings.optimization.steps:,} steps with evaluations: "
+        f"about {duration(seconds)}. Host memory now: {size(host_memory())}"
     )

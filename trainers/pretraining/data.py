@@ -1,11 +1,8 @@
 """The data of a pretraining run: settings, folders of records, batches."""
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-
-import numpy as np
 
 from tfbert.errors import UserError
 from tfbert.text.vocabulary_files import vocabulary_hash
@@ -19,9 +16,7 @@ from tfrecords.storage.reader import Records
 from trainers.checkpoints.files import MASKS_FACT
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
-    from trainers.distributed.strategies import Distribution
+    pass
 
 DEFAULT_RECORDS = "records"
 
@@ -57,6 +52,9 @@ class PretrainingData:
         Chinese; null: every Chinese character is a word.
       held_out: records for evaluation; null: RECORDS/held_out if it exists.
       evaluation_rows: at most this many held-out rows.
+      final_masking_rate: the share of tokens to predict at the end of the
+        run, to which it goes in a straight line from masking.rate;
+        evaluations hide as many throughout; null: masking.rate.
       masking: which tokens are predicted, and how they are hidden.
     """
 
@@ -68,7 +66,15 @@ class PretrainingData:
     word_list: str | None = None
     held_out: str | None = None
     evaluation_rows: int = 2048
+    final_masking_rate: float | None = None
     masking: Masking = dataclasses.field(default_factory=Masking)
+
+    @property
+    def evaluation_masking(self) -> Masking:
+        """How tokens are hidden in evaluations: as at the end of the run."""
+        if self.final_masking_rate is None:
+            return self.masking
+        return dataclasses.replace(self.masking, rate=self.final_masking_rate)
 
     @property
     def folders(self) -> list[str]:
@@ -180,108 +186,6 @@ def hashes(records: AnyRecords) -> dict[str, str]:
     if not isinstance(records, StaticRecords):  # Those are masked already.
         found[MASKS_FACT] = str(MASKS_VERSION)
     return found
-
-
-def about_run(records: AnyRecords, task_class: Callable | None = None) -> dict:
-    """The content of run.json; the kind of another task is its name."""
-    kind = "pretraining" if task_class is None else task_class.__name__.lower()
-    return {
-        "kind": kind,
-        "records": str(Path(records.path).absolute()),
-        "max_length": records.sequence_length,
-        "hashes": hashes(records),
-    }
-
-
-def check_sizes(settings, records: AnyRecords, config) -> None:
-    """Raises UserError unless rows fill a batch, masks and the encoder."""
-    batch_size = settings.optimization.batch_size
-    if records.num_rows < batch_size:
-        raise UserError(
-            f"wanted at least one batch of {batch_size} rows, got "
-            f"{records.num_rows} in {records.path}; lower "
-            "optimization.batch_size, or build records from more text"
-        )
-    length = records.sequence_length
-    predictions(settings.data.masking, records)
-    if length > config.max_position_embeddings:
-        raise UserError(
-            f"wanted records of at most model.max_position_embeddings = "
-            f"{config.max_position_embeddings} tokens a row, got {length} in "
-            f"{records.path}; raise the setting, or build shorter records"
-        )
-
-
-def row_ids(settings, records: AnyRecords) -> Callable[[int], np.ndarray]:
-    """A function: number of a global batch -> ids of its rows, int64 [B]."""
-    plan = settings.optimization.batch_plan
-
-    def of_batch(batch: int) -> np.ndarray:
-        rows = plan.first_row(batch), plan.first_row(batch + 1)
-        positions = np.arange(*rows, dtype=np.int64)
-        return records.rows_at(positions, settings.seed)[0]
-
-    return of_batch
-
-
-def make_batches(
-    settings,
-    records: AnyRecords,
-    held_out: AnyRecords | None,
-    distribution: "Distribution",
-) -> tuple[Callable, "tuple[tf.data.Dataset, int] | None"]:
-    """What a run reads.
-
-    Returns:
-      (function of the first batch that gives distributed training batches,
-      to be taken up to where their size changes; distributed held-out batches
-      and their steps, if there are any).
-    """
-    from tfrecords.batches.dataset import (
-        evaluation_batches,
-        pretraining_batches,
-    )
-    from trainers.run.run_setup import evaluation_batch_size
-
-    how = dict(seed=settings.seed, num_replicas=distribution.num_replicas)
-    optimization = settings.optimization
-    plan = optimization.batch_plan
-
-    def training(first_batch):
-        return distribution.dataset(
-            lambda first_replica, local_replicas: pretraining_batches(
-                records,
-                settings.data.masking,
-                first_replica=first_replica,
-                local_replicas=local_replicas,
-                global_batch_size=plan.size_of(first_batch),
-                first_row=plan.first_row(first_batch),
-                micro_batches=optimization.accumulation_steps,
-                **how,
-            )
-        )
-
-    steps = 0
-
-    def validation(first_replica, local_replicas):
-        nonlocal steps
-        dataset, steps = evaluation_batches(
-            held_out,
-            settings.data.masking,
-            first_replica=first_replica,
-            local_replicas=local_replicas,
-            global_batch_size=evaluation_batch_size(settings, distribution),
-            max_rows=settings.data.evaluation_rows,
-            **how,
-        )
-        # Endless, so that shapes stay static under a strategy; the number of
-        # steps ends an evaluation.
-        return dataset.repeat()
-
-    if held_out is None:
-        return training, None
-    dataset = distribution.dataset(validation)
-    return training, (dataset, steps)
 
 
 def describe(records: AnyRecords) -> str:

@@ -172,7 +172,7 @@ def _batches(records: AnyRecords, settings, distribution, batch_size: int):
         nonlocal steps
         dataset, steps = evaluation_batches(
             records,
-            settings.data.masking,
+            settings.data.evaluation_masking,
             first_replica=first_replica,
             local_replicas=local_replicas,
             global_batch_size=batch_size,

@@ -84,7 +84,8 @@ class PlateauWatch(Watcher):
 
     def _advice(self) -> str:
         cures = [
-            "train on shorter rows first (records with --max_length 32)"
+            "train on shorter rows first (tfbert records --max_length 32, and "
+            "optimization.stages)"
             if self._sequence_length > 64
             else None,
             "take a larger optimization.batch_size",

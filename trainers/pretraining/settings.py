@@ -2,7 +2,6 @@
 
 import dataclasses
 
-from tfrecords.batches.batch import AnyRecords
 from trainers.pretraining.data import PretrainingData
 from trainers.settings.pretraining_optimization import PretrainingOptimization
 from trainers.settings.sections import (
@@ -35,23 +34,31 @@ class PretrainingSettings:
     dry_run: bool = dry_run_setting()
 
 
-def with_known_steps(settings, records: AnyRecords) -> PretrainingSettings:
+def with_known_steps(settings, sequence_length: int) -> PretrainingSettings:
     """The settings as a run resolves them, as far as that needs no measuring.
 
     Steps of a budget are known when the run has begun before.
+
+    Args:
+      settings: PretrainingSettings.
+      sequence_length: tokens of a row.
 
     Raises:
       UserError: budget or warm-up make no sense.
     """
     optimization = settings.optimization
     if settings.budget is not None:
-        from trainers.planning.budget import parse_budget, steps_of_run
+        from trainers.planning.budget import (
+            parse_budget,
+            steps_of_run,
+            with_steps,
+        )
 
         parse_budget(settings.budget)
         steps = steps_of_run(settings)
         if steps is None:
             unknown = dataclasses.replace(optimization, warmup_steps=0)
             return dataclasses.replace(settings, optimization=unknown)
-        optimization = dataclasses.replace(optimization, steps=steps)
-    optimization = with_warmup_steps(optimization, records.sequence_length)
+        optimization = with_steps(optimization, steps)
+    optimization = with_warmup_steps(optimization, sequence_length)
     return dataclasses.replace(settings, optimization=optimization)

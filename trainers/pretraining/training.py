@@ -8,16 +8,18 @@ from pathlib import Path
 from tfbert.file_names import CONFIG_FILE
 from tfbert.tasks.pretraining import PretrainingTask
 from tfrecords.batches import mistakes
-from tfrecords.batches.batch import AnyRecords
 from tfrecords.batches.unigrams import unigram_entropy
 from trainers.distributed.strategies import Distribution
 from trainers.planning import dry_run, precision
 from trainers.planning.budget import with_budget
+from trainers.pretraining import batches, stages
 from trainers.pretraining import data as pretraining_data
 from trainers.pretraining.plateau import PlateauWatch
 from trainers.pretraining.settings import PretrainingSettings
+from trainers.pretraining.stages import RunRecords
 from trainers.run import api
 from trainers.run.outcome import NOTHING_OWN, History, Outcome, OwnParts
+from trainers.run.run_data import RunData
 from trainers.settings.warmup import with_warmup_steps
 from trainers.step.training_model import TrainingModel
 from trainers.watching.masked_examples import MaskedExamples
@@ -45,26 +47,23 @@ def train(
       UserError: settings, records or run folder do not fit together.
       Stopped: a signal ended the run early.
     """
-    records = pretraining_data.open_training(settings.data)
-    held_out = pretraining_data.open_held_out(settings.data, records)
-    config = settings.model.bert_config(vocab_size=len(records.vocabulary))
-    pretraining_data.check_sizes(settings, records, config)
+    read = stages.open_run_records(settings.data, settings.optimization.stages)
+    config = settings.model.bert_config(vocab_size=len(read.last.vocabulary))
+    stages.check_sizes(settings, read, config)
 
     settings = precision.resolved(settings, config, distribution)
 
     def build(settings):
-        return _build(settings, config, records, held_out, distribution, own)
+        return _build(settings, config, read, distribution, own)
 
-    settings = _with_steps(settings, records, distribution, build)
+    settings = _with_steps(settings, read, distribution, build)
     if not settings.dry_run:
-        _open_run(settings, records, config, distribution, own.task_class)
+        _open_run(settings, read, config, distribution, own.task_class)
     if distribution.is_chief:
-        _describe(settings, config, records, held_out, distribution)
-    model, make_batches, validation = build(settings)
+        _describe(settings, config, read, distribution)
+    model, data = build(settings)
     if settings.dry_run:
-        figures = dry_run.show(
-            model, settings, distribution, make_batches, validation
-        )
+        figures = dry_run.show(model, settings, distribution, data)
         return Outcome(model, figures, {})
     history = History()
     with mistakes.raised():
@@ -72,28 +71,26 @@ def train(
             model,
             settings,
             distribution,
-            make_batches,
-            validation,
+            data,
             title="pretraining",
             callbacks=[
-                *_masked_examples(settings, held_out, distribution),
-                *_plateau_watch(settings, records, distribution, own),
+                *_masked_examples(settings, read, distribution),
+                *_plateau_watch(settings, read, distribution, own),
                 history,
                 *own.callbacks,
             ],
-            row_ids=pretraining_data.row_ids(settings, records),
         )
     if distribution.is_chief:
-        _tell_end(Path(settings.runtime.run_dir), records, held_out)
+        _tell_end(Path(settings.runtime.run_dir), read)
     return Outcome(model, figures, history.values)
 
 
-def _with_steps(settings, records, distribution, build):
+def _with_steps(settings, read: RunRecords, distribution, build):
     """Settings with numbers of steps for budget and warm-up, all checked."""
     if settings.budget is not None:
         settings = with_budget(settings, distribution, build)
     optimization = with_warmup_steps(
-        settings.optimization, records.sequence_length
+        settings.optimization, read.last.sequence_length
     )
     settings = dataclasses.replace(settings, optimization=optimization)
     api.check_settings(settings, distribution)
@@ -101,17 +98,13 @@ def _with_steps(settings, records, distribution, build):
 
 
 def _build(
-    settings, config, records, held_out, distribution, own: OwnParts
-) -> tuple:
-    """The model with its first weights, and what it reads.
-
-    Returns:
-      (model, make_batches, validation)
-    """
+    settings, config, read: RunRecords, distribution, own: OwnParts
+) -> tuple[TrainingModel, RunData]:
+    """The model with its first weights, and what it reads."""
     task_class = own.task_class
     if task_class is None:
         task_class = functools.partial(
-            PretrainingTask, next_sentence=records.has_labels
+            PretrainingTask, next_sentence=read.last.has_labels
         )
     model = api.make_model(
         lambda: task_class(
@@ -121,40 +114,40 @@ def _build(
         distribution,
         own.model_class or TrainingModel,
     )
-    api.initialise(model, settings.model.init_from, records.vocabulary)
-    batches, validation = pretraining_data.make_batches(
-        settings, records, held_out, distribution
-    )
-    return model, batches, validation
+    api.initialise(model, settings.model.init_from, read.last.vocabulary)
+    return model, batches.run_data(settings, read, distribution)
 
 
-def _open_run(settings, records, config, distribution, task_class) -> None:
+def _open_run(settings, read, config, distribution, task_class) -> None:
     """Makes or re-opens the run's folder with all that describes the run."""
-    about = pretraining_data.about_run(records, task_class)
+    about = stages.about_run(read, task_class)
     run_dir = api.open_run(settings, about, distribution)
     if distribution.is_chief:
         config.to_json(run_dir / CONFIG_FILE)
-        pretraining_data.save_tokenizer(records, run_dir)
+        pretraining_data.save_tokenizer(read.last, run_dir)
 
 
-def _masked_examples(settings, held_out, distribution) -> list:
+def _masked_examples(settings, read: RunRecords, distribution) -> list:
     """The callback that shows predictions on held-out rows, if it can."""
+    # Rows of the first stage: to those of a later one the model has grown.
+    held_out = read.stages[0].held_out
     if held_out is None or not distribution.is_chief:
         return []
     return [
         MaskedExamples(
             settings.runtime.run_dir,
             held_out,
-            settings.data.masking,
+            settings.data.evaluation_masking,
             settings.seed,
         )
     ]
 
 
-def _plateau_watch(settings, records, distribution, own: OwnParts) -> list:
+def _plateau_watch(settings, read, distribution, own: OwnParts) -> list:
     """The callback that tells of a loss of token frequencies alone."""
     if not distribution.is_chief or own.task_class is not None:
         return []
+    records = read.stages[0].records
     entropy = unigram_entropy(records, _UNIGRAM_ROWS, settings.seed)
     _log.info(
         f"Token frequencies alone give a loss of {entropy:.2f} nats; below it "
@@ -171,22 +164,24 @@ def _plateau_watch(settings, records, distribution, own: OwnParts) -> list:
     ]
 
 
-def _describe(settings, config, records, held_out, distribution) -> None:
+def _describe(settings, config, read: RunRecords, distribution) -> None:
     """Prints what will be done."""
     optimization, runtime = settings.optimization, settings.runtime
-    rows = optimization.batch_plan.first_row(optimization.steps)
-    epochs = rows / records.num_rows
+    plan, steps = optimization.batch_plan, optimization.steps
+    held_out = read.stages[-1].held_out
+    num_rows = sum(records.num_rows for records in read.all)
+    epochs = plan.rows_before(steps) / num_rows
     _log.info(
         f"Pretraining {config.num_hidden_layers} layers of "
         f"{config.hidden_size} (vocabulary {config.vocab_size}, "
         f"{runtime.precision}) on "
-        f"{pretraining_data.describe(records)}\n"
+        f"{stages.describe(read, plan, steps)}\n"
         + distribution.describe(
             optimization.batch_size,
             optimization.accumulation_steps,
-            records.num_rows,
+            num_rows,
         )
-        + f"\n{optimization.steps:,} steps = {epochs:.2f} epochs; "
+        + f"\n{steps:,} steps = {epochs:.2f} epochs; "
         + (
             f"{held_out.num_rows:,} held-out rows"
             if held_out
@@ -196,9 +191,9 @@ def _describe(settings, config, records, held_out, distribution) -> None:
     )
 
 
-def _tell_end(run_dir: Path, *opened: AnyRecords | None) -> None:
+def _tell_end(run_dir: Path, read: RunRecords) -> None:
     """Prints what was skipped, if anything was, and where the run is."""
-    for records in filter(None, opened):
+    for records in read.opened:
         damage = pretraining_data.describe_damage(records)
         if damage:
             _log.info(f"{records.path}: {damage}")

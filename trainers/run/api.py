@@ -1,11 +1,11 @@
 """What pretraining and fine-tuning share: run folder, model, training."""
 
+import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 
 from tfbert.converters import building, sources
 from tfbert.file_names import RUN_FILE
@@ -15,7 +15,7 @@ from tfbert.weights import resizing
 from trainers.distributed.strategies import Distribution
 from trainers.files.run_folder import read_json
 from trainers.run import own_callbacks, resource_errors
-from trainers.run.run_data import RunData, Validation
+from trainers.run.run_data import RunData
 from trainers.run.run_setup import check_settings, open_run, run_facts
 from trainers.run.training_run import TrainingRun
 from trainers.step.options import Execution, Rule
@@ -125,11 +125,9 @@ def train(
     model: TrainingModel,
     settings,
     distribution: Distribution,
-    make_batches: Callable[[int], tf.data.Dataset],
-    validation: Validation | None,
+    data: RunData,
     title: str,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    row_ids: Callable[[int], Sequence[int]] | None = None,
 ) -> dict[str, float]:
     """Restores, fits, evaluates and saves; the same call again resumes.
 
@@ -137,13 +135,11 @@ def train(
       model: from make_model.
       settings: with sections optimization and runtime, and a seed.
       distribution: where it runs.
-      make_batches: first batch -> distributed training batches from there.
-      validation: held-out batches; evaluated before the first step, every
-        runtime.evaluate_every steps, and at the end.
+      data: what it reads; what is held out is evaluated before the first
+        step, every runtime.evaluate_every steps, and at the end.
       title: what the progress bar is called.
       callbacks: more of them, run after those of every run; then those that
         runtime.callbacks names.
-      row_ids: batch -> ids of its rows, which events of it name.
 
     Returns:
       the last validation's values, with "step".
@@ -158,16 +154,17 @@ def train(
     runtime = settings.runtime
     run_dir = Path(runtime.run_dir)
     about = read_json(run_dir / RUN_FILE)
-    total = settings.optimization.steps
     vitals = Vitals(run_dir)
     if distribution.is_chief:
-        make_batches = vitals.watching(model, distribution, make_batches)
+        make = vitals.watching(model, distribution, data.make_batches)
+        data = dataclasses.replace(data, make_batches=make)
+    work = data.stages and data.stages.work
     run = TrainingRun(
         model,
         settings,
         distribution,
-        RunData(make_batches, validation, row_ids),
-        _watchers(run_dir, runtime, total, title, distribution, vitals),
+        data,
+        _watchers(run_dir, settings, title, distribution, vitals, work),
         [*callbacks, *own_callbacks.make(runtime.callbacks)],
         run_facts(settings, about),
     )
@@ -175,12 +172,17 @@ def train(
         return run.run()
 
 
-def _watchers(run_dir, runtime, total, title, distribution, vitals) -> list:
+def _watchers(run_dir, settings, title, distribution, vitals, work) -> list:
     if not distribution.is_chief:
         return []
-    every = {"every": runtime.log_every, "total_steps": total, "vitals": vitals}
-    return [
+    total = settings.optimization.steps
+    every = settings.runtime.log_every
+    every = {"every": every, "total_steps": total, "vitals": vitals}
+    watchers = [
         MetricsLog(run_dir, **every),
         TensorBoardLog(run_dir, **every),
         ProgressBar(total, title, vitals=vitals),
     ]
+    for watcher in watchers:
+        watcher.pace.work = work
+    return watchers

@@ -43,7 +43,7 @@ from trainers.run.stopping import CANNOT_SAVE, STATUS, StopOnSignal
 from trainers.step.training_model import TrainingModel
 from trainers.watching.metrics_log import LostOutput
 from trainers.watching.safe_callbacks import Harmless
-from trainers.watching.watcher import Watcher
+from trainers.watching.watcher import tell_validation
 
 _log = logging.getLogger(__name__)
 
@@ -191,23 +191,27 @@ class TrainingRun:
         step = self.model.step
         due = step % self.settings.runtime.evaluate_every == 0
         due = due or step >= self.total
-        if not due or self.last or not self.data.validation:
+        held_out = self.data.validation_of(self._last_batch or 0)
+        if not due or self.last or not held_out:
             return
         self.stop.set_model(self.model)
         stop = self.distribution.watched([self.stop])
-        values = self.model.evaluate(*self.data.validation, stop)
+        values = self.model.evaluate(*held_out, stop)
         self.distribution.enter(worker_status.STARTING)
         if not values:
             return
         self.last = values
-        for watcher in self.watchers:
-            if isinstance(watcher, Watcher):
-                watcher.step = step
-                watcher.on_validation(values)
+        tell_validation(self.watchers, step, values)
         if step:
             every = self.settings.runtime.evaluate_every
             self.told.evaluated(self.model, (step - 1) // every, values)
         self.saving.save_first()
+
+    @property
+    def _last_batch(self) -> int | None:
+        """The batch of the last step that was made."""
+        step = self.model.step
+        return self.rollbacks.batch_of(step - 1) if step else None
 
     # -- the steps ------------------------------------------------------------
 
@@ -231,8 +235,10 @@ class TrainingRun:
         A run that was resumed between two evaluations first finishes that
         interval, so that evaluations stay at multiples of evaluate_every.
         """
-        runtime, held_out = self.settings.runtime, self.data.validation
-        every, start = runtime.evaluate_every, self.model.step
+        runtime, start = self.settings.runtime, self.model.step
+        every, batch = runtime.evaluate_every, self.rollbacks.batch_of(start)
+        self.data.enter(self.model, self._last_batch, batch)
+        held_out = self.data.validation_of(batch)
         bounds = Boundaries(
             runtime.steps_per_loop,
             every,
@@ -246,7 +252,7 @@ class TrainingRun:
         self.model.next_boundary = bounds.after
         self.model.skip_evaluation = False
         return self.model.fit(
-            self.data.make_batches(self.rollbacks.batch_of(start)),
+            self.data.make_batches(batch),
             initial_epoch=start // every,
             # The last epoch may be a short one; StopAt ends it.
             epochs=until // every,
@@ -264,8 +270,8 @@ class TrainingRun:
         """The step at which other batches begin: others, or of another size."""
         batch = self.rollbacks.batch_of(start)
         change = self.settings.optimization.batch_plan.next_change(batch)
-        ends = [self.total, self.rollbacks.next_jump(start)]
-        ends.append(change and start + change - batch)
+        change = change and start + change - batch
+        ends = self.total, self.rollbacks.next_jump(start), change
         return min(end for end in ends if end is not None)
 
     def _all_callbacks(self) -> list[keras.callbacks.Callback]:
@@ -323,9 +329,10 @@ class TrainingRun:
             first_batch=entry.first_batch,
             last_batch=entry.last_batch,
         )
+        left_out = f"batches {entry.first_batch} to {entry.last_batch}"
         _log.info(
             f"step {bad.last}: back to step {restored.step}, leaving out "
-            f"batches {entry.first_batch} to {entry.last_batch} ({bad.reason})"
+            f"{left_out} ({bad.reason})"
         )
 
     # -- saving and the end -----------------------------------------------
@@ -334,6 +341,7 @@ class TrainingRun:
         step = self.model.step
         state = {
             "next_batch": self.rollbacks.batch_of(step),
+            "stage": self.data.stage_of(self._last_batch or 0),
             "guard": self.guard.state(),
             "ended_of": self.total if self.ended else None,
         }
@@ -385,10 +393,8 @@ class TrainingRun:
     def _stopped(self) -> None:
         step, path = self.model.step, self.checkpoints.path(self.model.step)
         self.events.add("stopped", step, signal=int(self.stop.signal))
-        saved = "saved" if self.distribution.is_chief else "worker 0 saved"
-        message = (
-            f"Stopped at step {step} of {self.total}; {saved} {path}. "
-            "The same command goes on from there."
-        )
+        by = "saved" if self.distribution.is_chief else "worker 0 saved"
+        message = f"Stopped at step {step} of {self.total}; {by} {path}. "
+        message += "The same command goes on from there."
         _log.info(message)
         raise Stopped(message, STATUS[self.stop.signal])

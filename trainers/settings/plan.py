@@ -1,10 +1,12 @@
-"""How many rows each batch has: one size, or a ramp up to it.
+"""How many rows each batch has, and which part of the run it belongs to.
 
 The plan is arithmetic: batch g begins at the row where all batches before it
 end, so a resumed run needs a batch number and nothing else.
 """
 
 import dataclasses
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 from tfbert.errors import UserError
 
@@ -22,6 +24,26 @@ class RampStage:
     steps: int
 
 
+class Part(NamedTuple):
+    """Batches of one size from one source, one after the other.
+
+    Attributes:
+      number: of the part, from 0.
+      first: its first batch.
+      size: rows of a global batch.
+      source: what is read; parts of one source read on where the last ended.
+      rows_before: rows of all batches before.
+      position: the place of its first row among those of its source.
+    """
+
+    number: int
+    first: int
+    size: int
+    source: Hashable
+    rows_before: int
+    position: int
+
+
 class BatchPlan:
     """Sizes and first rows of batches by their number, 0 the first.
 
@@ -37,8 +59,6 @@ class BatchPlan:
     """
 
     def __init__(self, batch_size: int, ramp: list[RampStage] | None = None):
-        self._stages = []  # (first batch, first row, batch size)
-        batch = row = 0
         for stage in ramp or ():
             if stage.batch_size < 1 or stage.steps < 1:
                 raise UserError(
@@ -46,43 +66,72 @@ class BatchPlan:
                     f"optimization.batch_ramp, got {stage.batch_size} and "
                     f"{stage.steps}"
                 )
-            self._stages.append((batch, row, stage.batch_size))
-            batch += stage.steps
-            row += stage.steps * stage.batch_size
-        self._stages.append((batch, row, batch_size))
+        sizes = [(stage.steps, stage.batch_size, 0) for stage in ramp or ()]
+        self._lay([*sizes, (None, batch_size, 0)])
+
+    @classmethod
+    def of_stages(
+        cls, stages: Sequence[tuple[int | None, int, Hashable]]
+    ) -> "BatchPlan":
+        """A plan of stages with sources of their own.
+
+        Args:
+          stages: (steps, batch size, source) in order; the last one goes on,
+            whatever its steps.
+        """
+        plan = cls.__new__(cls)
+        plan._lay(stages)
+        return plan
+
+    def _lay(self, stages) -> None:
+        """Lays parts end to end."""
+        self.parts: list[Part] = []
+        batch = rows = 0
+        read: dict[Hashable, int] = {}
+        for number, (steps, size, source) in enumerate(stages):
+            position = read.get(source, 0)
+            self.parts.append(Part(number, batch, size, source, rows, position))
+            batch += steps or 0
+            rows += (steps or 0) * size
+            read[source] = position + (steps or 0) * size
 
     @property
     def sizes(self) -> list[int]:
         """The sizes in order."""
-        return [size for _, _, size in self._stages]
+        return [part.size for part in self.parts]
 
     @property
     def changes(self) -> list[int]:
-        """The batches at which the size changes."""
-        return [first for first, _, _ in self._stages[1:]]
+        """The batches at which another part begins."""
+        return [part.first for part in self.parts[1:]]
+
+    def part_of(self, batch: int) -> Part:
+        """The part that a batch belongs to."""
+        return max(part for part in self.parts if part.first <= batch)
 
     def size_of(self, batch: int) -> int:
         """Rows of a batch."""
-        return self._stage_of(batch)[2]
+        return self.part_of(batch).size
 
     def first_row(self, batch: int) -> int:
-        """The position of a batch's first row; rows of all batches before."""
-        first, row, size = self._stage_of(batch)
-        return row + (batch - first) * size
+        """The position of a batch's first row among those of its source."""
+        part = self.part_of(batch)
+        return part.position + (batch - part.first) * part.size
+
+    def rows_before(self, batch: int) -> int:
+        """Rows of all batches before, from all sources."""
+        part = self.part_of(batch)
+        return part.rows_before + (batch - part.first) * part.size
 
     def next_change(self, batch: int) -> int | None:
-        """The first batch after `batch` of another size."""
+        """The first batch after `batch` of another part."""
         return min((c for c in self.changes if c > batch), default=None)
 
     def steps_for(self, rows: float) -> int:
         """The least number of batches that hold `rows` rows."""
-        for (first, row, size), end in zip(
-            self._stages, [*self.changes, None], strict=True
-        ):
-            steps = first + max(-(-(rows - row) // size), 0)
+        for part, end in zip(self.parts, [*self.changes, None], strict=True):
+            missing = -(-(rows - part.rows_before) // part.size)
+            steps = part.first + max(missing, 0)
             if end is None or steps <= end:
                 break
         return int(steps)
-
-    def _stage_of(self, batch: int) -> tuple[int, int, int]:
-        return max(stage for stage in self._stages if stage[0] <= batch)

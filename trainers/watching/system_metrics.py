@@ -85,6 +85,7 @@ class Vitals:
         self._checkpoints = run_dir and Checkpoints(run_dir)
         self._gpus = len(tf.config.list_logical_devices("GPU"))
         self.work = work
+        self._is_given = work is not None
 
     def watching(
         self,
@@ -94,7 +95,8 @@ class Vitals:
     ) -> Callable[[int], tf.data.Dataset]:
         """Returns a `make_batches` that tells these vitals the model's work.
 
-        The matmul rate is measured at its first call, before any step.
+        The matmul rate is measured at its first call, before any step. Stages
+        with rows of another length are other work.
 
         Args:
           model: a TrainingModel.
@@ -106,7 +108,8 @@ class Vitals:
             batches = make_batches(start)
             attended = getattr(model, "attended", None)
             length = attended or row_length(batches)
-            if self.work is None and length:
+            known = self.work and self.work.sequence_length
+            if length and length != known and not self._is_given:
                 self.work = ModelWork(
                     model.task.config,
                     length,

@@ -12,9 +12,14 @@ class Pace:
 
     Args:
       clock: gives seconds; monotonic.
+
+    Attributes:
+      work: steps -> what so many of the first ones cost; None: each step
+        costs the same.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self.work: Callable[[int], float] | None = None
         self._clock = clock
         self._since: tuple[float, int] | None = None
 
@@ -34,5 +39,6 @@ class Pace:
         if total is None or self._since is None or step <= self._since[1]:
             return None
         began, first = self._since
-        seconds_per_step = (self._clock() - began) / (step - first)
-        return max(total - step, 0) * seconds_per_step
+        work = self.work or float
+        done = work(step) - work(first)
+        return max(work(total) - work(step), 0) * (self._clock() - began) / done

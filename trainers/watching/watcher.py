@@ -1,6 +1,6 @@
 """What the callbacks that watch a run have in common: steps and intervals."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import keras
 
@@ -129,3 +129,15 @@ class Watcher(keras.callbacks.Callback):
         """The last interval may be a short one."""
         if self.meter.steps:
             self.on_interval(self.take_row())
+
+
+def tell_validation(
+    callbacks: Iterable[keras.callbacks.Callback],
+    step: int,
+    values: dict[str, float],
+) -> None:
+    """Tells watchers of an evaluation outside of `fit`."""
+    for callback in callbacks:
+        if isinstance(callback, Watcher):
+            callback.step = step
+            callback.on_validation(values)

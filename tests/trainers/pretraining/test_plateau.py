@@ -80,4 +80,4 @@ def test_a_short_run_is_not_told_after_a_tenth(watch, tmp_path):
 def test_long_rows_are_advised_to_be_short_first(watch, caplog):
     with caplog.at_level(logging.WARNING):
         watch([1.0] * 10, length=128)
-    assert "records with --max_length 32" in caplog.text
+    assert "tfbert records --max_length 32" in caplog.text

@@ -8,6 +8,7 @@ import tensorflow as tf
 from trainers.checkpoints.checkpoints import Checkpoints
 from trainers.checkpoints.files import SaveError
 from trainers.distributed.strategies import Distribution
+from trainers.run.run_data import RunData
 from trainers.run.skipped_steps import BadSteps, Diverged
 from trainers.run.stopping import CANNOT_SAVE, StopOnSignal
 from trainers.run.training_run import TrainingRun
@@ -18,6 +19,7 @@ def run(tmp_path):
     """As much of a run as its end looks at."""
     run = TrainingRun.__new__(TrainingRun)
     run.model = types.SimpleNamespace(step=7)
+    run.data = RunData(make_batches=None)
     run.total = 60
     run.rollbacks = types.SimpleNamespace(batch_of=int, entries=[])
     run.distribution = Distribution(tf.distribute.get_strategy(), "one_device")

@@ -2,7 +2,7 @@ import pytest
 
 from tfbert.errors import UserError
 from trainers.planning.budget import parse_budget, steps_that_fit
-from trainers.planning.dry_run import Timing
+from trainers.planning.dry_run import EVALUATION_SHARE, Timing
 from trainers.settings.plan import BatchPlan, RampStage
 from trainers.settings.pretraining_optimization import PretrainingOptimization
 from trainers.settings.warmup import with_warmup_steps
@@ -77,7 +77,8 @@ def test_steps_that_fit():
     timing = Timing(first=9.0, step=0.5, tokens=1.0, predictions=1.0)
 
     def fit(plan, seconds, validation_steps=0):
-        return steps_that_fit(seconds, timing, plan, 16, 100, validation_steps)
+        evaluation = validation_steps * timing.step * EVALUATION_SHARE
+        return steps_that_fit(seconds, timing, plan, 16, 100, evaluation)
 
     assert fit(BatchPlan(16), 1000 / 0.95 + 0.1) == 2000
     # A hundred steps take 50 s, an evaluation of 30 batches 5 s.
