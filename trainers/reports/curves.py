@@ -1,8 +1,10 @@
 """The curves of a run, from the rows of its metrics.jsonl."""
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 
+from tfbert.errors import UserError
 from trainers.files.run_folder import RunFolder
 from trainers.reports import machine, measures, plots
 from trainers.reports.figures import (
@@ -13,6 +15,7 @@ from trainers.reports.figures import (
 )
 from trainers.reports.page import escape
 from trainers.reports.plots import TRAIN, VALIDATION, WIDE, Curve, Plot
+from trainers.settings.stages import Stage, steps_of_stages
 
 # Names of rows that are no curve of their own.
 NOT_CURVES = {
@@ -33,7 +36,8 @@ NOT_CURVES = {
 CAPTIONS = {
     "loss": "Training: the mean of each logged interval, weighted by the "
     "number of predictions (faint), and a moving average of it. The other "
-    "line: the mean over all of the held-out or validation data.",
+    "line: the mean over all of the held-out or validation data. Dotted: where "
+    "another stage begins, on rows of its own.",
     "masked-lm-accuracy": "Share of masked tokens for which the likeliest "
     "token is the right one.",
     "learning-rate": "At the end of each logged interval.",
@@ -95,10 +99,28 @@ def plots_of(run: RunFolder) -> list[Plot]:
         _throughput(train),
         *machine.plots(train),
     ]
-    found = [plot for plot in found if plot and has_points(plot)]
+    borders = borders_of(run)
+    found = [
+        dataclasses.replace(plot, borders=borders)
+        for plot in found
+        if plot and has_points(plot)
+    ]
     if found:
         found[0] = dataclasses.replace(found[0], size=WIDE)
     return found
+
+
+def borders_of(run: RunFolder) -> list[int]:
+    """The steps after which another stage begins; [] where there are none."""
+    optimization = run.settings.get("optimization")
+    if not isinstance(optimization, Mapping) or not optimization.get("stages"):
+        return []
+    try:
+        stages = [Stage(**stage) for stage in optimization["stages"]]
+        steps = steps_of_stages(stages, optimization["steps"])
+    except (TypeError, KeyError, UserError):
+        return []  # The settings of a run that never began.
+    return list(itertools.accumulate(steps))[:-1]
 
 
 def axis_of(name: str, kind: str) -> dict:

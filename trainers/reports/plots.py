@@ -94,6 +94,7 @@ class Plot:
       percent_x: x is, too.
       from_zero: the y axis begins at 0.
       level: a value marked by a thin dashed line, or None.
+      borders: places on the x axis marked by thin dotted lines.
       logarithmic: the y axis is, if the values span LOGARITHMIC_FROM.
       ticks: names of the places 0, 1, ... on the x axis; None: numbers.
     """
@@ -108,6 +109,7 @@ class Plot:
     percent_x: bool = False
     from_zero: bool = False
     level: float | None = None
+    borders: Sequence[float] = ()
     logarithmic: bool = False
     ticks: Sequence[str] | None = None
 
@@ -308,6 +310,8 @@ def _set_axes(axes, plot: Plot) -> None:
             # Nothing is below zero, also where the margin would be.
             spread = axes.get_ylim()[1]
             axes.set_ylim(-0.02 * spread, spread)
+    for place in plot.borders:
+        axes.axvline(place, color=MUTED, linewidth=1, linestyle=(0, (1, 3)))
     if plot.level is not None:
         axes.axhline(
             plot.level, color=MUTED, linewidth=1, linestyle=(0, (4, 3))

@@ -11,12 +11,14 @@ from safetensors.numpy import load_file
 from tfbert.errors import UserError
 from tfrecords.masking.masking import Masking
 from trainers import pretrain, records
+from trainers.files.run_folder import RunFolder
 from trainers.pretraining.data import PretrainingData
 from trainers.pretraining.stages import (
     about_run,
     masking_at,
     open_run_records,
 )
+from trainers.reports import curves
 from trainers.settings.stages import Stage
 
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "."]
@@ -177,6 +179,12 @@ def test_rows_batches_and_positions_change_at_the_border(run, data):
         for path in sorted((run / "checkpoints").iterdir())
     ]
     assert [state["stage"] for state in states] == [0, 0, 1, 1]
+
+
+def test_the_report_marks_the_border(run):
+    assert curves.borders_of(RunFolder(run)) == [6]
+    plots = curves.plots_of(RunFolder(run))
+    assert plots and all(plot.borders == [6] for plot in plots)
 
 
 @pytest.mark.long
