@@ -26,7 +26,8 @@ from trainers.files.run_folder import RunFolder, is_run_folder
 from trainers.files.text import duration
 from trainers.finetuning.kinds.by_name import KINDS
 from trainers.reports.answered_files import answering, windows
-from trainers.reports.served.asking import Asked, Input, load_model
+from trainers.reports.served.asking import Asked, Input
+from trainers.reports.served.model_files import ModelFiles, of_export
 from trainers.settings.text_options import add_table, table_reading
 
 EXAMPLE = "tfbert predict exports/reviews 'a warm and funny film'"
@@ -121,10 +122,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.output:
         _answer_file(args, inputs)
         return
-    if is_run_folder(Path(args.export)):
-        model = load_run(args.export, args.signature)
-    else:
-        model = load_model(versions.newest_version(args.export), args.signature)
+    model = files_of_model(args.export, args.signature).load()
     if not inputs and not args.input:
         raise UserError(f"no text was given.\nExample:  {EXAMPLE}")
     of_file = _of_file(args, model) if args.input else ()
@@ -161,14 +159,8 @@ def _answer_file(args: argparse.Namespace, inputs: Sequence[Input]) -> None:
             "--output is for the rows of a file: give it as --input, and no "
             "texts beside it."
         )
-    if is_run_folder(Path(args.export)):
-        raise UserError(
-            f"{args.export} is a run; for --output export it first: tfbert "
-            f"export {args.export} --output exports/{Path(args.export).name}"
-        )
     job = answering.Job(
-        version=versions.newest_version(args.export),
-        signature=args.signature,
+        model=files_of_model(args.export, args.signature),
         input=Path(args.input),
         output=Path(args.output),
         columns=tuple(args.text_column),
@@ -206,35 +198,26 @@ def _print_account(job: answering.Job, account: answering.Account) -> None:
     )
 
 
-def load_run(run_dir: str, signature: str = "serving_default") -> Asked:
-    """What a run's export would be.
+def files_of_model(folder: str, signature: str) -> ModelFiles:
+    """The files of an export, or of a run, as they are asked.
 
     Raises:
-      UserError: there is no such run, or signature.
+      UserError: there is no such export or run.
     """
-    from trainers.reports.served.exports import ExportOptions
-    from trainers.reports.served.session import ServedSession
-
-    run, options = RunFolder(run_dir), ExportOptions()
-    kind = run.about.get("kind")
+    if not is_run_folder(Path(folder)):
+        return of_export(versions.newest_version(folder), signature)
+    kind = RunFolder(folder).about.get("kind")
+    # Imported here: an export is asked without Python's TensorFlow.
     if kind in KINDS:
         from trainers.finetuning import exporting
-        from trainers.finetuning.saved_run import FinetunedRun
-
-        found = FinetunedRun(run_dir)
-        trained = found.load_task(options.checkpoint, options.policy)
-        servable, card = exporting.served(found, trained, options)
     elif kind == "pretraining":
         from trainers.pretraining import exporting
-
-        servable, card, _ = exporting.served(run, options)
     else:
         raise UserError(
-            f"{run_dir}: a run of kind pretraining, {', '.join(KINDS)} was "
+            f"{folder}: a run of kind pretraining, {', '.join(KINDS)} was "
             f"wanted, not kind {kind!r}"
         )
-    session = ServedSession(servable, signature)
-    return Asked(session, card, signature, run_dir)
+    return exporting.model_files(folder, signature)
 
 
 def _options_last(argv: Sequence[str]) -> list[str]:

@@ -13,7 +13,9 @@ from trainers.finetuning import calibration
 from trainers.finetuning.evaluation import predict
 from trainers.finetuning.saved_run import FinetunedRun, Trained
 from trainers.reports.served import exports
+from trainers.reports.served.asking import Asked, asked
 from trainers.reports.served.exports import ExportOptions
+from trainers.reports.served.model_files import ModelFiles, of_run
 
 _BATCH_SIZE = 64
 
@@ -58,6 +60,20 @@ def served(
     if kind is not run.kind:
         facts["temperature"] = kind.temperature
     return servable, card | facts
+
+
+def model_files(run_dir: str, signature: str) -> ModelFiles:
+    """The run as `tfbert predict` asks it, about files too."""
+    run = FinetunedRun(run_dir)
+    _, weights = run.weights(ExportOptions().checkpoint)
+    return of_run(run.path, weights, signature, load)
+
+
+def load(run_dir: Path, signature: str) -> Asked:
+    """A run asked as its export would be."""
+    run, options = FinetunedRun(run_dir), ExportOptions()
+    trained = run.load_task(options.checkpoint, options.policy)
+    return asked(*served(run, trained, options), signature, run_dir)
 
 
 def _calibration(

@@ -16,7 +16,9 @@ from tfbert.text.tokenizer import Tokenizer
 from tfbert.weights.portable_model import Pooling
 from trainers.files.run_folder import RunFolder
 from trainers.reports.served import exports
+from trainers.reports.served.asking import Asked, asked
 from trainers.reports.served.exports import ExportOptions
+from trainers.reports.served.model_files import ModelFiles, of_run
 
 
 def write_export(
@@ -34,6 +36,18 @@ def write_export(
         more = exports.store(servable, layer, options.dtype)
     weights = own.newest_weights(run.path)
     return exports.write(servable, output, card, run, weights, options, more)
+
+
+def model_files(run_dir: str, signature: str) -> ModelFiles:
+    """The run as `tfbert predict` asks it, about files too."""
+    run = RunFolder(run_dir)
+    return of_run(run.path, own.newest_weights(run.path), signature, load)
+
+
+def load(run_dir: Path, signature: str) -> Asked:
+    """A run asked as its export would be."""
+    servable, card, _ = served(RunFolder(run_dir), ExportOptions())
+    return asked(servable, card, signature, run_dir)
 
 
 def served(

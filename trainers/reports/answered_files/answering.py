@@ -4,7 +4,6 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
-import hashlib
 import importlib.metadata
 import os
 import signal
@@ -14,14 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tfbert.errors import UserError
-from tfbert.serving.package import versions
 from tfrecords import worker_processes
 from tfrecords.labelled.files import tables
 from trainers.reports.answered_files import windows
 from trainers.reports.answered_files.formats import RowFormat
 from trainers.reports.answered_files.part_file import PartFile
 from trainers.reports.answered_files.windows import Window
-from trainers.reports.served.asking import Asked, load_model
+from trainers.reports.served.asking import Asked
+from trainers.reports.served.model_files import ModelFiles
 
 # (bytes of the input read, bytes in all, rows answered) so far.
 Progress = Callable[[int, int, int], None]
@@ -32,8 +31,7 @@ class Job:
     """What is to be answered, and how.
 
     Attributes:
-      version: folder of the SavedModel.
-      signature: which is asked.
+      model: what answers.
       input: file of rows.
       output: file that is made: .jsonl, .csv or .tsv.
       columns: of the input that the model reads; () for those of its
@@ -46,8 +44,7 @@ class Job:
       UserError: a number below 1, or input and output are one file.
     """
 
-    version: Path
-    signature: str
+    model: ModelFiles
     input: Path
     output: Path
     columns: Sequence[str] = ()
@@ -68,8 +65,8 @@ class Job:
         """What the bytes of the output depend on, but for the input."""
         form = dataclasses.asdict(self.reading.form)
         return {
-            "export": fingerprint(self.version),
-            "signature": self.signature,
+            self.model.called: self.model.fingerprint(),
+            "signature": self.model.signature,
             "text_column": ", ".join(self.columns) or "of the training data",
             "batch_size": str(self.batch_size),
             "version of TensorFlow": importlib.metadata.version("tensorflow"),
@@ -115,7 +112,7 @@ def answer_file(
         answered before is kept.
     """
     names = RowFormat(job.output, False)
-    model = load_model(job.version, job.signature)
+    model = job.model.load()
     rows = windows.open_rows(job.input, model, job.columns, job.reading)
     with contextlib.closing(rows):
         part = PartFile(job.output, job.made_with())
@@ -249,23 +246,9 @@ def _start_worker(job: Job, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for kind in ("INTRAOP", "INTEROP"):
         os.environ.setdefault(f"TF_NUM_{kind}_THREADS", str(threads))
-    _here[:] = job, load_model(job.version, job.signature)
+    _here[:] = job, job.model.load()
 
 
 def _answer_here(window: Window) -> list[dict]:
     job, model = _here
     return windows.answers(model, window, job.batch_size, job.input)
-
-
-def fingerprint(version: Path) -> str:
-    """Of all files of an export that its answers depend on."""
-    parts = [version / "saved_model.pb", version / versions.CARD]
-    for folder in ("variables", "assets"):
-        parts += sorted((version / folder).rglob("*"))
-    digest = hashlib.sha256()
-    for path in parts:
-        if path.is_file():
-            with open(path, "rb") as stream:
-                own = hashlib.file_digest(stream, "sha256").hexdigest()
-            digest.update(f"{path.relative_to(version)} {own}\n".encode())
-    return digest.hexdigest()[:16]

@@ -189,18 +189,25 @@ def load_model(
 
 
 def asked(
-    servable: "Servable", card: Mapping, signature: str = "serving_default"
+    servable: "Servable",
+    card: Mapping,
+    signature: str = "serving_default",
+    where: object = "the model",
 ) -> Asked:
     """A servable in memory, asked as its export would be.
+
+    Args:
+      servable: what would be exported.
+      card: facts of the export.
+      signature: which is asked.
+      where: it comes from, for messages.
 
     Raises:
       UserError: it has no such signature.
     """
     from trainers.reports.served.session import ServedSession
 
-    return Asked(
-        ServedSession(servable, signature), card, signature, "the model"
-    )
+    return Asked(ServedSession(servable, signature), card, signature, where)
 
 
 def _utf8(column: Sequence[str | list[str]]) -> list:

@@ -2,14 +2,15 @@ import gzip
 import json
 import os
 import random
+import shutil
 
 import numpy as np
 import pytest
 
 from tfbert.errors import UserError
 from trainers import predict
-from trainers.reports.answered_files import answering, part_file, windows
-from trainers.reports.served import asking
+from trainers.reports.answered_files import part_file, windows
+from trainers.reports.served import asking, model_files
 
 WORDS = "a warm funny film this story was dull very bad good plots".split()
 
@@ -187,13 +188,7 @@ def test_a_row_that_the_model_refuses_is_named(
 
 def test_workers_give_the_same(single_export, data, whole, tmp_path):
     found = ask(single_export, data, tmp_path / "o.jsonl", "--workers", 2)
-    rows = [json.loads(line) for line in found.splitlines()]
-    for row, one in zip(rows, whole.splitlines(), strict=True):
-        one = json.loads(one)
-        assert row.pop("probabilities") == pytest.approx(
-            one.pop("probabilities"), abs=1e-6
-        )
-        assert row == one
+    same_but_for_rounding(found, whole)
 
 
 @pytest.mark.parametrize(
@@ -211,11 +206,9 @@ def test_mistakes_are_named(single_export, data, tmp_path, options, message):
         ask(single_export, data, tmp_path / "out.csv", *options)
 
 
-def test_files_that_cannot_be(single_export, single_run, data, tmp_path):
+def test_files_that_cannot_be(single_export, data, tmp_path):
     with pytest.raises(UserError, match="is the input; name another --outpu"):
         ask(single_export, data, data)
-    with pytest.raises(UserError, match="is a run; for --output export it f"):
-        ask(single_run, data, tmp_path / "out.csv")
     with pytest.raises(UserError, match="ends in .jsonl, .csv, .tsv"):
         ask(single_export, data, tmp_path / "out.txt")
     (tmp_path / "out.csv").write_text("mine")
@@ -225,15 +218,61 @@ def test_files_that_cannot_be(single_export, single_run, data, tmp_path):
 
 
 def test_the_fingerprint_is_of_what_answers(single_export, tmp_path):
-    import shutil
-
     copy = shutil.copytree(single_export / "1", tmp_path / "copy")
-    same = answering.fingerprint(single_export / "1")
-    assert answering.fingerprint(copy) == same
+
+    def fingerprint(version):
+        return model_files.of_export(version, "x").fingerprint()
+
+    same = fingerprint(single_export / "1")
+    assert fingerprint(copy) == same
     (copy / "README.md").write_text("other words")
-    assert answering.fingerprint(copy) == same
+    assert fingerprint(copy) == same
     [weights] = (copy / "variables").glob("*.data*")
     data = bytearray(weights.read_bytes())
     data[-9] ^= 1
     weights.write_bytes(data)
-    assert answering.fingerprint(copy) != same
+    assert fingerprint(copy) != same
+
+
+def test_a_run_answers_as_its_export(single_run, data, whole, tmp_path, capsys):
+    found = ask(single_run, data, tmp_path / "out.jsonl")
+    same_but_for_rounding(found, whole)
+
+
+def same_but_for_rounding(found, wanted):
+    found, wanted = (data.splitlines() for data in (found, wanted))
+    for row, one in zip(map(json.loads, found), wanted, strict=True):
+        one = json.loads(one)
+        assert row.pop("probabilities") == pytest.approx(
+            one.pop("probabilities"), abs=1e-5
+        )
+        assert row == one
+
+
+@pytest.mark.long
+def test_a_run_answers_in_processes(single_run, data, whole, tmp_path):
+    output = tmp_path / "out.jsonl"
+    found = ask(single_run, data, output, "--workers", 2)
+    same_but_for_rounding(found, whole)
+
+
+@pytest.mark.long
+def test_a_run_goes_on_unless_it_has_changed(
+    single_run, data, tmp_path, monkeypatch, capsys
+):
+    run = shutil.copytree(single_run, tmp_path / "run")
+    wanted = ask(run, data, tmp_path / "whole.jsonl")
+    output = tmp_path / "out.jsonl"
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        with pytest.raises(KeyboardInterrupt):
+            ask(run, data, output)
+    # What a run writes beside its model matters not.
+    (run / "evaluation-x.json").write_text("{}")
+    labels = (run / "run.json").read_text()
+    (run / "run.json").write_text(labels.replace("bad", "worse"))
+    with pytest.raises(UserError, match="begun with another run"):
+        ask(run, data, output)
+    (run / "run.json").write_text(labels)
+    assert ask(run, data, output) == wanted
+    assert "holds the answers to 16 rows" in capsys.readouterr().out
