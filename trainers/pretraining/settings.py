@@ -31,6 +31,14 @@ class PretrainingSettings:
             "timed, and optimization.steps chosen to fit"
         },
     )
+    branch: int | None = dataclasses.field(
+        default=None,
+        metadata={
+            "help": "leave the run in runtime.run_dir at the checkpoint of "
+            "this step: the rate decays from there (schedule stable_decay), "
+            "in RUN_DIR-branch-STEP"
+        },
+    )
     dry_run: bool = dry_run_setting()
 
 

@@ -12,7 +12,7 @@ from tfrecords.batches.unigrams import unigram_entropy
 from trainers.distributed.strategies import Distribution
 from trainers.planning import dry_run, precision
 from trainers.planning.budget import with_budget
-from trainers.pretraining import batches, stages
+from trainers.pretraining import batches, branching, stages
 from trainers.pretraining import data as pretraining_data
 from trainers.pretraining.plateau import PlateauWatch
 from trainers.pretraining.settings import PretrainingSettings
@@ -47,6 +47,7 @@ def train(
       UserError: settings, records or run folder do not fit together.
       Stopped: a signal ended the run early.
     """
+    settings, branch = branching.branch_of(settings)
     read = stages.open_run_records(settings.data, settings.optimization.stages)
     config = settings.model.bert_config(vocab_size=len(read.last.vocabulary))
     stages.check_sizes(settings, read, config)
@@ -59,6 +60,9 @@ def train(
     settings = _with_steps(settings, read, distribution, build)
     if not settings.dry_run:
         _open_run(settings, read, config, distribution, own.task_class)
+        if branch is not None:
+            run_dir = Path(settings.runtime.run_dir)
+            branching.take_over(branch, run_dir, distribution)
     if distribution.is_chief:
         _describe(settings, config, read, distribution)
     model, data = build(settings)
