@@ -30,6 +30,11 @@ WORDS = 5
 # Two documents that are just alike enough are missed this often at most.
 _MISSED = 0.01
 
+# So many documents at most are compared with all of a group. Boilerplate makes
+# groups of a large part of a corpus that are less alike than asked for, where
+# each would be compared with each.
+_LEADERS = 32
+
 # Text whose signatures are worked out together.
 _BLOCK_BYTES = 1 << 20
 
@@ -245,15 +250,36 @@ def _equal(part: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _join_alike(leader, signature, group, threshold) -> None:
-    """Joins those of a group that are alike, in place."""
-    while len(group) > 1:
+    """Joins those of a group that are alike, in place.
+
+    The first is compared with all others, then the next of those that were
+    not alike, up to `_LEADERS` of them; those that are joined already are not
+    compared.
+    """
+    for _ in range(_LEADERS):
+        roots = _roots(leader, group)
+        apart = roots[1:] != roots[:1]
+        if not apart.any():
+            return
         first, others = group[0], group[1:]
-        alike = (signature[others] == signature[first]).mean(axis=1)
-        alike = alike >= threshold
+        alike = np.zeros(len(others), bool)
+        same = signature[others[apart]] == signature[first]
+        alike[apart] = same.mean(axis=1) >= threshold
         for other in others[alike].tolist():
             one, two = _root(leader, first), _root(leader, other)
             leader[max(one, two)] = min(one, two)
         group = others[~alike]
+
+
+def _roots(leader: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """`_root` of each of some places."""
+    roots = leader[places]
+    while True:
+        further = leader[roots]
+        if (further == roots).all():
+            leader[places] = roots
+            return roots
+        roots = further
 
 
 def _root(leader: np.ndarray, place: int) -> int:

@@ -82,23 +82,64 @@ def test_unicode_spelling_and_case_make_no_difference():
     assert (one != other).any()
 
 
+class Signature(np.ndarray):
+    """Counts the rows that are read of it."""
+
+    read = 0
+
+    def __getitem__(self, place):
+        Signature.read += np.size(place)
+        return np.asarray(super().__getitem__(place))
+
+
+def rows_read(signatures):
+    """(of a group of documents with these signatures, their leaders)."""
+    count = len(signatures)
+    leader, group = np.arange(count), np.arange(count)
+    Signature.read = 0
+    near_copies._join_alike(leader, signatures.view(Signature), group, 0.8)
+    return Signature.read, leader
+
+
 def test_alike_documents_take_linear_time():
     """A document is compared with its group's first, and is then done."""
-    compared = []
-
-    class Signature(np.ndarray):
-        def __getitem__(self, place):
-            compared.append(np.size(place))
-            return np.asarray(super().__getitem__(place))
-
     words = " ".join(text_of(50))
     for count in (1000, 2000):
-        rows = signature(*[words] * count).view(Signature)
-        leader, group = np.arange(count), np.arange(count)
-        compared.clear()
-        near_copies._join_alike(leader, rows, group, 0.8)
+        read, leader = rows_read(signature(*[words] * count))
         assert (leader == 0).all()
-        assert sum(compared) <= 2 * count
+        assert read <= 2 * count
+
+
+def test_documents_of_one_template_take_linear_time():
+    """Each shares half of its words with each: a group, and no two alike."""
+    for count in (1000, 2000):
+        rows = RNG.integers(0, 1 << 16, (count, near_copies.BINS), np.uint16)
+        rows[:, :64] = np.arange(64)
+        read, leader = rows_read(rows)
+        assert (leader == np.arange(count)).all()
+        assert read <= near_copies._LEADERS * (count + 1)
+
+
+def test_what_is_joined_is_compared_no_more():
+    rows = signature(*[" ".join(text_of(50))] * 100)
+    leader = np.zeros(100, int)
+    Signature.read = 0
+    near_copies._join_alike(leader, rows.view(Signature), np.arange(100), 0.8)
+    assert Signature.read == 0
+
+
+def test_copies_among_documents_of_one_template_are_found(monkeypatch):
+    """Where they differ from the others, they share bands of their own."""
+    monkeypatch.setattr(near_copies, "_LEADERS", 8)
+    pool, template, texts = np.array(WORDS), text_of(400), []
+    for _ in range(300):
+        words = np.array(template, object)
+        words[RNG.choice(400, 15, replace=False)] = RNG.choice(pool, 15)
+        texts.append(" ".join(words))
+    copies = [text.rsplit(" ", 8)[0] for text in texts[::10]]
+    found = gone(texts + copies)
+    assert len(found & set(range(300, 330))) >= 29
+    assert len(found) <= 50
 
 
 def test_chinese_characters_are_words():
