@@ -1,11 +1,17 @@
 """Labelled files, encoder and run folder of a fine-tuning run."""
 
+import dataclasses
+
 from trainers.checks import machine
 from trainers.checks.findings import Findings
 from trainers.checks.pretraining import check_rate, check_start
 from trainers.distributed.members import Cluster
 from trainers.finetuning.data import LoadedData, load_data
-from trainers.finetuning.settings import check_kind, resolve
+from trainers.finetuning.settings import (
+    check_kind,
+    resolve,
+    with_padding,
+)
 from trainers.run.run_setup import check_run_folder, check_settings
 
 # From this share on, validation measures memory.
@@ -44,8 +50,24 @@ def check_finetuning(
     findings.attempt(
         "run folder", check_run_folder, settings, data.about(), distribution
     )
+    activations = _activations(settings, config, distribution, data)
+    machine.check_room(findings, settings, config, activations)
+
+
+def _activations(settings, config, distribution, data: LoadedData) -> int:
+    """Bytes of the largest micro-batch: of its real tokens, if these alone
+    are computed."""
+    runtime = with_padding(settings.runtime, distribution)
+    settings = dataclasses.replace(settings, runtime=runtime)
+    optimization, largest = settings.optimization, None
+    parts = distribution.num_replicas * optimization.accumulation_steps
+    if optimization.batch_size % parts == 0:  # Else a mistake that is told.
+        places = data.real_tokens(settings, distribution)
+        largest = (places.largest, places.pairs)
     length = data.train.sequence_length
-    machine.check_room(findings, settings, config, distribution, length, 0)
+    return machine.activations_of(
+        settings, config, distribution, length, largest=largest
+    )
 
 
 def _check_data(findings: Findings, data, loaded: LoadedData) -> None:

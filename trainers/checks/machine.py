@@ -27,7 +27,11 @@ from trainers.distributed.strategies import (
 )
 from trainers.files import environment
 from trainers.files.text import size
-from trainers.planning.memory_estimate import activation_bytes, num_parameters
+from trainers.planning.memory_estimate import (
+    activation_bytes,
+    block_bytes,
+    num_parameters,
+)
 from trainers.planning.precision import LEAST_WIDTH, MARGIN, probe
 from trainers.watching.gpu_memory import smallest_gpu
 
@@ -250,12 +254,17 @@ def check_room(
     findings: Findings,
     settings,
     config: BertConfig,
-    distribution: Distribution,
-    sequence_length: int,
-    predictions: int,
+    activations: int,
 ) -> None:
-    """The run folder can be written, disk and memory suffice."""
-    runtime, optimization = settings.runtime, settings.optimization
+    """The run folder can be written, disk and memory suffice.
+
+    Args:
+      findings: where findings go.
+      settings: with a section runtime.
+      config: the encoder's shape.
+      activations: bytes of a micro-batch, by formula.
+    """
+    runtime = settings.runtime
     folder = Path(runtime.run_dir).absolute()
     while not folder.exists():
         folder = folder.parent
@@ -279,15 +288,7 @@ def check_room(
         f"free at {folder}; lower runtime.keep_checkpoints, or give another "
         "runtime.run_dir",
     )
-    parts = distribution.num_replicas * optimization.accumulation_steps
-    estimate = parameters * BYTES_PER_PARAMETER + activation_bytes(
-        config,
-        max(optimization.batch_size // parts, 1),
-        sequence_length,
-        predictions,
-        2 if runtime.precision in ("bfloat16", "float16") else 4,
-        getattr(runtime, "recompute", False),
-    )
+    estimate = parameters * BYTES_PER_PARAMETER + activations
     limit = _memory()
     if limit and estimate > limit:
         findings.add(
@@ -301,6 +302,37 @@ def check_room(
         there = size(limit) if limit else "unknown how much it has"
         text = f"about {size(estimate)} needed on a device ({there})"
         findings.add("fine", "memory", text)
+
+
+def activations_of(
+    settings,
+    config: BertConfig,
+    distribution: Distribution,
+    sequence_length: int,
+    predictions: int = 0,
+    largest: tuple[int, int] | None = None,
+) -> int:
+    """Bytes of a micro-batch's activations, by formula.
+
+    Args:
+      settings: with sections optimization and runtime.
+      config: the encoder's shape.
+      distribution: has num_replicas.
+      sequence_length: of rows that are computed whole.
+      predictions: of a row.
+      largest: places, and pairs of places in attention, of the largest
+        micro-batch, where rows are not computed whole.
+    """
+    runtime, optimization = settings.runtime, settings.optimization
+    how = (
+        2 if runtime.precision in ("bfloat16", "float16") else 4,
+        getattr(runtime, "recompute", False),
+    )
+    if largest is not None:
+        return block_bytes(config, *largest, *how)
+    parts = distribution.num_replicas * optimization.accumulation_steps
+    rows = max(optimization.batch_size // parts, 1)
+    return activation_bytes(config, rows, sequence_length, predictions, *how)
 
 
 def _free(folder: Path) -> int:

@@ -71,14 +71,14 @@ def check_pretraining(
         about_run(read),
         distribution,
     )
-    machine.check_room(
-        findings,
+    activations = machine.activations_of(
         settings,
         config,
         distribution,
         read.longest,
         _predictions(findings, settings.data.masking, read.last),
     )
+    machine.check_room(findings, settings, config, activations)
 
 
 def _settle(findings: Findings, area: str, check: Callable, *arguments):
