@@ -5,26 +5,74 @@
 
 Both start from the same weights (converted by `tfbert convert`), see the same
 examples with the same settings (AdamW, linear warm-up over a tenth and linear
-decay, dropout, clipping at 1), once for each seed; order, dropout and the new
-head differ. Prints the test accuracy of each, mean and standard deviation, and
-the time, processor time of all threads included.
+decay, dropout, clipping at 1), once for each seed, in turn; order, dropout and
+the new head differ. A row of each turn has the start-up (reading, building,
+the first step) apart from the other steps, both with the seconds of all
+processors, and the test accuracy; then mean and standard deviation. Beside
+other load the seconds of processors are what can be compared.
 Needs the extra [hf] and `accelerate`.
 """
 
 import argparse
+import dataclasses
 import importlib.util
-import json
+import os
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
+# Threads of one contender must not spin while the other has its turn.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import keras
 
 from tfrecords.labelled import classification, sentences
-from trainers import convert, finetune
+from trainers import convert
+from trainers.files import environment
+from trainers.finetuning import finetune
 
 PEERS = ("torch", "transformers", "accelerate")
+
+
+@dataclasses.dataclass
+class Turn:
+    """Moments of one training, as (wall, processors) seconds.
+
+    Attributes:
+      begun, first, last: before all, after the first step, after the last.
+      steps: how many there were.
+      accuracy: of the test file.
+    """
+
+    begun: tuple[float, float]
+    first: tuple[float, float] | None = None
+    last: tuple[float, float] | None = None
+    steps: int = 0
+    accuracy: float = float("nan")
+
+    @classmethod
+    def now(cls) -> "Turn":
+        """A turn that begins."""
+        return cls(_clocks())
+
+    def stepped(self) -> None:
+        """Notes the end of a step."""
+        self.steps += 1
+        self.last = _clocks()
+        if self.first is None:
+            self.first = self.last
+
+    def describe(self) -> str:
+        """One line: start-up, the other steps, accuracy."""
+        start = [b - a for a, b in zip(self.begun, self.first, strict=True)]
+        rest = [b - a for a, b in zip(self.first, self.last, strict=True)]
+        each = 1000 * rest[1] / max(self.steps - 1, 1)
+        return (
+            f"start-up {start[0]:6.1f} s, {start[1]:6.1f} s of processors   "
+            f"{self.steps - 1} steps {rest[0]:6.1f} s, {rest[1]:6.1f} s of "
+            f"processors, {each:6.1f} ms each   accuracy {self.accuracy:.4f}"
+        )
 
 
 def main() -> None:
@@ -35,76 +83,87 @@ def main() -> None:
             raise SystemExit(
                 f"{name} is not installed: pip install 'tfbert[hf]' accelerate"
             )
-    with tempfile.TemporaryDirectory() as folder:
-        start = _clocks()
-        ours = run_ours(options, Path(folder) / "ours")
-        half = _clocks()
-        theirs = run_theirs(options, Path(folder) / "theirs")
-        end = _clocks()
-    print(f"{'':14}{'mean':>8}{'st. dev.':>10}   each")
-    for name, found, seconds in (
-        ("tfbert", ours, half - start),
-        ("transformers", theirs, end - half),
-    ):
-        spread = statistics.stdev(found) if len(found) > 1 else float("nan")
-        each = " ".join(f"{value:.4f}" for value in found)
-        print(
-            f"{name:14}{statistics.fmean(found):8.4f}{spread:10.4f}   {each}"
-            f"   {seconds[0]:.0f} s, {seconds[1]:.0f} s of processors"
+    turns = {"tfbert": [], "transformers": []}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source = folder / "source"
+        convert.main(
+            [options.init_from, "--output", str(source), "--to", "huggingface"]
         )
+        print(f"processor: {environment.describe(False)['cpu']}")
+        for seed in range(options.seeds):
+            for contender, run in (
+                ("tfbert", run_ours),
+                ("transformers", run_theirs),
+            ):
+                turn = run(options, folder, seed)
+                turns[contender].append(turn)
+                print(
+                    f"{contender:14} seed {seed}  {turn.describe()}", flush=True
+                )
+    print(f"{'accuracy':14}{'mean':>8}{'st. dev.':>10}")
+    for contender, found in turns.items():
+        values = [turn.accuracy for turn in found]
+        spread = statistics.stdev(values) if len(values) > 1 else float("nan")
+        print(f"{contender:14}{statistics.fmean(values):8.4f}{spread:10.4f}")
 
 
-def _clocks() -> np.ndarray:
+def _clocks() -> tuple[float, float]:
     """Seconds on the wall, and of this process' processors."""
-    return np.array([time.perf_counter(), time.process_time()])
+    return time.perf_counter(), time.process_time()
 
 
-def run_ours(options: argparse.Namespace, folder: Path) -> list[float]:
-    """Test accuracy for each seed, by `tfbert finetune`."""
-    found = []
-    for seed in range(options.seeds):
-        run = folder / str(seed)
-        finetune.main(
-            [
-                f"--model.init_from={options.init_from}",
-                f"--data.train={options.train}",
-                f"--data.max_length={options.max_length}",
-                f"--optimization.epochs={options.epochs}",
-                f"--optimization.batch_size={options.batch_size}",
-                f"--optimization.learning_rate={options.learning_rate}",
-                f"--seed={seed}",
-                f"--data.test={options.test}",
-                f"--runtime.run_dir={run}",
-            ]
-        )
-        [path] = run.glob("evaluation-*.json")
-        found.append(json.loads(path.read_text())["accuracy"])
-    return found
+def run_ours(options: argparse.Namespace, folder: Path, seed: int) -> Turn:
+    """One seed by `finetune`."""
+    turn = Turn.now()
+    note = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: turn.stepped()
+    )
+    run = finetune(
+        "classification",
+        init_from=options.init_from,
+        train=options.train,
+        run_dir=str(folder / f"ours-{seed}"),
+        callbacks=[note],
+        max_length=options.max_length,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        seed=seed,
+        precision=options.precision,
+    )
+    turn.accuracy = run.evaluate(options.test)["accuracy"]
+    return turn
 
 
-def run_theirs(options: argparse.Namespace, folder: Path) -> list[float]:
-    """Test accuracy for each seed, by transformers.Trainer."""
+def run_theirs(options: argparse.Namespace, folder: Path, seed: int) -> Turn:
+    """One seed by transformers.Trainer."""
+    turn = Turn.now()
     import transformers
 
     source = folder / "source"
-    folder.mkdir()
-    convert.main(
-        [options.init_from, "--output", str(source), "--to", "huggingface"]
-    )
     tokenizer = transformers.AutoTokenizer.from_pretrained(source)
     train, test = (
         sentences.read_examples(path, ["text"], "label")
         for path in (options.train, options.test)
     )
     labels = classification.label_list(train)
-    rows = [
+    train, test = (
         Rows(tokenizer, examples, labels, options.max_length)
         for examples in (train, test)
-    ]
-    return [
-        _train(options, source, folder / str(seed), seed, tokenizer, *rows)
-        for seed in range(options.seeds)
-    ]
+    )
+    trainer = _trainer(options, source, folder, seed, tokenizer, train)
+
+    class Note(transformers.TrainerCallback):
+        def on_step_end(self, args, state, control, **more):
+            turn.stepped()
+
+    trainer.add_callback(Note())
+    trainer.train()
+    answers = trainer.predict(test)
+    found = answers.predictions.argmax(1) == test.labels
+    turn.accuracy = float(found.mean())
+    return turn
 
 
 class Rows:
@@ -126,11 +185,11 @@ class Rows:
         return {**row, "labels": self.labels[index]}
 
 
-def _train(options, source, folder, seed, tokenizer, train, test) -> float:
+def _trainer(options, source, folder, seed, tokenizer, train):
     import transformers
 
     arguments = transformers.TrainingArguments(
-        output_dir=str(folder),
+        output_dir=str(folder / f"theirs-{seed}"),
         num_train_epochs=options.epochs,
         per_device_train_batch_size=options.batch_size,
         per_device_eval_batch_size=options.batch_size,
@@ -145,6 +204,7 @@ def _train(options, source, folder, seed, tokenizer, train, test) -> float:
         save_strategy="no",
         report_to=[],
         use_cpu=True,
+        bf16=options.precision == "bfloat16",
         disable_tqdm=True,
     )
     transformers.set_seed(seed)
@@ -152,15 +212,12 @@ def _train(options, source, folder, seed, tokenizer, train, test) -> float:
         source, num_labels=max(train.labels) + 1
     )
     # Each batch is padded to its longest text.
-    trainer = transformers.Trainer(
+    return transformers.Trainer(
         model=model,
         args=arguments,
         train_dataset=train,
         processing_class=tokenizer,
     )
-    trainer.train()
-    answers = trainer.predict(test)
-    return float(np.mean(answers.predictions.argmax(1) == test.labels))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -173,6 +230,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=float, default=2.0)
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--learning_rate", type=float, default=2e-4)
+    parser.add_argument(
+        "--precision", default="float32", choices=("float32", "bfloat16")
+    )
     parser.add_argument("--max_length", type=int, default=64)
     return parser.parse_args()
 
