@@ -15,7 +15,6 @@ from tfbert.weights.variables import save_weights
 from trainers import doctor
 from trainers.checks import machine
 from trainers.files import exit_status
-from trainers.planning.memory_estimate import activation_bytes
 
 EXAMPLES = [
     ("a warm and funny film", "good"),
@@ -310,25 +309,6 @@ def test_a_good_set_up_raises_no_alarm(setup):
         assert {"devices", "cluster", "disk", "memory"} <= areas
     assert not (setup.folder / "run").exists()
     assert not (setup.folder / "finetuned").exists()
-
-
-def test_memory_of_a_fine_tuning_is_that_of_what_is_computed(
-    setup, monkeypatch
-):
-    """One long text among short ones: padding takes memory if computed."""
-    rows = [*EXAMPLES, ("a bad film " * 40, "bad")]
-    (setup.folder / "train.tsv").write_text(table(rows))
-    setup.finetuning["data"]["max_length"] = 128
-    found = []
-    monkeypatch.setattr(
-        machine, "check_room", lambda *given: found.append(given[-1])
-    )
-    config = BertConfig.preset("tiny")
-    for skip in (None, True, False):
-        setup.finetuning["runtime"]["skip_padding"] = skip
-        assert not setup.examine(setup.finetuning).mistakes
-    assert found[0] == found[1] < found[2] / 2
-    assert found[2] == activation_bytes(config, 4, 128, 0, 4)
 
 
 def test_a_port_that_is_taken_is_found(setup, monkeypatch):
