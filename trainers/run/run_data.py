@@ -53,15 +53,20 @@ class RunData:
             return self.validation
         return self.stages.validation(batch)
 
-    def enter(self, model, before: int | None, batch: int) -> None:
+    def enter(self, model, before: int | None, batch: int) -> bool:
         """Prepares the model for a stage, where `batch` is of a new one.
 
         Args:
           model: at the step that `batch` is for.
           before: the batch of the step before; None: there was none.
           batch: the next one.
+
+        Returns:
+          whether it is of a new one.
         """
         if self.stages is None or before is None:
-            return
-        if self.stages.number(before) != self.stages.number(batch):
+            return False
+        begins = self.stages.number(before) != self.stages.number(batch)
+        if begins:
             self.stages.enter(model, before, batch)
+        return begins

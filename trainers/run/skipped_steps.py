@@ -100,6 +100,10 @@ class Guard(keras.callbacks.Callback):
         self._in_spike = state.get("in_spike", False)
         self._detector.load(state.get("values", {}))
 
+    def forget(self) -> None:
+        """Losses of a stage that has ended say nothing of the next one's."""
+        self._detector.load({})
+
     def on_train_batch_end(self, batch, logs=None):
         """Looks at the step before this one."""
         self.settle()

@@ -184,10 +184,7 @@ class TrainingRun:
         self.last = dict(restored.state.get("validation") or {})
 
     def _first_evaluation(self) -> None:
-        """Does an evaluation that a signal or a kill came before.
-
-        That before the first step is one of them.
-        """
+        """Does an evaluation (of step 0, too) that a kill came before."""
         step = self.model.step
         due = step % self.settings.runtime.evaluate_every == 0
         due = due or step >= self.total
@@ -237,7 +234,8 @@ class TrainingRun:
         """
         runtime, start = self.settings.runtime, self.model.step
         every, batch = runtime.evaluate_every, self.rollbacks.batch_of(start)
-        self.data.enter(self.model, self._last_batch, batch)
+        if self.data.enter(self.model, self._last_batch, batch):
+            self.guard.forget()
         held_out = self.data.validation_of(batch)
         bounds = Boundaries(
             runtime.steps_per_loop,

@@ -110,3 +110,16 @@ def test_steps_in_a_row_are_counted_across_calls(calls, ends):
             run()
     else:
         run()
+
+
+def test_losses_of_another_stage_are_forgotten(tmp_path):
+    def steps(loss):
+        return [{**GOOD, "loss": loss + 0.01 * (n % 3)} for n in range(40)]
+
+    guard = make(events=Events(tmp_path))
+    train(guard, *steps(3.0))
+    guard.forget()
+    train(guard, *steps(4.5))
+    assert not read_events(tmp_path)
+    train(guard, {**GOOD, "loss": 9.0}, *steps(4.5))
+    assert [event["event"] for event in read_events(tmp_path)] == ["spike"]
