@@ -4,6 +4,7 @@ import functools
 
 from tfbert.optimizers.adamw import AdamW
 from tfbert.optimizers.lamb import LAMB
+from tfbert.optimizers.muon import Muon
 from tfbert.optimizers.schedules import (
     SCHEDULES,
     WarmupCosineDecay,
@@ -19,11 +20,13 @@ OPTIMIZERS = {
     "adamw": AdamW,
     "lamb": LAMB,
     "nvlamb": functools.partial(LAMB, prenormalise=True),
+    "muon": Muon,
 }
 
 __all__ = [
     "AdamW",
     "LAMB",
+    "Muon",
     "OPTIMIZERS",
     "SCHEDULES",
     "WarmupCosineDecay",

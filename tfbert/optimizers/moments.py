@@ -46,8 +46,12 @@ class MomentOptimizer(keras.optimizers.Optimizer):
             return
         super().build(variables)
         self._first = self.add_optimizer_variables(variables, "first_moment")
-        self._second = self.add_optimizer_variables(variables, "second_moment")
+        self._second = self.make_second_moments(variables)
         self._decays = [decays(variable.path) for variable in variables]
+
+    def make_second_moments(self, variables) -> list:
+        """One for each variable; None for one that needs none."""
+        return self.add_optimizer_variables(variables, "second_moment")
 
     def shared_terms(self) -> dict:
         """What `update_step` takes by name that is the same for all variables.

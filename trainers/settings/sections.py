@@ -115,7 +115,8 @@ class OptimizationSettings:
       decay_share: of stable_decay, the share of all steps in which the rate
         falls; null: 0.2.
       optimizer: adamw; for very large batches lamb, or nvlamb, which divides
-        the gradient by its norm in the place of clipping.
+        the gradient by its norm in the place of clipping; muon, for the
+        matrices of the blocks, with adamw for the rest.
       layer_decay: factor between the learning rates of a layer and of the
         layer below it; 1: the same rate for all.
       weight_decay: decoupled decay; biases and layer norms are excluded.
@@ -142,7 +143,7 @@ class OptimizationSettings:
         "stable_decay",
     ] = "linear"
     decay_share: float | None = None
-    optimizer: Literal["adamw", "lamb", "nvlamb"] = "adamw"
+    optimizer: Literal["adamw", "lamb", "nvlamb", "muon"] = "adamw"
     layer_decay: float = 1.0
     weight_decay: float = 0.01
     beta_1: float = 0.9

@@ -15,7 +15,7 @@ from step_cases import (
 )
 
 import tfbert
-from tfbert.optimizers import LAMB, WarmupLinearDecay
+from tfbert.optimizers import LAMB, Muon, WarmupLinearDecay
 from tfbert.tasks.pretraining import PretrainingTask
 from trainers.step.compiled_loop import COUNTS
 from trainers.step.training_model import TrainingModel
@@ -50,6 +50,16 @@ def test_same_weights_after_twenty_steps(one_device, options):
         np.testing.assert_allclose(
             other_history[name], values, rtol=2e-4, atol=1e-6, err_msg=name
         )
+
+
+@pytest.mark.long
+def test_muon_learns_the_same_on_replicas_and_micro_batches():
+    rate = WarmupLinearDecay(1e-2, 5, 2 * STEPS)
+    one = run(make_optimizer=lambda: Muon(rate))[1]
+    split = {"replicas": 2, "accumulation_steps": 2}
+    other = run(make_optimizer=lambda: Muon(rate), **split)[1]
+    np.testing.assert_allclose(other, one, atol=1e-4)
+    assert np.abs(one - run()[1]).max() > 1e-2
 
 
 def test_training_moves_the_weights_and_clips(one_device):
