@@ -56,6 +56,32 @@ def refuse(call, target, number, times):
     setattr(os, call, replaced)
 
 
+def saved_often():
+    """Counts of words are saved after every few texts."""
+    from tfbert.vocabulary import saved_counts, word_counts
+
+    word_counts._BATCH_BYTES = 2000
+    saved_counts.SECONDS, saved_counts._SHARE = 0.0, float("inf")
+
+
+def die_at_count(number, when):
+    """SIGKILL before, in ("written") or after the n-th saving of counts."""
+    from tfbert.vocabulary.saved_counts import SavedCounts
+
+    original, left = SavedCounts._save, [number]
+
+    def save(self):
+        left[0] -= 1
+        if not left[0] and when == "written":
+            die_at("replace", "counts", "before")
+        if left[0] or when != "before":
+            original(self)
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    SavedCounts._save = save
+
+
 def pause(seconds):
     """Every step takes longer, so that signals come within one."""
     from trainers.checkpoints.saving import StopAt
