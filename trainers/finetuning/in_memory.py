@@ -1,4 +1,4 @@
-"""Labelled data in memory -> the rows that a file would have.
+"""Data in memory -> the rows that a file would have, or what a model is asked.
 
 A pandas frame, a list of dicts, a dict of columns, a Hugging Face `Dataset`
 or a `tf.data.Dataset` of raw columns; neither library is needed for that.
@@ -16,6 +16,12 @@ import tensorflow as tf
 
 from tfbert import files
 from tfbert.errors import UserError
+from tfrecords.labelled.files.tables import BY_LOOKING, check_columns
+from trainers.reports.answered_files import windows
+from trainers.reports.served.asking import Asked, Input, as_inputs
+
+# Rows of a file that are read at once.
+_ROWS_AT_ONCE = 64
 
 _WANTED = (
     "a labelled file, a list of dicts, a pandas frame, a Hugging Face Dataset "
@@ -81,6 +87,67 @@ def rows_of(
                 f"{place}"
             )
     return rows
+
+
+def is_table(data: object) -> bool:
+    """Whether data are rows with named columns, and no texts."""
+    if isinstance(data, os.PathLike | Mapping | tf.data.Dataset):
+        return True
+    if isinstance(data, list | tuple):
+        return bool(data) and isinstance(data[0], Mapping)
+    return (
+        hasattr(data, "to_dict")
+        and hasattr(data, "columns")
+        or (hasattr(data, "column_names") and hasattr(data, "__getitem__"))
+    )
+
+
+def inputs_of(data: object, model: Asked) -> list[Input]:
+    """What the model is asked, for each row.
+
+    Args:
+      data: a table, see `is_table`; or inputs.
+      model: that will be asked.
+
+    Raises:
+      UserError: a column is missing, or holds something else than text.
+    """
+    if not is_table(data):
+        return data
+    choices = model.choices_column()
+    if isinstance(data, os.PathLike):
+        rows = windows.open_rows(Path(data), model, (), BY_LOOKING)
+        found = windows.windows(rows, choices, _ROWS_AT_ONCE)
+        return [texts for window in found for texts in window.inputs]
+    columns = list(model.card.get("text_columns") or model.inputs)
+    rows = rows_of(data, "data", columns)
+    return as_inputs(
+        _input(row, place, columns, choices) for place, row in enumerate(rows)
+    )
+
+
+def _input(
+    row: Mapping, place: int, columns: Sequence[str], choices: str | None
+) -> tuple:
+    check_columns(f"data[{place}]", columns, [*map(str, row)])
+    cells = [_plain_text(row[name]) for name in columns]
+    for name, cell in zip(columns, cells, strict=True):
+        if not isinstance(cell, str | list | tuple):
+            raise UserError(
+                f"wanted text in data[{place}][{name!r}], got "
+                f"{type(cell).__name__} {cell!r:.40}"
+            )
+    # Where each choice has a column, "" stands for them.
+    return (cells[0], cells[1:]) if choices == "" else tuple(cells)
+
+
+def _plain_text(cell: object) -> object:
+    """A cell of a tf.data.Dataset is bytes."""
+    if isinstance(cell, bytes):
+        return cell.decode("utf-8", "replace")
+    if isinstance(cell, list | tuple):
+        return [*map(_plain_text, cell)]
+    return _plain_text(cell.tolist()) if hasattr(cell, "tolist") else cell
 
 
 def _of_columns(columns: Mapping, name: str) -> list[dict]:

@@ -1,7 +1,7 @@
 """A fine-tuned run in Python: measured, asked and exported."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -15,7 +15,12 @@ from tfbert.weights.variables import (
 from tfrecords.batches import mistakes
 from trainers.distributed.strategies import Distribution
 from trainers.files import new_folder
-from trainers.finetuning import evaluation, exporting, in_memory, training
+from trainers.finetuning import (
+    evaluation,
+    exporting,
+    in_memory,
+    training,
+)
 from trainers.finetuning.kinds.sentence_kind import SentenceKind
 from trainers.finetuning.saved_run import FinetunedRun
 from trainers.finetuning.settings import FinetuningSettings
@@ -90,12 +95,15 @@ class Run:
             )
         return {**result.figures, **result.to_dict()}
 
-    def predict(self, texts: Iterable, calibrate: bool = True) -> list[dict]:
+    def predict(self, data: object, calibrate: bool = True) -> list[dict]:
         """What the export would answer.
 
         Args:
-          texts: texts; of a model of pairs (text_a, text_b) each, of multiple
-            choice (question, [choice, ...]).
+          data: texts; of a model of pairs (text_a, text_b) each, of questions
+            (question, context), of multiple choice (question, [choice, ...]).
+            Or rows with the columns of the training data, as `finetune` takes
+            them: a frame, a list of dicts, a dict of columns, a Dataset; or
+            the pathlib.Path of a file, as `tfbert predict --input` takes it.
           calibrate: as the option of an export.
 
         Returns:
@@ -104,10 +112,14 @@ class Run:
         Raises:
           UserError: the texts are none, or not of the model's form.
         """
-        inputs = as_inputs(texts)
+        if isinstance(data, Iterator):
+            data = list(data)
+        if not in_memory.is_table(data):
+            data = as_inputs(data)
         if calibrate not in self._models:
             self._models[calibrate] = self._load(calibrate)
         model = self._models[calibrate]
+        inputs = in_memory.inputs_of(data, model)
         model.check(inputs)
         return list(model.answer(inputs)) if inputs else []
 

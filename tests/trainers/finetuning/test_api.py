@@ -284,3 +284,27 @@ def test_exports_tell_of_unknown_options(run, tmp_path):
     with pytest.raises(UserError, match="wanted a batch_size above 0"):
         run.evaluate(ROWS, batch_size=0)
     assert export.write_export(run.run_dir, tmp_path / "out").name == "1"
+
+
+@pytest.mark.long
+def test_a_run_answers_questions_in_rows(quick, tmp_path):
+    rows = [
+        {
+            "question": "film",
+            "context": f"the film was {word}",
+            "answers": [{"text": word, "answer_start": 13}],
+        }
+        for word in ("good", "fun", "bad", "dull")
+    ]
+    more = {"max_length": 16, "max_question_length": 2, "window_stride": 4}
+    run = quick("question_answering", train=rows * 4, **more)
+    asked = [(row["question"], row["context"]) for row in rows]
+    answers = run.predict(asked)
+    assert [set(one) >= {"answer", "start", "end"} for one in answers] == [
+        True
+    ] * 4
+    assert run.predict(rows) == answers
+    assert run.predict(columns(rows)) == answers
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    assert run.predict(path) == answers
