@@ -2,7 +2,11 @@
 
 import dataclasses
 import json
+import math
+import os
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +55,8 @@ _LOADING = {
     ),
 }
 _FORMATS = tuple(_LOADING)
+# All blocks of the encoder, in the printed map.
+_BLOCKS = "encoder/block_*"
 
 
 def build_parser() -> command.Parser:
@@ -60,8 +66,9 @@ def build_parser() -> command.Parser:
         "Reads weights, config and tokenizer of a run of tfbert, a Hugging "
         "Face or sentence-transformers folder, a keras-hub preset, or a "
         "checkpoint of google-research/bert or Model Garden, and writes them "
-        "in another format, heads and label names included. Prints the map of "
-        "names, and runs both sides where their packages are installed.",
+        "in another format, heads and label names included. Prints how the "
+        "parts are called on each side, and runs both sides where their "
+        "packages are installed.",
         EXAMPLE,
     )
     add = parser.add_argument
@@ -79,6 +86,11 @@ def build_parser() -> command.Parser:
         default="as_source",
         help="say it where the source does not (Google's checkpoints)",
     )
+    add(
+        "--map",
+        action="store_true",
+        help="print the whole map of names, a line for each tensor",
+    )
     return parser
 
 
@@ -89,7 +101,7 @@ def main(argv: list[str] | None = None) -> None:
         report = convert(
             args.source, args.output, args.to, args.encoder_only, args.case
         )
-    for line in _map(report):
+    for line in (_map if args.map else _groups)(report):
         console.print(line, markup=False)
     for note in report["notes"]:
         console.print(f"note: {note}", markup=False)
@@ -247,28 +259,54 @@ def _check_line(check: dict) -> str:
     )
 
 
-def _block(name: str) -> int | None:
-    """The number of the block that a tensor of ours is in."""
-    part = name.split("/")[1]
-    return int(part[6:]) if part.startswith("block_") else None
-
-
 def _map(report: dict) -> list[str]:
-    """The map of names, a line each; block 0 stands for all blocks."""
-    blocks = report["config"]["num_hidden_layers"]
-    lines = [
-        f"{report['from']} -> ours -> {report['to']}, "
-        f"{len(report['names'])} tensors (block 0 stands for all {blocks}; "
-        f"{REPORT_FILE} has each):"
-    ]
+    """The map of names, a line for each tensor."""
+    lines = [f"{report['from']} -> ours -> {report['to']}:"]
     for name in report["names"]:
-        if _block(name["ours"]):
-            continue
         shape = "x".join(map(str, name["shape"]))
         source = " + ".join(name["source"]) or "(new)"
         target = " + ".join(name["target"])
         lines.append(f"  {source} -> {name['ours']} [{shape}] -> {target}")
     return lines
+
+
+def _groups(report: dict) -> list[str]:
+    """The map of names, a line for each part of the model; blocks are one."""
+    blocks = report["config"]["num_hidden_layers"]
+    groups: dict[str, list[dict]] = {}
+    for name in report["names"]:
+        groups.setdefault(_part(name["ours"]), []).append(name)
+    count = len(report["names"])
+    lines = [
+        f"{report['from']} -> ours -> {report['to']}, {count:,} tensors "
+        f"(--map prints each; they are in {REPORT_FILE}):"
+    ]
+    for part, names in groups.items():
+        numbers = sum(math.prod(name["shape"]) for name in names)
+        each = f" in {blocks} blocks" if part == _BLOCKS else ""
+        lines.append(
+            f"  {_common(names, 'source') or '(new)'} -> {part} -> "
+            f"{_common(names, 'target')}: {len(names):,} "
+            f"tensor{'s' * (len(names) > 1)}{each}, "
+            f"{numbers:,} numbers"
+        )
+    return lines
+
+
+def _part(ours: str) -> str:
+    """The part of the model that a tensor of ours is in."""
+    first, second, *_ = [*ours.split("/"), ""]
+    if first != "encoder":
+        return first
+    return _BLOCKS if second.startswith("block_") else f"{first}/{second}"
+
+
+def _common(names: Sequence[dict], side: str) -> str:
+    """What the names of one side begin with, all of them, and "*"."""
+    found = [name for row in names for name in row[side]]
+    if len(set(found)) < 2:
+        return "".join(found[:1])
+    return re.match(r"(?:.*[./])?", os.path.commonprefix(found))[0] + "*"
 
 
 def _readme(report: dict) -> str:

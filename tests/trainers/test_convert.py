@@ -24,11 +24,13 @@ from trainers.settings.sections import ModelSettings
 
 def test_a_run_goes_out_and_comes_back(single_run, tmp_path, capsys):
     out = tmp_path / "hf"
-    convert.main([str(single_run), "--output", str(out), "--to", "huggingface"])
+    convert.main(
+        [str(single_run), "--output", str(out), "--to", "huggingface", "--map"]
+    )
     told = capsys.readouterr().out
     assert "a run or folder of tfbert, classification" in told
-    query = "encoder/block_0/attention/query_key_value/kernel [32x96] -> bert"
-    assert query in told
+    query = "encoder/block_{}/attention/query_key_value/kernel [32x96] -> bert"
+    assert query.format(0) in told and query.format(1) in told
     assert "tfbert, read back against tfbert: largest difference 0" in told
     report = json.loads((out / "convert.json").read_text())
     assert report["labels"] == ["bad", "good", "très bien"]
@@ -40,6 +42,12 @@ def test_a_run_goes_out_and_comes_back(single_run, tmp_path, capsys):
     assert "`tfbert convert`" in (out / "README.md").read_text()
     back = tmp_path / "run"
     convert.main([str(out), "--output", str(back)])
+    short = capsys.readouterr().out
+    assert f"{len(names):,} tensors (--map prints each" in short
+    line = "bert.encoder.layer.* -> encoder/block_* -> encoder/*: "
+    assert line in short and " in 2 blocks, " in short
+    assert "classifier.* -> classifier -> classifier/*: 2 tensors" in short
+    assert len(short.splitlines()) < 15
     before, after = sources.read(single_run), sources.read(back)
     assert after.labels == before.labels
     for name, value in before.tensors.items():
