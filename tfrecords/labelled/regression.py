@@ -3,13 +3,10 @@
 Legend: N examples.
 """
 
-import math
-
 import numpy as np
 
-from tfbert.errors import UserError
-from tfbert.score_limit import LARGEST_SCORE
 from tfrecords.labelled.encoded import Encode, Encoded, encode_texts
+from tfrecords.labelled.files.scores import read_scores
 from tfrecords.labelled.sentences import Examples
 
 
@@ -20,26 +17,11 @@ def scores(examples: Examples) -> np.ndarray:
       UserError: a label is no number, or none that float32 can hold and
         have a variance of; with file and line.
     """
-    found = []
-    for line, label in zip(examples.lines, examples.labels, strict=True):
-        try:
-            value = float(label)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise UserError(
-                f"{examples.path}:{line}: {label[:40]!r} is no number; "
-                "regression learns numbers such as 3.25. Names of "
-                "classes are learnt by the task classification."
-            )
-        if abs(value) > LARGEST_SCORE:
-            raise UserError(
-                f"{examples.path}:{line}: the score {label[:40]!r} is beyond "
-                f"{LARGEST_SCORE:g}, too large to learn with. Mend it, or give "
-                "all scores in a larger unit."
-            )
-        found.append(value)
-    return np.array(found, np.float32)
+    return read_scores(
+        examples.labels,
+        lambda row: f"{examples.path}:{examples.lines[row]}",
+        "Names of classes are learnt by the task classification.",
+    )
 
 
 def encode(examples: Examples, encode_text: Encode, max_length: int) -> Encoded:

@@ -39,8 +39,11 @@ _COMPRESSED = b"\x1f\x8b"
 
 
 @dataclasses.dataclass(frozen=True)
-class StaticFacts:
-    """What a manifest would say, as far as a trainer asks."""
+class ObjectiveAndPacking:
+    """What rows were made for, and whether several texts share one.
+
+    As much of a manifest as a trainer asks of; these records have none.
+    """
 
     objective: str
     packed: bool = False
@@ -51,7 +54,7 @@ class StaticRecords:
 
     Attributes:
       path: the folder.
-      manifest: `StaticFacts`.
+      manifest: `ObjectiveAndPacking`.
       num_rows: records in all files, one row each.
       sequence_length: S.
       max_predictions: P, as it was when the files were made.
@@ -110,7 +113,7 @@ class StaticRecords:
         self.sequence_length = sizes[layout.INPUT_IDS]
         self.max_predictions = sizes[layout.MASKED_LM_POSITIONS]
         self.has_labels = layout.NEXT_SENTENCE_LABELS in sizes
-        self.manifest = StaticFacts(
+        self.manifest = ObjectiveAndPacking(
             layout.NEXT_SENTENCE if self.has_labels else layout.MASKED_LM
         )
         if on_corrupt == "skip":

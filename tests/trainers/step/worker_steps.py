@@ -4,13 +4,12 @@ Run with TF_CONFIG set for each of the workers, or without it as one device:
 `python worker_steps.py OUTPUT.npz`.
 """
 
-import json
-import os
 import sys
 
 import numpy as np
 import tensorflow as tf
 from step_cases import CONFIG, STEPS, make_data, weights_of
+from worker_processes import joined
 
 from tfbert.optimizers import AdamW, WarmupLinearDecay
 from tfbert.tasks.pretraining import PretrainingTask
@@ -24,11 +23,8 @@ ROWS = 12  # A batch that two and three workers divide.
 
 def main(output: str) -> None:
     """Trains STEPS steps on batches of ROWS rows."""
-    task = json.loads(os.environ.get("TF_CONFIG", "{}")).get("task")
-    index = int(task["index"]) if task else 0
-    strategy = tf.distribute.get_strategy()
-    if task:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    strategy, worker = joined()
+    alone, index = worker is None, worker or 0
     workers = strategy.num_replicas_in_sync
     with strategy.scope():
         model = TrainingModel(
@@ -43,7 +39,7 @@ def main(output: str) -> None:
         part = {name: values[mine] for name, values in data.items()}
         dataset = tf.data.Dataset.from_tensor_slices(part)
         dataset = dataset.batch(share, drop_remainder=True)
-        if not task:
+        if alone:
             return dataset
         return strategy.distribute_datasets_from_function(lambda _: dataset)
 

@@ -4,14 +4,13 @@ Run with TF_CONFIG set for each of the workers, or without it as one device:
 `python worker_vectors.py OUTPUT.npz`.
 """
 
-import json
-import os
 import sys
 
 import keras
 import numpy as np
 import tensorflow as tf
 from step_cases import CONFIG, weights_of
+from worker_processes import joined
 
 from tfbert.tasks.embedding import EmbeddingTask
 from tfrecords.batches.options import with_options
@@ -23,15 +22,12 @@ ROWS, LENGTH, STEPS = 8, 10, 3
 
 def main(output: str) -> None:
     """Trains STEPS steps on batches of ROWS pairs."""
-    task = json.loads(os.environ.get("TF_CONFIG", "{}")).get("task")
-    index = int(task["index"]) if task else 0
-    strategy = tf.distribute.get_strategy()
-    if task:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    strategy, worker = joined()
+    alone, index = worker is None, worker or 0
     with strategy.scope():
         model = TrainingModel(
             EmbeddingTask(CONFIG, seed=3),
-            execution=Execution(accumulation_steps=2 if task else 1),
+            execution=Execution(accumulation_steps=1 if alone else 2),
         )
         model.compile(keras.optimizers.SGD(0.1))
     rng = np.random.default_rng(0)
@@ -50,7 +46,7 @@ def main(output: str) -> None:
     dataset = tf.data.Dataset.from_tensor_slices(part).repeat()
     dataset = with_options(dataset.batch(share, drop_remainder=True))
     batches = dataset
-    if task:
+    if not alone:
         batches = strategy.distribute_datasets_from_function(lambda _: dataset)
     history = model.fit(
         batches, steps_per_epoch=STEPS, verbose=0, shuffle=False

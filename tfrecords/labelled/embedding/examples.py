@@ -3,7 +3,6 @@
 Legend: N examples, T texts of one, S sequence.
 """
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ import numpy as np
 
 from tfbert.batch_keys import TOKEN_KEYS
 from tfbert.errors import UserError
-from tfbert.score_limit import LARGEST_SCORE
 from tfrecords.labelled.encoded import Encode, Encoded, encode_texts
 from tfrecords.labelled.files import tables
+from tfrecords.labelled.files.scores import read_scores
 from tfrecords.labelled.files.text import ending, read_text
 
 # Form -> T.
@@ -115,7 +114,11 @@ def read_examples(
     described = f"{columns.form}; text: {', '.join(columns.texts)}"
     scores = None
     if columns.score is not None:
-        scores = _scores(table, columns.score)
+        scores = read_scores(
+            table.columns[columns.score],
+            table.where,
+            "Pairs without scores are learnt with data.form pairs.",
+        )
         described += f"; score: {columns.score}"
     cells = [table.columns[name] for name in columns.texts]
     return Examples(
@@ -196,23 +199,6 @@ def _score_column(names: Sequence[str], label: str) -> str | None:
     if label != LABEL:
         return label if label in names or label.isdecimal() else None
     return next((name for name in SCORES if name in names), None)
-
-
-def _scores(table: tables.Table, column: str) -> np.ndarray:
-    values = []
-    for row, cell in enumerate(table.columns[column]):
-        try:
-            value = float(cell)
-        except ValueError:
-            value = math.nan
-        if not abs(value) <= LARGEST_SCORE:
-            raise UserError(
-                f"{table.where(row)}: the score {cell[:40]!r} is no number up "
-                f"to {LARGEST_SCORE:g}. Mend it, or learn from the pairs "
-                "without scores: data.form pairs."
-            )
-        values.append(value)
-    return np.array(values, np.float32)
 
 
 def encode(

@@ -114,7 +114,7 @@ def test_files_without_a_header_and_plain_lines(tmp_path):
         (
             [("text_a", "text_b", "score"), ("a", "b", "nan")],
             {},
-            "a.tsv:2: the score 'nan' is no number",
+            "a.tsv:2: 'nan' is no number; .*data.form pairs",
         ),
         ([("text_a", "text_b"), (" ", "b")], {}, "a.tsv:2: .*'text_a' is emp"),
     ],

@@ -300,7 +300,7 @@ def test_mistakes_are_named(trained, tmp_path):
     words = tmp_path / "words.tsv"
     words.write_text("text\tlabel\nfun\t1.5\nfun\tnan\n", encoding="utf-8")
     train = [f"--data.{n}={words}" for n in ("train", "validation", "test")]
-    with pytest.raises(UserError, match="tsv:3: 'nan' is no number; regress"):
+    with pytest.raises(UserError, match="tsv:3: 'nan' is no number; scores"):
         finetune.main([*config, *train, "--task", "regression"])
     with pytest.raises(UserError, match="tsv:1: there is no column 'question"):
         finetune.main([*config, *train, "--task", "multiple_choice"])

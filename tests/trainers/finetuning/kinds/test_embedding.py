@@ -286,7 +286,7 @@ def test_mistakes_are_named(data, tmp_path):
     write(bad, (*two, "score"), [("a", "b", 1), ("c", "d", 1)])
     wrong("every score is 1; there is nothing to learn", bad)
     write(bad, (*two, "score"), [("a", "b", 1), ("c", "d", "high")])
-    wrong("bad.tsv:3: the score 'high' is no number", bad)
+    wrong("bad.tsv:3: 'high' is no number", bad)
     wrong(
         "data.temperature above 0, got 0", "pairs.tsv", "--data.temperature=0"
     )
