@@ -21,6 +21,7 @@ from tfbert.errors import UserError
 from tfbert.file_names import SUMMARY_FILE, SWEEP_FILE
 from trainers.files import exit_status, yaml_files
 from trainers.files.console import console
+from trainers.files.text import figure_text
 from trainers.finetuning.kinds.by_name import find_kind
 
 if TYPE_CHECKING:
@@ -92,9 +93,9 @@ def _table_of_seeds(runs: dict, spread: dict) -> rich.table.Table:
     for name, values in spread.items():
         table.add_row(
             name.replace("_", " "),
-            *(f"{run[name]:.4f}" for run in runs.values()),
-            f"{values['mean']:.4f}",
-            f"{values['standard_deviation']:.4f}",
+            *(figure_text(name, run[name]) for run in runs.values()),
+            figure_text(name, values["mean"]),
+            figure_text(name, values["standard_deviation"]),
         )
     return table
 
@@ -255,10 +256,11 @@ def _mean(figure: float | Mapping[str, float]) -> float:
     return figure["mean"] if isinstance(figure, Mapping) else figure
 
 
-def _shown(figure: float | Mapping[str, float]) -> str:
-    if isinstance(figure, Mapping):
-        return f"{figure['mean']:.4f} +- {figure['standard_deviation']:.4f}"
-    return f"{figure:.4f}"
+def _shown(name: str, value: float | Mapping[str, float]) -> str:
+    if isinstance(value, Mapping):
+        deviation = figure_text(name, value["standard_deviation"])
+        return f"{figure_text(name, value['mean'])} +- {deviation}"
+    return figure_text(name, value)
 
 
 def _table_of_sweep(result: Mapping) -> rich.table.Table:
@@ -277,7 +279,7 @@ def _table_of_sweep(result: Mapping) -> rich.table.Table:
             name.replace("_", " "), justify="right", overflow="fold"
         )
     for one in runs:
-        figures = [_shown(one["figures"][name]) for name in names]
+        figures = [_shown(name, one["figures"][name]) for name in names]
         table.add_row(*one["settings"].values(), *figures)
     for one in failed:
         table.add_row(*one["settings"].values(), "failed")

@@ -10,6 +10,7 @@ from tfbert.tasks.own_loss import use_loss
 from trainers.checkpoints.best import KeepBest, read_best
 from trainers.distributed.strategies import Distribution
 from trainers.files.run_folder import RunFolder
+from trainers.files.text import figure_text
 from trainers.finetuning import calibration, evaluation
 from trainers.finetuning.data import load_data
 from trainers.finetuning.freezing import freeze
@@ -191,7 +192,9 @@ def _report(settings, run: FinetunedRun, last_step: int) -> dict[str, float]:
         values = read_best(run_dir / BEST_FILE)
         reached = {"step": int(values.pop("step"))}
         reached |= {f"validation_{name}": v for name, v in values.items()}
-        shown = ", ".join(f"{name} {v:.4f}" for name, v in values.items())
+        shown = ", ".join(
+            f"{name} {figure_text(name, v)}" for name, v in values.items()
+        )
         _log.info(f"Best at step {reached['step']}: validation {shown}")
         facts = calibration.told(
             values, RunFolder(run_dir).about.get("validation_examples")

@@ -24,7 +24,7 @@ from tfbert.optimizers.moments import MomentOptimizer
 from tfrecords import layout
 from trainers.distributed.strategies import Distribution
 from trainers.files.console import console
-from trainers.files.text import duration, size
+from trainers.files.text import duration, figure_text, size
 from trainers.planning.memory_estimate import (
     MemoryEstimate,
     activation_bytes,
@@ -98,7 +98,7 @@ def show(
     parameters = sum(math.prod(v.shape) for v in model.trainable_variables)
     if distribution.is_chief:
         _log.info("\n".join(variables_table(model)))
-        _log.info(f"{parameters:,} parameters")
+        _log.info(f"{figure_text('parameters', parameters)} parameters")
         console.print(_memory_table(memory))
         _print_disk(disk, settings.runtime)
         _print_times(model, stages, distribution, timings, seconds)
@@ -353,11 +353,12 @@ def _print_time(
         "loss_weight": timing.predictions,
         "tokens_per_second": speed,
     }
+    rate = figure_text("tokens_per_second", speed)
     used = work.utilisation(row)
     _log.info(
         f"Time: {timing.step * 1000:.1f} ms a step (median of {TIMED_STEPS}; "
-        f"the first took {timing.first:.1f} s), {speed:,.0f} tokens/s"
-        + (f", MFU {used:.0%}" if used else "")
+        f"the first took {timing.first:.1f} s), {rate} tokens/s"
+        + (f", MFU {figure_text('mfu', used)}" if used else "")
         + f"; {stage.settings.optimization.steps:,} steps with evaluations: "
         f"about {duration(seconds)}. Host memory now: {size(host_memory())}"
     )

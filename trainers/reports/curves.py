@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tfbert.errors import UserError
 from trainers.files.run_folder import RunFolder
+from trainers.files.text import is_share
 from trainers.reports import machine, measures, plots
 from trainers.reports.figures import (
     kind_of,
@@ -135,7 +136,7 @@ def axis_of(name: str, kind: str) -> dict:
         "title": title,
         "x_label": "step",
         "y_label": unit,
-        "percent": measures.is_share(name),
+        "percent": is_share(name),
     }
 
 

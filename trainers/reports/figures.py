@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from trainers.files.run_folder import RunFolder
-from trainers.files.text import duration
+from trainers.files.text import amount, duration, figure_text
 from trainers.reports import machine, measures
 
 # What validation data is called, by the kind of run.
@@ -80,14 +80,6 @@ def median_speed(train: Sequence[Mapping]) -> float | None:
     return statistics.median(speeds) if speeds else None
 
 
-def amount(number: float) -> str:
-    """4,096 or 13.2 million."""
-    for size, name in ((1e9, "billion"), (1e6, "million")):
-        if number >= size:
-            return f"{number / size:.3g} {name}"
-    return f"{number:,.0f}"
-
-
 def _evaluated(run: RunFolder) -> list[Figure]:
     """The measures of each file that `tfbert evaluate` measured."""
     found = []
@@ -95,7 +87,7 @@ def _evaluated(run: RunFolder) -> list[Figure]:
         data = evaluation_name(file)
         for name in measures_in(run, [content])[:2]:
             label = f"{measures.title_of(name, kind_of(run))} on {data}"
-            value = measures.shown(name, content[name])
+            value = figure_text(name, content[name])
             note = _baseline(content) if name == "accuracy" else ""
             found.append(Figure(label, value, note))
     return found
@@ -112,7 +104,7 @@ def _baseline(content: Mapping) -> str:
         ("chance", "by chance"),
     ):
         if measures.is_finite(content.get(name)):
-            return f"{words}: {content[name]:.1%}"
+            return f"{words}: {figure_text(name, content[name])}"
     return ""
 
 
@@ -141,14 +133,14 @@ def _validated(run: RunFolder) -> list[Figure]:
         note = f"at step {row['step']:,}"
         other = known[-1] if keeps_best else measures.best_row(known, name)
         if other is not row and measures.is_finite(other.get(name)):
-            value = measures.shown(name, other[name])
+            value = figure_text(name, other[name])
             word = "last" if keeps_best else "best"
             note += f"; {word} {value} at {other['step']:,}"
         if place == 0 and keeps_best:
             note = f"best, {note}"
         label = measures.title_of(name, kind_of(run))
         label = f"{label} on {validation_word(run)}"
-        found.append(Figure(label, measures.shown(name, row[name]), note))
+        found.append(Figure(label, figure_text(name, row[name]), note))
     return found
 
 
@@ -160,7 +152,9 @@ def _trained(run: RunFolder) -> list[Figure]:
     if not rows:
         return []
     note = f"at step {rows[-1]['step']:,}"
-    return [Figure("Training loss", f"{rows[-1]['loss']:.4f}", note)]
+    return [
+        Figure("Training loss", figure_text("loss", rows[-1]["loss"]), note)
+    ]
 
 
 def _progress(run: RunFolder, train: Sequence[Mapping]) -> list[Figure]:
@@ -186,14 +180,17 @@ def _progress(run: RunFolder, train: Sequence[Mapping]) -> list[Figure]:
     if seconds := sum(row.get("seconds") or 0 for row in train):
         found.append(Figure("Time", duration(seconds), "in training steps"))
     if speed := median_speed(train):
-        found.append(Figure("Tokens per second", f"{speed:,.0f}", "median"))
+        value = figure_text("tokens_per_second", speed)
+        found.append(Figure("Tokens per second", value, "median"))
     return found
 
 
 def _machine(run: RunFolder, train: Sequence[Mapping]) -> list[Figure]:
     found = [Figure(*text) for text in machine.headline(list(train))]
     if run.num_parameters:
-        found.append(Figure("Parameters", amount(run.num_parameters)))
+        found.append(
+            Figure("Parameters", figure_text("parameters", run.num_parameters))
+        )
     return found
 
 

@@ -2,6 +2,7 @@
 
 import statistics
 
+from trainers.files.text import figure_text
 from trainers.reports.plots import TRAIN, VALIDATION, Curve, Plot
 
 # Fields of a "train" row that are about the machine, and no curves of their
@@ -31,10 +32,12 @@ def headline(train: list[dict]) -> list[tuple[str, str, str]]:
     found = []
     for name, label, note in SHARES:
         if values := _values(train, name):
-            found.append((label, f"{statistics.median(values):.1%}", note))
+            found.append(
+                (label, figure_text(name, statistics.median(values)), note)
+            )
     for name, label, note in MEMORY:
         if values := _values(train, name):
-            found.append((label, f"{max(values) / GIGABYTE:.2f} GB", note))
+            found.append((label, figure_text(name, max(values)), note))
     return found
 
 

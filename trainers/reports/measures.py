@@ -128,18 +128,6 @@ def best_row(rows: Iterable[Mapping], name: str) -> Mapping | None:
     return best
 
 
-def shown(name: str, value: float) -> str:
-    """A figure with the digits that say something: 82.9% or 0.7750."""
-    if is_share(name):
-        return f"{value:.1%}"
-    return f"{value:.4f}"
-
-
-def is_share(name: str) -> bool:
-    """Whether a figure is a share, written in per cent."""
-    return name.endswith(("accuracy", "majority_baseline", "chance"))
-
-
 def unit_of_loss(kind: str) -> str:
     """What the loss of a run is counted in."""
     return _LOSS_UNITS.get(kind, "nats per prediction" if not kind else "nats")

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from tfrecords.layout import HELD_OUT_FOLDER, MANIFEST_FILE
 from trainers.files.events import read_events
 from trainers.files.run_folder import RunFolder, read_json
-from trainers.files.text import flat, size
+from trainers.files.text import amount, figure_text, flat, size
 from trainers.reports import measures
 from trainers.reports import page as html
-from trainers.reports.figures import amount, evaluation_name, kind_of
+from trainers.reports.figures import evaluation_name, kind_of
 
 # Sources and per-label rows shown; the files have all of them.
 MOST_ROWS = 30
@@ -209,7 +209,7 @@ def _measured(content: Mapping, kind: str) -> dict:
     for name in dict.fromkeys([*first, *names]):
         value = content[name]
         if isinstance(value, float):
-            value = measures.shown(name, value)
+            value = figure_text(name, value)
         if isinstance(value, str | int):
             shown[measures.title_of(name, kind)] = setting(value)
     return shown

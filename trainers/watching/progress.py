@@ -18,7 +18,7 @@ import rich.table
 import rich.text
 
 from trainers.files.console import console as standard_console
-from trainers.files.text import duration
+from trainers.files.text import duration, figure_text, size
 from trainers.watching.meter import as_float
 from trainers.watching.system_metrics import Vitals
 from trainers.watching.time_left import Pace
@@ -43,11 +43,15 @@ LABELS = {
 }
 # Figures of the machine in the order in which they are shown.
 MACHINE: dict[str, Callable[[float], str]] = {
-    "mfu": lambda value: f"MFU {value:.0%}",
-    "real_tokens_share": lambda value: f"{1 - value:.0%} padding",
-    "data_wait_share": lambda value: f"waiting for data {value:.0%}",
-    "host_memory_bytes": lambda value: f"memory {value / 1e9:.1f} GB",
-    "device_memory_bytes": lambda value: f"GPU memory {value / 1e9:.1f} GB",
+    "mfu": lambda value: f"MFU {figure_text('mfu', value)}",
+    "real_tokens_share": lambda value: (
+        f"{figure_text('real_tokens_share', 1 - value)} padding"
+    ),
+    "data_wait_share": lambda value: (
+        f"waiting for data {figure_text('data_wait_share', value)}"
+    ),
+    "host_memory_bytes": lambda value: f"memory {size(value)}",
+    "device_memory_bytes": lambda value: f"GPU memory {size(value)}",
     "checkpoint_age_seconds": lambda value: f"checkpoint {duration(value)} old",
     "eta_seconds": lambda value: f"{duration(value)} left",
 }
@@ -189,7 +193,8 @@ class ProgressBar(Watcher):
         seconds = sum(seconds for _, seconds in self._speeds)
         if seconds:
             tokens = sum(speed * passed for speed, passed in self._speeds)
-            figures.append(f"{tokens / seconds:,.0f} tokens/s")
+            speed = figure_text("tokens_per_second", tokens / seconds)
+            figures.append(f"{speed} tokens/s")
         for name, show in MACHINE.items():
             if row.get(name) is not None:
                 figures.append(show(row[name]))
@@ -234,8 +239,4 @@ def _figure(name: str, value: float | None) -> str:
     value = as_float(value)
     if not math.isfinite(value):
         return f"{label} not finite"
-    if name.endswith("accuracy"):
-        return f"{label} {value:.1%}"
-    if name == "learning_rate":
-        return f"{label} {value:.2e}"
-    return f"{label} {value:.4g}"
+    return f"{label} {figure_text(name, value)}"

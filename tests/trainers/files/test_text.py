@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainers.files.text import duration, flat, size
+from trainers.files.text import amount, duration, figure_text, flat, size
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,33 @@ def test_durations(seconds, text):
 )
 def test_sizes(count, text):
     assert size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("accuracy", 0.8294, "82.9%"),
+        ("validation_accuracy", 1.0, "100.0%"),
+        ("pearson", 0.8294512, "0.8295"),
+        ("loss", 2, "2.0000"),
+        ("mfu", 0.456, "45.6%"),
+        ("data_wait_share", 0.02, "2.0%"),
+        ("host_memory_bytes", 2.13e9, "2.13 GB"),
+        ("eta_seconds", 200, "3 min 20 s"),
+        ("tokens_per_second", 12345.6, "12,346"),
+        ("step", 1200.0, "1,200"),
+        ("learning_rate", 1e-4, "1.00e-04"),
+        ("gradient_norm", 1.5, "1.5"),
+        ("parameters", 13_210_000, "13.2 million"),
+    ],
+)
+def test_figures_by_their_names(name, value, text):
+    assert figure_text(name, value) == text
+
+
+def test_amounts():
+    assert amount(999) == "999"
+    assert amount(3.3e9) == "3.3 billion"
 
 
 def test_nested_settings_by_dotted_names():

@@ -21,7 +21,7 @@ def test_the_headline_knows_use_waiting_and_memory():
     assert found == {
         "Model FLOPs utilisation": "45.0%",
         "Waiting for data": "2.0%",
-        "Memory": "2.00 GB",
+        "Memory": "2 GB",
     }
     assert not machine.headline([{"step": 1}])
 

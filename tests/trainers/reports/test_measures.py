@@ -30,8 +30,6 @@ def test_names_for_people():
     assert measures.title_of("some_thing") == "Some thing"
     assert measures.title_of_kind("token_labelling") == "Labels of words"
     assert measures.title_of_kind("") == ""
-    assert measures.shown("accuracy", 0.8294) == "82.9%"
-    assert measures.shown("pearson", 0.8294512) == "0.8295"
     assert "nats" not in measures.unit_of_loss("regression")
 
 

@@ -242,13 +242,13 @@ def test_plain_lines_off_a_terminal():
     bar = ProgressBar(console=out, clock=Clock(4.0), vitals=Machine())
     drive(bar, [2.0] * 20, validation={"loss": 1.5, "masked_lm_accuracy": 0.3})
     lines = out.file.getvalue().splitlines()
-    assert lines[0].startswith("step 1/20 (5%)  loss 2  masked-LM accuracy 25")
+    assert lines[0].startswith("step 1/20 (5%)  loss 2.0000  masked-LM acc")
     assert "learning rate 1.00e-04  gradient norm 1.5" in lines[0]
     assert "tokens/s" in lines[1] and " left" in lines[1]
-    assert "MFU 50%  waiting for data 10%  memory 1.5 GB" in lines[1]
+    assert "MFU 50.0%  waiting for data 10.0%  memory 1.5 GB" in lines[1]
     assert "checkpoint 2 min 5 s old" in lines[1]
     assert any(
-        line == "validation at step 20  loss 1.5  masked-LM accuracy 30.0%"
+        line == "validation at step 20  loss 1.5000  masked-LM accuracy 30.0%"
         for line in lines
     )
     assert len(lines) < 15

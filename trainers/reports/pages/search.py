@@ -6,6 +6,7 @@ from pathlib import Path
 from tfbert.errors import UserError
 from tfbert.file_names import SUMMARY_FILE, SWEEP_FILE
 from trainers.files.run_folder import RunFolder, read_json
+from trainers.files.text import figure_text
 from trainers.reports import curves, measures, page, tables
 from trainers.reports.figures import Figure, chosen_metric, kind_of
 from trainers.reports.pages import comparison
@@ -78,8 +79,8 @@ def _of_seeds(summary: Mapping, runs: Sequence[RunFolder]):
             _title(name, kind),
             _with_spread(name, spread[name]),
             f"mean \u00b1 standard deviation of {len(seeds)} seeds; from "
-            f"{measures.shown(name, spread[name]['least'])} to "
-            f"{measures.shown(name, spread[name]['most'])}",
+            f"{figure_text(name, spread[name]['least'])} to "
+            f"{figure_text(name, spread[name]['most'])}",
             main=place == 0,
         )
         for place, name in enumerate(_first(spread, runs[0])[:4])
@@ -294,7 +295,7 @@ def _bare(name: str) -> str:
 
 
 def _digits(name: str, value: float) -> str:
-    return f"{value:,.0f}" if name == "step" else measures.shown(name, value)
+    return figure_text(name, value)
 
 
 def _with_spread(name: str, figure) -> str:
