@@ -314,8 +314,18 @@ def require_case(settings: TokenizerSettings, folder: Path) -> bool:
       UserError: none does.
     """
     if settings.lowercase is None:
+        path = folder / SETTINGS_FILE
+        missing = (
+            ""
+            if path.exists()
+            else (
+                ", but there is no such file: copy the one that `tfbert vocab` "
+                'wrote beside the vocabulary, or write {"do_lower_case": true} '
+                "(or false) into it"
+            )
+        )
         raise UserError(
-            f"{folder / SETTINGS_FILE}: wanted do_lower_case true or false; "
-            "it says whether the vocabulary is uncased"
+            f"{path}: wanted do_lower_case true or false; it says whether the "
+            f"vocabulary is uncased{missing}"
         )
     return settings.lowercase

@@ -76,6 +76,14 @@ def _no_file(match, settings, config) -> str:
     )
 
 
+def _no_settings(match, settings, config) -> str:
+    found = match["value"].strip().split("\n")[0][:40]
+    return (
+        f"wanted a YAML file with settings, got {config or 'one'} that begins "
+        f"with {found!r} and names none"
+    )
+
+
 def _no_yaml(match, settings, config) -> str:
     problem = re.sub(r'\s*in "<.*?>",', ",", match["problem"])
     problem = "; ".join(line.strip() for line in problem.splitlines())
@@ -135,6 +143,7 @@ def _nearest(name: str, settings) -> str:
 
 _FORMS: list[tuple[str, Callable]] = [
     (r'key "config": File does not exist: \'(?P<path>.*?)\'', _no_file),
+    (r"Unexpected config: (?P<value>.*)", _no_settings),
     (r"Problems parsing config: (?P<problem>.*)", _no_yaml),
     (
         r'key "(?P<name>[\w.]+)":\s*Unable to load config \'(?P<value>.*?)\'',

@@ -181,6 +181,10 @@ def test_nobody_says_the_case(tmp_path):
     (folder / FAST).unlink()
     with pytest.raises(UserError, match="wanted do_lower_case true or false"):
         Tokenizer.from_folder(folder)
+    (folder / SETTINGS).rename(tmp_path / "kept.json")
+    with pytest.raises(UserError, match="but there is no such file: copy the"):
+        Tokenizer.from_folder(folder)
+    (tmp_path / "kept.json").rename(folder / SETTINGS)
     assert tokenizer_files.read(folder)[0].lowercase
     capitals = [token.upper() for token in TOKENS[5:8]]
     (folder / "vocab.txt").write_text("\n".join([*TOKENS, *capitals]))

@@ -161,6 +161,7 @@ def test_what_was_wanted_and_what_came(verb, given, said):
         ("model:\n  presett: tiny\n", "there is no setting model.presett\n"),
         ("foo: 3\n", "there is no setting foo"),
         ("a: [\n", "is not YAML: while parsing a flow node"),
+        ("text,label\na,b\n", "that begins with 'text,label' and names none"),
     ],
 )
 def test_mistakes_in_a_file_name_the_file(tmp_path, content, said):

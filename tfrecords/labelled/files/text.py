@@ -90,6 +90,8 @@ def unreadable(path: Path, error: OSError) -> UserError:
     """That a file cannot be opened or read."""
     if isinstance(error, FileNotFoundError):
         return UserError(f"{path}: there is no such file.")
+    if isinstance(error, IsADirectoryError):
+        return UserError(f"{path} is a folder; a file was wanted: name one.")
     return UserError(f"{path}: cannot be read: {error.strerror or error}.")
 
 

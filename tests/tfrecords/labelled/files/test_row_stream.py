@@ -141,7 +141,7 @@ def test_what_is_no_table_is_named(tmp_path, name, data, message):
 def test_a_file_that_cannot_be_opened(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         RowStream(tmp_path / "none.csv", ["text"])
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is a folder; a file was wanted"):
         RowStream(tmp_path, ["text"])
 
 

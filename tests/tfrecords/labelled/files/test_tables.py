@@ -139,7 +139,7 @@ def test_no_such_file_and_no_file_at_all(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         tables.read_table(tmp_path / "a.tsv", ["text"])
     (tmp_path / "b.tsv").mkdir()
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="b.tsv is a folder; a file was wanted"):
         tables.read_table(tmp_path / "b.tsv", ["text"])
 
 
