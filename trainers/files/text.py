@@ -27,7 +27,7 @@ def figure_text(name: str, value: float) -> str:
         return amount(value)
     if name == "learning_rate":
         return f"{value:.2e}"
-    if name == "gradient_norm":
+    if name == "gradient_norm" or (value and not 1e-3 <= abs(value) < 1e6):
         return f"{value:.4g}"
     return f"{value:.4f}"
 

@@ -270,7 +270,7 @@ def test_the_bar_on_a_terminal_and_the_validation_line_that_stays():
     text = out.file.getvalue()
     assert "pretraining" in text and "━" in text
     assert "validating" in text
-    assert "validation at step 6  loss 1.5" in text
+    assert "validation at step 6  loss 1.5000" in text
     assert text.rstrip().endswith("\x1b[?25h")  # the cursor is back
     assert LIVE_SECONDS < 1
     bar.close()
@@ -299,7 +299,7 @@ def test_without_a_total_there_is_no_time_left():
     bar.on_train_batch_end(0, {"loss": 1.0, "my_metric": 0.123456})
     bar.on_train_batch_end(1, {"loss": 1.0})
     bar.on_train_end()
-    assert "step 6  loss 1  my metric 0.1235" in out.file.getvalue()
+    assert "step 6  loss 1.0000  my metric 0.1235" in out.file.getvalue()
     assert "left" not in out.file.getvalue()
 
 
