@@ -9,7 +9,9 @@ text; once more on one thread, as torch's threads wait for each other, which
 costs much where other programs run. "keras-nlp predict" is its preprocessor
 and `Backbone.predict`, "keras-nlp call" the same in one tf.function; it pads to
 a fixed length, here that of the texts, and of mixed texts that of the longest
-row. Peers that are not installed are left out.
+row. "ONNX Runtime" is torch's export of the model, fused by ONNX Runtime's own
+optimizer of transformers, float32 on all cores; "plain" without that step.
+Peers that are not installed are left out.
 
 Contenders take turns (A B A B ...) with the same requests; p50 and p99 are
 milliseconds, the median over the turns. "times" is a peer's p50 by tfbert's:
@@ -81,6 +83,80 @@ def transformers_models(folder: Path, limit: int) -> dict[str, Ask]:
     if every > 1:
         found["transformers, 1 thread"] = lambda texts: ask(texts, 1)
     return found
+
+
+def onnx_models(folder: Path, limit: int) -> dict[str, Ask]:
+    """ONNX Runtime on torch's export, as it is and optimized."""
+    import onnxruntime
+    import torch
+    import transformers
+    from onnxruntime.transformers import optimizer
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModel.from_pretrained(
+        folder, attn_implementation="eager"
+    ).eval()
+    names = ("input_ids", "attention_mask", "token_type_ids")
+
+    class States(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, input_ids, attention_mask, token_type_ids):
+            return self.model(
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                token_type_ids=token_type_ids,
+            ).last_hidden_state
+
+    example = tokenizer(["a text", "two"], padding=True, return_tensors="pt")
+    axes = dict.fromkeys([*names, "states"], {0: "rows", 1: "tokens"})
+    path = folder / "model.onnx"
+    torch.onnx.export(
+        States(),
+        tuple(example[name] for name in names),
+        path,
+        input_names=list(names),
+        output_names=["states"],
+        dynamic_axes=axes,
+        opset_version=17,
+        dynamo=False,
+    )
+    fused = optimizer.optimize_model(
+        str(path),
+        "bert",
+        num_heads=model.config.num_attention_heads,
+        hidden_size=model.config.hidden_size,
+    )
+    fused.save_model_to_file(str(folder / "fused.onnx"))
+    threads = onnxruntime.SessionOptions()
+    threads.intra_op_num_threads = len(os.sched_getaffinity(0))
+
+    def asking(file: Path) -> Ask:
+        session = onnxruntime.InferenceSession(
+            file, threads, providers=["CPUExecutionProvider"]
+        )
+
+        def ask(texts: list[str]) -> np.ndarray:
+            batch = tokenizer(
+                texts,
+                padding=True,
+                truncation=True,
+                max_length=limit,
+                return_tensors="np",
+            )
+            given = {name: batch[name].astype(np.int64) for name in names}
+            (states,) = session.run(["states"], given)
+            total = (states * batch["attention_mask"][:, :, None]).sum(1)
+            return total / np.linalg.norm(total, axis=1, keepdims=True)
+
+        return ask
+
+    return {
+        "ONNX Runtime": asking(folder / "fused.onnx"),
+        "ONNX Runtime, plain": asking(path),
+    }
 
 
 def keras_models(folder: Path, length: int) -> dict[str, Ask]:
@@ -177,6 +253,8 @@ def contenders(folders: dict[str, Path], length: int, limit: int) -> dict:
     found = {"tfbert": ours(folders["tfbert"])}
     if "huggingface" in folders:
         found |= transformers_models(folders["huggingface"], limit)
+        if all(map(importlib.util.find_spec, ("onnxruntime", "onnx"))):
+            found |= onnx_models(folders["huggingface"], limit)
     if "keras_hub" in folders:
         found |= keras_models(folders["keras_hub"], length or limit)
     return found
