@@ -43,6 +43,7 @@ from trainers.export import write_export
 Ask = Callable[[list[str]], np.ndarray]
 # The length of texts as they come.
 MIXED = 0
+ONNX_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def ours(folder: Path) -> Ask:
@@ -88,48 +89,9 @@ def transformers_models(folder: Path, limit: int) -> dict[str, Ask]:
 def onnx_models(folder: Path, limit: int) -> dict[str, Ask]:
     """ONNX Runtime on torch's export, as it is and optimized."""
     import onnxruntime
-    import torch
     import transformers
-    from onnxruntime.transformers import optimizer
 
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    model = transformers.AutoModel.from_pretrained(
-        folder, attn_implementation="eager"
-    ).eval()
-    names = ("input_ids", "attention_mask", "token_type_ids")
-
-    class States(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.model = model
-
-        def forward(self, input_ids, attention_mask, token_type_ids):
-            return self.model(
-                input_ids=input_ids,
-                attention_mask=attention_mask,
-                token_type_ids=token_type_ids,
-            ).last_hidden_state
-
-    example = tokenizer(["a text", "two"], padding=True, return_tensors="pt")
-    axes = dict.fromkeys([*names, "states"], {0: "rows", 1: "tokens"})
-    path = folder / "model.onnx"
-    torch.onnx.export(
-        States(),
-        tuple(example[name] for name in names),
-        path,
-        input_names=list(names),
-        output_names=["states"],
-        dynamic_axes=axes,
-        opset_version=17,
-        dynamo=False,
-    )
-    fused = optimizer.optimize_model(
-        str(path),
-        "bert",
-        num_heads=model.config.num_attention_heads,
-        hidden_size=model.config.hidden_size,
-    )
-    fused.save_model_to_file(str(folder / "fused.onnx"))
     threads = onnxruntime.SessionOptions()
     threads.intra_op_num_threads = len(os.sched_getaffinity(0))
 
@@ -146,17 +108,57 @@ def onnx_models(folder: Path, limit: int) -> dict[str, Ask]:
                 max_length=limit,
                 return_tensors="np",
             )
-            given = {name: batch[name].astype(np.int64) for name in names}
+            given = {name: batch[name].astype(np.int64) for name in ONNX_INPUTS}
             (states,) = session.run(["states"], given)
             total = (states * batch["attention_mask"][:, :, None]).sum(1)
             return total / np.linalg.norm(total, axis=1, keepdims=True)
 
         return ask
 
-    return {
-        "ONNX Runtime": asking(folder / "fused.onnx"),
-        "ONNX Runtime, plain": asking(path),
-    }
+    plain, fused = onnx_files(folder, tokenizer)
+    return {"ONNX Runtime": asking(fused), "ONNX Runtime, plain": asking(plain)}
+
+
+def onnx_files(folder: Path, tokenizer) -> tuple[Path, Path]:
+    """torch's export of a model, and what ONNX Runtime's optimizer makes."""
+    import torch
+    import transformers
+    from onnxruntime.transformers import optimizer
+
+    class States(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = transformers.AutoModel.from_pretrained(
+                folder, attn_implementation="eager"
+            )
+
+        def forward(self, *inputs):
+            named = dict(zip(ONNX_INPUTS, inputs, strict=True))
+            return self.model(**named).last_hidden_state
+
+    states = States().eval()
+    example = tokenizer(["a text", "two"], padding=True, return_tensors="pt")
+    plain, fused = folder / "model.onnx", folder / "fused.onnx"
+    torch.onnx.export(
+        states,
+        tuple(example[name] for name in ONNX_INPUTS),
+        plain,
+        input_names=list(ONNX_INPUTS),
+        output_names=["states"],
+        dynamic_axes=dict.fromkeys(
+            [*ONNX_INPUTS, "states"], {0: "rows", 1: "tokens"}
+        ),
+        opset_version=17,
+        dynamo=False,
+    )
+    config = states.model.config
+    optimizer.optimize_model(
+        str(plain),
+        "bert",
+        num_heads=config.num_attention_heads,
+        hidden_size=config.hidden_size,
+    ).save_model_to_file(str(fused))
+    return plain, fused
 
 
 def keras_models(folder: Path, length: int) -> dict[str, Ask]:
