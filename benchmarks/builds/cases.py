@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable
 
-from benchmarks.builds.checkout import Run, TooLong, processor_seconds
+from benchmarks.builds.checkout import Run, TooLong
 from benchmarks.builds.comparison import Value
 from benchmarks.builds.prepared import Prepared
 
@@ -157,16 +157,20 @@ def predict(prepared: Prepared, options) -> Figures:
 
 
 def demo(prepared: Prepared, options) -> Figures:
-    """The demo and its stages."""
+    """The demo and its stages, by the clock on the wall.
+
+    Its commands are forked from a process that is no child of the demo's, so
+    that neither their processor time nor their memory are counted with it.
+    """
     words = []
     if not options.whole_demo:
         words = ["--pretrain_steps", 50, "--finetune_epochs", 1]
-    stages: list[tuple[str, float, float]] = []
+    stages: list[tuple[str, float]] = []
 
-    def look(line: str, process: int) -> None:
+    def look(line: str) -> None:
         if found := STAGE.search(line):
-            now = time.perf_counter(), processor_seconds(process)
-            stages.append((f"{found[1]} {found[2][:32]}", *now))
+            title = f"{found[1]} {found[2][:32]}"
+            stages.append((title, time.perf_counter()))
 
     output = prepared.new_path("demo")
     start = time.perf_counter()
@@ -174,12 +178,10 @@ def demo(prepared: Prepared, options) -> Figures:
         "trainers.demo", "--output", output, *words, on_line=look
     )
     name = "demo" if options.whole_demo else "short demo"
-    figures = _times(name, run, memory=True)
-    ends = [stage[1:] for stage in stages[1:]]
-    ends.append((start + run.wall, run.cpu))
-    for (title, wall, cpu), end in zip(stages, ends, strict=True):
-        figures[f"{title}, wall s"] = end[0] - wall
-        figures[f"{title}, CPU s"] = end[1] - cpu
+    figures = {f"{name}, wall s": run.wall}
+    ends = [began for _, began in stages[1:]] + [start + run.wall]
+    for (title, began), end in zip(stages, ends, strict=True):
+        figures[f"{title}, wall s"] = end - began
     return figures
 
 

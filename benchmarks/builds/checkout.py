@@ -92,13 +92,12 @@ class Checkout:
         self,
         module: str,
         *words,
-        on_line: Callable[[str, int], None] | None = None,
+        on_line: Callable[[str], None] | None = None,
     ) -> Run:
         """Runs `python -m MODULE WORDS` in the build's scratch folder.
 
         Args:
-          on_line: called with each line of output and the process' number,
-            as it comes.
+          on_line: called with each line of output as it comes.
 
         Raises:
           TooLong: it was ended at the limit.
@@ -115,7 +114,7 @@ class Checkout:
                 for line in child.stdout:
                     output.append(line.rstrip("\n"))
                     if on_line:
-                        on_line(output[-1], child.pid)
+                        on_line(output[-1])
                 _, status, usage = os.wait4(child.pid, 0)
             except BaseException:
                 _kill(child.pid)
@@ -165,11 +164,3 @@ def _kill(session: int) -> None:
         os.killpg(session, signal.SIGKILL)
     except ProcessLookupError:
         pass
-
-
-def processor_seconds(process: int) -> float:
-    """What a process, and the children that it waited for, took so far."""
-    text = Path(f"/proc/{process}/stat").read_text()
-    # Behind the name, which may hold blanks: fields 14 to 17 of proc(5).
-    fields = text.rpartition(")")[2].split()[11:15]
-    return sum(map(int, fields)) / os.sysconf("SC_CLK_TCK")
