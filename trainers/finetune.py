@@ -84,6 +84,7 @@ def _sweep(grid, argv, settings, distribution: "Distribution") -> None:
     def run_one(values: Mapping[str, str], folder: Path) -> dict:
         return _run(parse(values, folder), distribution)
 
+    search.check_swept(grid)
     run_dir = Path(settings.runtime.run_dir)
     for name, values in grid.items():
         for value in values:

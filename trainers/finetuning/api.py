@@ -141,4 +141,6 @@ def _grid(sweep: object) -> dict[str, list]:
             one = full_names(FinetuningSettings, {str(name): value}, "finetune")
             for full, plain in one.items():
                 grid.setdefault(full, []).append(plain)
+    # What is in memory is written once, for all runs.
+    search.check_swept(grid, ("data.train", "data.validation", "data.test"))
     return grid

@@ -10,7 +10,7 @@ import json
 import logging
 import re
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,6 +130,24 @@ def read_values(text: str) -> dict[str, list]:
     if not grid:
         raise UserError("wanted --sweep to name a setting, got nothing")
     return grid
+
+
+def check_swept(names: Iterable[str], more: Sequence[str] = ()) -> None:
+    """Refuses a grid over what each of its runs has of its own.
+
+    Args:
+      names: of the grid's settings.
+      more: others that it cannot be over.
+
+    Raises:
+      UserError: it is over one of these.
+    """
+    for name in names:
+        if name in ("runtime.run_dir", "sweep", "dry_run", *more):
+            raise UserError(
+                f"a sweep cannot be over {name}: all its runs have the same "
+                "data, and a folder each in the one of the sweep"
+            )
 
 
 def as_text(value: object) -> str:

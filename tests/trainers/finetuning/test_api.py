@@ -245,6 +245,8 @@ def test_a_signal_raises_stopped(quick, tmp_path):
         ({"sweep": {"learning_rate": []}}, "list of values of learning_rate"),
         ({"sweep": {"steps": ["x"]}, "validation": ROWS}, "optimization.steps"),
         ({"sweep": 7}, "wanted a sweep such as"),
+        ({"sweep": {"run_dir": ["a"]}}, "cannot be over runtime.run_dir"),
+        ({"sweep": {"train": ["a.csv"]}}, "cannot be over data.train"),
         ({"sweep": {"steps": [1]}}, "chooses by validation data"),
         ({"seeds": 0}, "seeds"),
         ({"tokenizer": "nowhere"}, "there is no folder nowhere"),

@@ -284,6 +284,7 @@ def test_the_f1_of_one_class_needs_two(train, tmp_path):
         ("seed=[1]; seed=[2]", "each setting once, got 'seed="),
         ("seed=[1, 2", "wanted --sweep"),
         (" ; ", "to name a setting"),
+        ("runtime.run_dir=[a, b]", "cannot be over runtime.run_dir"),
         ("optimization.learning_rat=[1]", "nearest .*learning_rate'"),
         ("optimization.batch_size=[8, x]", "batch_size"),
     ],
