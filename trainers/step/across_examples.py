@@ -6,7 +6,8 @@ Limited Setup", section 3): the vectors of all micro-batches are computed, and
 forgotten but for the vectors; those of all replicas are brought together; the
 gradient of the loss with respect to them is taken; and a second forward pass,
 with the same dropout, carries it back to the weights, one micro-batch after
-the other. The update is that of the whole batch on one device.
+the other. A replica that computes its batch in one piece keeps what it computed
+and needs no second pass. The update is that of the whole batch on one device.
 
 Legend: B examples of a replica, N of all, T texts of one, D dimensions.
 """

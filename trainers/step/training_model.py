@@ -97,8 +97,8 @@ class TrainingModel(LoopModel):
             jit_compile=execution.xla or None,
             autograph=False,
         )
-        self._vectors = tf.function(
-            self._vectors_body,
+        self._outputs = tf.function(
+            self._outputs_body,
             jit_compile=execution.xla or None,
             autograph=False,
         )
@@ -307,11 +307,31 @@ class TrainingModel(LoopModel):
             return self._forward_backward(part, weights, scale, part_seed)
 
         pieces = self.execution.accumulation_steps
-        in_pieces = pieces > 1 or replica.num_replicas_in_sync > 1
-        if self.task.compares_examples and in_pieces:
-            vectors = vectors_of(self._vectors, data, pieces, seed)
+        if not self.task.compares_examples:
+            return accumulate(compute, data, pieces, seed)
+        if pieces > 1:
+
+            def embed(part, part_seed):
+                return self._outputs(part, part_seed)["embedding"]
+
+            vectors = vectors_of(embed, data, pieces, seed)
             data = with_gradients(self.task, vectors, data)
+        elif replica.num_replicas_in_sync > 1:
+            return self._compared(data, weights, scale, seed)
         return accumulate(compute, data, pieces, seed)
+
+    def _compared(self, data, weights, scale, seed):
+        """A whole batch, compared with those of other replicas: one pass.
+
+        Replicas meet between the two compiled parts, forward and backward.
+        """
+        with tf.GradientTape() as tape:
+            outputs = self._outputs(data, seed)
+            with tape.stop_recording():
+                data = with_gradients(self.task, outputs["embedding"], data)
+            sums = self._sums(data, outputs)
+            loss = scale * _loss(sums, weights)
+        return self._gradients(tape, loss), sums
 
     def _reduce(self, gradients, sums):
         """Sums gradients and logged sums over the replicas."""
@@ -327,30 +347,27 @@ class TrainingModel(LoopModel):
             gradients = list(map(tf.cast, gradients, kept))
         return gradients, tf.nest.pack_sequence_as(sums, tf.unstack(flat))
 
-    def _vectors_body(self, data, dropout_seed):
-        """The vectors of one micro-batch; see trainers.step.across_examples."""
-        outputs = self(data, training=True, dropout_seed=dropout_seed)
-        return outputs["embedding"]
+    def _outputs_body(self, data, dropout_seed):
+        """What the task makes of one micro-batch; no collective in here."""
+        return self(data, training=True, dropout_seed=dropout_seed)
 
     def _forward_backward_body(self, data, weights, scale, dropout_seed):
         """Gradients and sums of one micro-batch; no collective in here."""
-        variables = list(self.task.trainable_variables)
         with tf.GradientTape() as tape:
             outputs = self(data, training=True, dropout_seed=dropout_seed)
             sums = self._sums(data, outputs)
-            loss = tf.add_n(
-                [
-                    tf.math.divide_no_nan(sums["losses"][name], weight)
-                    for name, weight in weights.items()
-                ]
-            )
-            loss *= scale
+            loss = scale * _loss(sums, weights)
+        return self._gradients(tape, loss), sums
+
+    def _gradients(self, tape, loss) -> list[tf.Tensor]:
+        """Of what is learnt, which is found out by asking for all."""
+        variables = list(self.task.trainable_variables)
         gradients = tape.gradient(loss, [v.value for v in variables])
         self.learnt_variables, gradients = with_gradient(
             variables, gradients, getattr(self, "optimizer", None)
         )
         # The embedding's gradient comes as slices; the sum needs it whole.
-        return [tf.convert_to_tensor(g) for g in gradients], sums
+        return [tf.convert_to_tensor(g) for g in gradients]
 
     def _sums(self, data, outputs):
         losses = self.task.loss_sums(data, outputs)
@@ -365,6 +382,12 @@ class TrainingModel(LoopModel):
             for name, weight in weights.items()
         }
         return {**losses, **sums["metrics"]}
+
+
+def _loss(sums, weights):
+    """Each objective's part of the global mean, added up."""
+    mean, losses = tf.math.divide_no_nan, sums["losses"]
+    return tf.add_n([mean(losses[n], weight) for n, weight in weights.items()])
 
 
 def _tokens_and_places(task, data):

@@ -1,6 +1,7 @@
 """Replicas and micro-batches make the update of the whole batch."""
 
 import dataclasses
+import functools
 
 import keras
 import numpy as np
@@ -105,11 +106,32 @@ def test_replicas_and_micro_batches_give_the_same_gradient(case):
         check_same(gradients(case, 8, accumulation_steps=8), wanted)
         compiled = {"accumulation_steps": 2, "xla": True}
         check_same(gradients(case, 8, **compiled), wanted)
+        check_same(gradients(case, 8, replicas=2, xla=True), wanted)
 
 
 def test_three_replicas_of_odd_batches():
     wanted = gradients("triples", 9)
     check_same(gradients("triples", 9, replicas=3), wanted)
+
+
+@pytest.mark.parametrize("pieces, passes", [(1, 1), (2, 2)])
+def test_a_batch_in_one_piece_is_computed_once(monkeypatch, pieces, passes):
+    """Else twice: of all pieces the vectors come first."""
+    model = make("texts", 2, accumulation_steps=pieces)
+    batch = next(iter(batches("texts", 8, model.distribute_strategy)))
+    asked, call = [], EmbeddingTask.call
+
+    def counted(self, *arguments, **options):
+        asked.append(tf.distribute.get_replica_context())
+        return call(self, *arguments, **options)
+
+    monkeypatch.setattr(EmbeddingTask, "call", counted)
+    one = tf.constant(1.0)
+    compute = functools.partial(
+        model._accumulate, weights={"loss": one}, scale=one
+    )
+    model.distribute_strategy.run(compute, (batch,))
+    assert len(asked) == 2 * passes
 
 
 def test_the_gradient_is_that_of_the_whole_batch():
