@@ -46,7 +46,7 @@ from trainers.step.options import (
     Rule,
 )
 from trainers.step.replica_sums import sum_over_replicas
-from trainers.step.update import Update, check_optimizer
+from trainers.step.update import Update, check_optimizer, scaled
 
 
 class TrainingModel(LoopModel):
@@ -265,10 +265,10 @@ class TrainingModel(LoopModel):
             factor = tf.math.divide_no_nan(1.0, norm)
         elif (limit := self.rule.clip_norm) is not None:
             factor = limit / tf.maximum(norm, limit)
+        gradients = scaled(gradients, factor / scale)
         # Keras' apply_gradients would sum over replicas a second time.
         tf.distribute.get_replica_context().merge_call(
-            self._update.of(self.learnt_variables),
-            args=(gradients, factor / scale, finite),
+            self._update.of(self.learnt_variables), args=(gradients, finite)
         )
         return finite
 

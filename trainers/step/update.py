@@ -42,6 +42,25 @@ def check_optimizer(optimizer: keras.optimizers.Optimizer) -> None:
         )
 
 
+def scaled(gradients: list, factor: tf.Tensor) -> list:
+    """Gradients times a factor; as they are, without a pass, where it is 1.
+
+    Most steps of a run are not clipped.
+
+    Args:
+      gradients: dense tensors.
+      factor: float32 scalar.
+    """
+
+    def product():
+        return [g * tf.cast(factor, g.dtype) for g in gradients]
+
+    def same():
+        return list(map(tf.identity, gradients))
+
+    return tf.cond(tf.equal(factor, 1.0), same, product)
+
+
 @dataclasses.dataclass
 class Update:
     """Updates every replica's copy of every variable alike.
@@ -70,7 +89,6 @@ class Update:
         variables: list[keras.Variable],
         strategy: tf.distribute.Strategy,
         gradients: list,
-        factor: tf.Tensor,
         finite: tf.Tensor,
     ) -> None:
         """Runs in cross-replica context: hand it to `merge_call`.
@@ -78,15 +96,14 @@ class Update:
         Args:
           variables: what is updated; the others stay as they are.
           strategy: handed in by merge_call.
-          gradients: one for each variable, summed over replicas.
-          factor: float32 scalar that unscales and clips the gradients.
+          gradients: one for each variable, summed over replicas, unscaled and
+            clipped.
           finite: bool scalar; when False nothing is updated on any replica.
         """
         finite = strategy.experimental_local_results(finite)[0]
-        factor = strategy.experimental_local_results(factor)[0]
 
         def update_all():
-            self._update_all(variables, strategy, gradients, factor)
+            self._update_all(variables, strategy, gradients)
             return tf.constant(0)
 
         tf.cond(finite, update_all, lambda: tf.constant(0))
@@ -95,7 +112,7 @@ class Update:
         # A skipped step counts: the data and the schedule go on.
         self.optimizer.iterations.assign_add(1)
 
-    def _update_all(self, variables, strategy, gradients, factor):
+    def _update_all(self, variables, strategy, gradients):
         optimizer = self.optimizer
         shared = {}
         if isinstance(optimizer, MomentOptimizer):
@@ -104,7 +121,6 @@ class Update:
         rates = {1.0: base_rate}
 
         def update_one(variable, gradient, learning_rate):
-            gradient = gradient * tf.cast(factor, gradient.dtype)
             _decay_weights(optimizer, variable, learning_rate)
             optimizer.update_step(gradient, variable, learning_rate, **shared)
 

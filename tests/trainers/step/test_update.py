@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfbert.optimizers import LAMB, AdamW, WarmupLinearDecay
-from trainers.step.update import Update
+from trainers.step.update import Update, scaled
 
 
 def layers():
@@ -29,8 +29,7 @@ def compiled(optimizer, variables):
 
     @tf.function(autograph=False)
     def function(gradients):
-        one, finite = tf.constant(1.0), tf.constant(True)
-        update(variables, strategy, gradients, one, finite)
+        update(variables, strategy, gradients, tf.constant(True))
 
     return function
 
@@ -72,9 +71,21 @@ def test_a_gradient_that_is_not_finite_moves_nothing():
         variables,
         tf.distribute.get_strategy(),
         gradients(variables, 0),
-        tf.constant(1.0),
         tf.constant(False),
     )
     for value, variable in zip(before, variables, strict=True):
         np.testing.assert_array_equal(value, variable.numpy())
     assert int(optimizer.iterations) == 1
+
+
+def test_gradients_that_are_not_clipped_are_not_multiplied():
+    function = tf.function(scaled, autograph=False)
+    given = gradients(layers(), 0)
+    for factor in (1.0, 0.25):
+        found = function(given, tf.constant(factor))
+        for one, other in zip(found, given, strict=True):
+            np.testing.assert_array_equal(one, factor * other)
+    graph = function.get_concrete_function(given, tf.constant(1.0)).graph
+    nodes = graph.as_graph_def().node
+    assert "Mul" not in {node.op for node in nodes}
+    assert sum(node.op in ("If", "StatelessIf") for node in nodes) == 1
