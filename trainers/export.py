@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tfbert.errors import UserError
 from tfbert.serving.graphs import request_bounds
+from tfbert.text.windows.long_texts import HOW
 from trainers import command
 from trainers.files.console import console, working
 from trainers.files.text import size
@@ -19,6 +20,11 @@ _LIMITS = {
     "max_context_bytes": "bytes that are read of a question's context",
     "max_predicates": "predicates that are answered of a text, the first ones",
     "max_masks": "masks that fill_mask answers of a text, the first ones",
+    "max_windows": "windows that are read of a text that is longer than a row, "
+    "the first ones, of a run with data.long_texts windows (default: its "
+    "data.max_windows)",
+    "refuse_longer": "refuse a request with a text of which not all is read, "
+    "by an error that names the bound",
 }
 
 
@@ -82,9 +88,17 @@ def _add_answers(parser: command.Parser) -> None:
         help="of a fine-tuned run: probabilities with the temperature that "
         "validation found; the answers are the same",
     )
+    parser.add_argument(
+        "--long_texts",
+        choices=HOW,
+        help="of the vectors of a pretraining run: texts that are longer than "
+        "a row are read whole in windows, or cut to their head (the default) "
+        "or to head and tail; a fine-tuned run is served as it was trained",
+    )
     for name, default in dataclasses.asdict(request_bounds.DEFAULT).items():
+        kind = bool if isinstance(default, bool) else int
         parser.add_argument(
-            f"--{name}", type=int, default=default, help=_LIMITS[name]
+            f"--{name}", type=kind, default=default, help=_LIMITS[name]
         )
     parser.add_argument(
         "--licence",
@@ -107,6 +121,7 @@ def main(argv: list[str] | None = None) -> None:
             args.dtype,
             request_bounds.Limits(**limits),
             args.calibrate,
+            args.long_texts,
         )
     found = sum(p.stat().st_size for p in target.rglob("*") if p.is_file())
     console.print(
@@ -126,6 +141,7 @@ def write_export(
     dtype: str = "float32",
     most: request_bounds.Limits = request_bounds.DEFAULT,
     calibrate: bool = True,
+    long_texts: str | None = None,
 ) -> Path:
     """Exports a run; returns the folder of the new version.
 
@@ -138,7 +154,14 @@ def write_export(
 
     versions.check_output(Path(output))
     options = ExportOptions(
-        checkpoint, precision, dtype, pooling, licence, most, calibrate
+        checkpoint,
+        precision,
+        dtype,
+        pooling,
+        licence,
+        most,
+        calibrate,
+        long_texts,
     )
     run = RunFolder(run_dir)
     kind = run.about.get("kind")

@@ -132,6 +132,9 @@ def read(path: Path) -> PortableModel:
     best = path / BEST_FILE
     weights = best if best.is_file() else newest_weights(path)
     theirs = safetensors_files.read_file(weights)
+    # What attention over the windows of long texts has learnt is of the task's
+    # own; whoever writes the head elsewhere refuses (sources.write).
+    theirs = {n: x for n, x in theirs.items() if n != "window_query"}
     about = _read_about(path / RUN_FILE)
     task, own_task = about.get("kind", "encoder"), None
     if task not in TASKS:

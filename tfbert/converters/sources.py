@@ -30,6 +30,8 @@ from tfbert.weights.safetensors_files import INDEX_SUFFIX, read_header
 if TYPE_CHECKING:
     from tfbert.text.tokenizer import Tokenizer
 
+# What run.json calls how windows of long texts become an answer.
+_WINDOWS = "window_pooling"
 # Format -> module with read(path); those that are written have
 # write(model, folder) as well.
 READERS = {
@@ -236,6 +238,13 @@ def write(
             f"wanted a format of {', '.join((*WRITERS, VECTORS))} to write, "
             f"got {kind!r}"
         )
+    about = model.run or {}
+    if model.task not in HEADLESS and about.get(_WINDOWS) == "attention":
+        raise UserError(
+            "no format has a place for what the run has learnt of windows of "
+            "long texts (window_pooling attention); leave its head out "
+            "(--encoder_only), or train with another pooling"
+        )
     if kind != "tfbert":
         model = _for_neighbours(model, kind)
     with files.folder(folder) as temporary:
@@ -279,6 +288,13 @@ def _for_neighbours(model: PortableModel, kind: str) -> PortableModel:
 def _lost(model: PortableModel) -> list[str]:
     """Notes on what a run has learnt beside its weights, for other formats."""
     facts = model.run or {}
+    if facts.get("long_texts") == "windows":
+        return [
+            "the run reads longer texts in windows "
+            f"({facts.get(_WINDOWS)}, up to {facts.get('window_overlap')} "
+            "tokens shared); the format has no place for that, and other code "
+            "cuts them"
+        ]
     validation = facts.get("validation") or {}
     threshold = validation.get("no_answer_threshold", 0.0)
     if (

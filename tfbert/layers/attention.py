@@ -116,7 +116,7 @@ class SelfAttention(BertLayer):
             apart.insert(
                 0,
                 [
-                    ops.reshape(x, (-1, x.shape[1] // width, width))
+                    ops.reshape(x, (-1, ops.shape(x)[1] // width, width))
                     for x in groups
                 ],
             )
@@ -126,7 +126,7 @@ class SelfAttention(BertLayer):
             contexts.append(self._context(own, bias, _drawn(draw, group)))
         if query:
             contexts = [
-                ops.reshape(c, (-1, c.shape[1] * width)) for c in contexts
+                ops.reshape(c, (-1, ops.shape(c)[1] * width)) for c in contexts
             ]
         return ops.reshape(back.together(contexts), (1, -1, width))
 

@@ -40,6 +40,8 @@ class ClassificationTask(PooledTask):
         above 0 for each.
     """
 
+    reads_windows = True
+
     def __init__(
         self,
         config: BertConfig,

@@ -61,6 +61,7 @@ class EmbeddingTask(Task):
     """
 
     compares_examples = True
+    reads_windows = True
 
     def __init__(
         self,
@@ -97,9 +98,10 @@ class EmbeddingTask(Task):
                     name: ops.repeat(value, 2, axis=1)
                     for name, value in tokens.items()
                 }
-            shape = ops.shape(ids)[2:]
+            batch_size, _, *shape = ops.shape(ids)
             tokens = {
-                name: ops.reshape(value, (-1, *shape))
+                # Not -1, which would forget how many texts there are.
+                name: ops.reshape(value, (batch_size * count, *shape))
                 for name, value in tokens.items()
             }
         draw = {"training": training, "dropout_seed": dropout_seed}

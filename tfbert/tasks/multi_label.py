@@ -27,6 +27,8 @@ class MultiLabelTask(PooledTask):
         row.
     """
 
+    reads_windows = True
+
     def __init__(
         self,
         config: BertConfig,

@@ -59,6 +59,8 @@ class MultipleChoiceTask(PooledTask):
       UserError: the config has one segment only.
     """
 
+    reads_windows = True
+
     def __init__(
         self,
         config: BertConfig,

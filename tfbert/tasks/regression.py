@@ -35,6 +35,8 @@ class RegressionTask(PooledTask):
       UserError: mean or scale are no numbers, or too large.
     """
 
+    reads_windows = True
+
     def __init__(
         self,
         config: BertConfig,

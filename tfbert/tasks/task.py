@@ -40,10 +40,13 @@ class Task(BertLayer):
       pools: whether the first token of a row is all that is read of it.
       compares_examples: whether an example's loss depends on the others of
         the global batch (see tfbert.tasks.embedding).
+      reads_windows: whether its `call` takes texts in windows, [B, W, S] (see
+        tfbert.tasks.text_windows). A class with a call of its own says so.
     """
 
     pools = False
     compares_examples = False
+    reads_windows = False
 
     def __init__(
         self, config: BertConfig, *, dtype=None, seed: int = 0, name=None

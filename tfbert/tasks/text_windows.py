@@ -103,7 +103,7 @@ class TextWindows:
         weights = ops.ones_like(values[:, :1])
         if scores is not None:
             # The softmax is the same, and nothing overflows.
-            top = ops.stop_gradient(self._reduced(ops.segment_max, scores))
+            top = self._reduced(ops.segment_max, scores)
             weights = ops.exp(scores - ops.take(top, self.text))[:, None]
         total = self._reduced(ops.segment_sum, values * weights)
         weight = self._reduced(ops.segment_sum, weights)

@@ -15,10 +15,11 @@ import tensorflow as tf
 from tfrecords import layout
 from tfrecords.batches.options import with_options
 from tfrecords.batches.replicas import rows_of_replica
+from tfrecords.labelled.encoded import WindowRows
 from tfrecords.labelled.epochs import batch_order
 
 # Key -> one row for each example, [N, ...].
-Columns = Mapping[str, np.ndarray]
+Columns = Mapping[str, np.ndarray | WindowRows]
 
 
 def training_batches(
@@ -121,6 +122,13 @@ def _batch_type(array: np.ndarray) -> np.ndarray:
     return array.astype(kind)
 
 
+def _shape(column, array: np.ndarray) -> tuple[int | None, ...]:
+    """The shape of batches like this one; of windows there are more or less."""
+    if isinstance(column, WindowRows):
+        return column.batch_shape(len(array))
+    return array.shape
+
+
 def _dataset(
     columns: Columns, places: Callable[[], Iterator[np.ndarray]], rows: int
 ) -> tf.data.Dataset:
@@ -132,7 +140,7 @@ def _dataset(
 
     example = gather(columns, np.zeros(rows, np.int64))
     signature = {
-        key: tf.TensorSpec(array.shape, array.dtype)
+        key: tf.TensorSpec(_shape(columns.get(key), array), array.dtype)
         for key, array in example.items()
     }
     dataset = tf.data.Dataset.from_generator(

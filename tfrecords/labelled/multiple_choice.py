@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tfbert.batch_keys import TOKEN_KEYS
 from tfbert.errors import UserError
 from tfrecords.labelled.encoded import Encode, Encoded, encode_texts
 from tfrecords.labelled.files import tables
@@ -159,17 +158,20 @@ def encode(examples: Examples, encode_text: Encode, max_length: int) -> Encoded:
       label_ids int32 [N].
     """
     most = max(map(len, examples.choices))
-    first = [q for q in examples.questions for _ in range(most)]
-    second = [
-        choices[place] if place < len(choices) else ""
-        for choices in examples.choices
-        for place in range(most)
-    ]
+    in_windows = getattr(encode_text, "in_windows", False)
+    first, second = [], []
+    for question, choices in zip(
+        examples.questions, examples.choices, strict=True
+    ):
+        missing = most - len(choices)
+        # A choice that there is not should not take the question's windows.
+        first += [question] * len(choices)
+        first += ["" if in_windows else question] * missing
+        second += [*choices, *[""] * missing]
     encoded = encode_texts(first, second, encode_text, max_length)
-    columns = dict(encoded.columns)
-    for key in TOKEN_KEYS:
-        columns[key] = columns[key].reshape(len(examples), most, -1)
+    encoded = encoded.with_texts(len(examples), most)
     counts = np.array([len(choices) for choices in examples.choices])
-    columns["choice_mask"] = (np.arange(most) < counts[:, None]).astype(np.int8)
-    columns["label_ids"] = np.array(examples.labels, np.int32)
-    return Encoded(columns, encoded.full_rows)
+    there = (np.arange(most) < counts[:, None]).astype(np.int8)
+    encoded.columns["choice_mask"] = there
+    encoded.columns["label_ids"] = np.array(examples.labels, np.int32)
+    return encoded

@@ -2,8 +2,10 @@
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import tensorflow as tf
@@ -14,13 +16,18 @@ from tfbert.layers.real_tokens import Sizes
 from tfbert.text.tokenizer import Tokenizer
 from tfbert.text.vocabulary_files import vocabulary_hash
 from tfrecords.labelled import batches
+from tfrecords.labelled.encoded import WindowRows
 from tfrecords.labelled.epochs import batch_order
 from tfrecords.labelled.overlap import Overlap, overlap
 from trainers.distributed.strategies import Distribution
 from trainers.finetuning import real_tokens
 from trainers.finetuning.kinds.by_name import find_kind
 from trainers.finetuning.kinds.kind import Encoded, Examples, Kind
-from trainers.finetuning.real_tokens import RealTokens
+from trainers.finetuning.kinds.text_kind import (
+    check_reads_long_texts,
+    for_task,
+)
+from trainers.finetuning.real_tokens import Lengths, RealTokens
 from trainers.finetuning.settings import with_length
 from trainers.run.run_setup import evaluation_batch_size
 
@@ -81,6 +88,17 @@ class LoadedData:
             len(self.train),
             settings.optimization.batch_size,
             settings.seed,
+        )
+
+    def in_fixed_shapes(self) -> Self:
+        """The same data, whose batches all have as many windows."""
+        if not isinstance(self.train.columns["input_ids"], WindowRows):
+            return self
+        validation = self.validation and self.validation.with_windows_alike()
+        return dataclasses.replace(
+            self,
+            train=self.train.with_windows_alike(),
+            validation=validation,
         )
 
     def real_tokens(self, settings, distribution: Distribution) -> RealTokens:
@@ -198,8 +216,12 @@ class LoadedData:
         return distribution.dataset(make), -(-len(self.validation) // size)
 
 
-def load_data(settings) -> LoadedData:
+def load_data(settings, task_class: Callable | None = None) -> LoadedData:
     """Reads the files that `settings.data` names.
+
+    Args:
+      settings: FinetuningSettings.
+      task_class: of a task of the user's own.
 
     Raises:
       UserError: a setting is missing, or a file is not as it should be.
@@ -212,7 +234,7 @@ def load_data(settings) -> LoadedData:
             "another that the task reads)"
         )
     tokenizer = _tokenizer(data.tokenizer, settings.model.init_from)
-    data = with_length(data, settings.model)
+    data = _readable(settings, kind_class, task_class)
     train, validation, test = (
         None if path is None else kind_class.read(path, data)
         for path in (data.train, data.validation, data.test)
@@ -223,13 +245,12 @@ def load_data(settings) -> LoadedData:
             f"wanted data.max_length from {kind.least_length()}, for the "
             f"special tokens and one of each text, got {data.max_length}"
         )
-    weights = settings.optimization.class_weights
-    if weights is not None:
+    if (weights := settings.optimization.class_weights) is not None:
         kind = kind.with_class_weights(weights, train)
     if test is not None:
         # After hours of training is too late to find an unknown label.
         kind.check(test)
-    rows = kind.encode(train, tokenizer)
+    kind, rows = kind.decided(kind.encode(train, tokenizer))
     length = rows.sequence_length
     remarks = kind.label_remarks(train, validation)
     remarks += kind.remarks(train, rows)
@@ -257,10 +278,28 @@ def load_data(settings) -> LoadedData:
     )
 
 
-def _lengths(rows: Encoded) -> np.ndarray:
-    """Tokens of each row, or of each choice that there is."""
-    lengths = rows.columns["input_mask"].sum(axis=-1, dtype=np.int64)
-    return lengths * rows.columns.get("choice_mask", 1)
+def _readable(settings, kind_class: type[Kind], task_class: Callable | None):
+    """The data with a max_length, and long texts as the task can read them.
+
+    Raises:
+      UserError: settings say otherwise.
+    """
+    data = with_length(settings.data, settings.model)
+    check_reads_long_texts(kind_class, data)
+    if not kind_class.reads_long_texts:
+        return data
+    return for_task(data, task_class)
+
+
+def _lengths(rows: Encoded) -> Lengths:
+    """Tokens of each row, of each choice that there is, or of each window."""
+    mask = rows.columns["input_mask"]
+    if isinstance(mask, WindowRows):
+        tokens = mask.rows.sum(axis=-1, dtype=np.int64)
+        slots = math.prod(mask.shape[1:-1])
+        return Lengths(tokens, mask.examples(), slots)
+    lengths = mask.sum(axis=-1, dtype=np.int64)
+    return Lengths(lengths * rows.columns.get("choice_mask", 1))
 
 
 def _tokenizer(folder: str | None, init_from: str | None) -> Tokenizer:

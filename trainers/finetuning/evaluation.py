@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from tfrecords.storage.writer import file_sha256
 from trainers.distributed.strategies import Distribution, distribution_on
 from trainers.finetuning.kinds.kind import Evaluation
 from trainers.finetuning.saved_run import FinetunedRun
+
+_log = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -48,6 +51,8 @@ def evaluate(
         run = FinetunedRun(run)
     examples = run.read_examples(data, reading)
     encoded = run.encode(examples)
+    for line in run.kind.length_remarks(examples, encoded):
+        _log.info(line)
     with distribution.strategy.scope():
         trained = run.load_task(checkpoint)
     trained.task.encoder.skip_padding = True

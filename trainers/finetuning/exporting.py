@@ -11,6 +11,7 @@ from tfbert.serving.package import versions
 from trainers.files.run_folder import RunFolder
 from trainers.finetuning import calibration
 from trainers.finetuning.evaluation import predict
+from trainers.finetuning.kinds.text_kind import check_served
 from trainers.finetuning.saved_run import FinetunedRun, Trained
 from trainers.reports.served import exports
 from trainers.reports.served.asking import Asked, asked
@@ -50,6 +51,7 @@ def served(
     run: FinetunedRun, trained: Trained, options: ExportOptions
 ) -> tuple[Servable, dict]:
     """What is exported, and the facts of its card."""
+    check_served(run.kind, options)
     kind = run.answering(trained, options.calibrate)
     servable, card = kind.servable(trained.task, run.tokenizer, options.limits)
     facts = {

@@ -1,6 +1,7 @@
 """How many of the places of training's rows are real tokens: arithmetic.
 
-Legend: N rows, K sequences of one, B rows of a global batch, S sequence.
+Legend: N examples, K sequences of one, R of all, B examples of a global batch,
+S sequence.
 """
 
 import dataclasses
@@ -44,8 +45,36 @@ class RealTokens:
         )
 
 
+class Lengths:
+    """Tokens of all sequences of a file.
+
+    Args:
+      tokens: of each row, [N] or [N, K]; or of each window, [R].
+      examples: the example of each window, ascending, [R].
+      slots: sequences that a batch has for each example, those that are none
+        included, where that is not K.
+    """
+
+    def __init__(
+        self,
+        tokens: np.ndarray,
+        examples: np.ndarray | None = None,
+        slots: int | None = None,
+    ):
+        if examples is None:
+            slots = tokens[:1].size
+            examples = np.repeat(np.arange(len(tokens)), slots)
+        self.tokens, self.slots = tokens.reshape(-1), slots
+        self._examples = examples
+
+    def by_example(self, values: np.ndarray) -> np.ndarray:
+        """The sums [N] of what is known of sequences, [R]."""
+        sums = np.bincount(self._examples, weights=values)
+        return sums.astype(np.int64)
+
+
 def count(
-    lengths: np.ndarray,
+    lengths: Lengths,
     longest: int,
     rows_of: Callable[[int], np.ndarray],
     parts: int,
@@ -54,54 +83,58 @@ def count(
     """Counts one epoch.
 
     Args:
-      lengths: tokens of each row, [N] or [N, K].
+      lengths: tokens of each sequence of N examples.
       longest: S.
-      rows_of: number of a batch -> its rows, [B].
+      rows_of: number of a batch -> its examples, [B].
       parts: micro-batches of a global batch, on all replicas.
       skip_padding: whether real tokens alone are computed.
     """
-    computed, pairs = lengths, np.square(_widths(lengths, longest))
+    tokens = lengths.tokens
+    computed, pairs = tokens, np.square(_widths(tokens, longest))
     if not skip_padding:
-        computed = np.full_like(lengths, longest)
+        computed = np.full_like(tokens, longest)
         pairs = np.square(computed)
+    counted = [lengths.by_example(values) for values in (computed, pairs)]
     most = np.zeros(2, np.int64)
     size = len(rows_of(0))
-    for step in range(-(-len(lengths) // size)):
+    for step in range(-(-len(counted[0]) // size)):
         rows = rows_of(step).reshape(parts, -1)
-        sums = [values[rows].reshape(parts, -1) for values in (computed, pairs)]
-        most = np.maximum(most, [part.sum(axis=1).max() for part in sums])
-    tokens = int(lengths.sum())
-    attended = float(np.square(lengths).sum() / tokens)
-    places = lengths.size * longest
-    return RealTokens(tokens, places, *map(int, most), attended)
+        sums = [values[rows].sum(axis=1).max() for values in counted]
+        most = np.maximum(most, sums)
+    total = int(tokens.sum())
+    attended = float(np.square(tokens).sum() / total)
+    places = tokens.size * longest
+    return RealTokens(total, places, *map(int, most), attended)
 
 
 def fixed_sizes(
-    lengths: np.ndarray, longest: int, batches: Iterable[np.ndarray], parts: int
+    lengths: Lengths, longest: int, batches: Iterable[np.ndarray], parts: int
 ) -> dict[int, Sizes]:
     """What the largest of all micro-batches needs: number of rows -> Sizes.
 
     Args:
-      lengths: tokens of each row, [N] or [N, K].
+      lengths: tokens of each sequence of N examples.
       longest: S.
-      batches: rows of each global batch, [B].
+      batches: examples of each global batch, [B].
       parts: micro-batches of a global batch, on all replicas.
     """
     widths = group_lengths(longest)
-    group = np.searchsorted(widths, lengths)
+    group = np.searchsorted(widths, lengths.tokens)
+    tokens = lengths.by_example(lengths.tokens)
+    groups = np.stack(
+        [lengths.by_example(group == i) for i in range(len(widths))], axis=1
+    )
+    # Sequences that are none have the length 0.
+    groups[:, 0] += lengths.slots - groups.sum(axis=1)
+    counted = np.concatenate([tokens[:, None], groups], axis=1)
     most = np.zeros(1 + len(widths), np.int64)
     count = 0
     for rows in batches:
         shares = rows.reshape(parts, -1)
-        sums = [
-            lengths[shares],
-            *(group[shares] == i for i in range(len(widths))),
-        ]
-        sums = [part.reshape(parts, -1) for part in sums]
-        count = sums[0].shape[1]
-        most = np.maximum(most, [part.sum(axis=1).max() for part in sums])
-    tokens, *rows = map(int, most)
-    return {count: Sizes(tokens, tuple(rows))}
+        count = shares.shape[1] * lengths.slots
+        most = np.maximum(most, counted[shares].sum(axis=1).max(axis=0))
+    total, *rows = map(int, most)
+    return {count: Sizes(total, tuple(rows))}
 
 
 def largest(*found: dict[int, Sizes]) -> dict[int, Sizes]:

@@ -105,8 +105,18 @@ class FinetuningData:
       pooling: embedding: mean, cls or max of the tokens' vectors.
       dimensions: embedding: the first so many dimensions learn to be vectors
         by themselves, such as [64, 128].
-      max_length: longest sequence in tokens; longer text is truncated; null:
-        128, or what the encoder can take where that is less.
+      max_length: tokens of a row; null: 128, or what the encoder can take
+        where that is less.
+      long_texts: texts that are longer than a row: windows (read whole, in
+        rows that overlap, for one answer), head (their first tokens) or
+        head_tail (the first quarter of a row, and the last three of theirs);
+        null: windows where a training text is longer.
+      window_overlap: tokens that neighbouring windows share, at most; null:
+        an eighth of max_length.
+      window_pooling: how windows become an answer: mean_vectors, mean_logits,
+        max_logits, or attention, which is learnt; null: mean_vectors.
+      max_windows: how many windows of a text are read, the first ones; null:
+        128.
       tokenizer: folder with vocab.txt and tokenizer_config.json (records or
         a run); null: that of model.init_from.
       metric: figure of the validation that chooses the best weights, the
@@ -160,6 +170,12 @@ class FinetuningData:
     pooling: Literal["mean", "cls", "max"] = "mean"
     dimensions: list[int] = dataclasses.field(default_factory=list)
     max_length: int | None = None
+    long_texts: Literal["windows", "head", "head_tail"] | None = None
+    window_overlap: int | None = None
+    window_pooling: (
+        Literal["mean_vectors", "mean_logits", "max_logits", "attention"] | None
+    ) = None
+    max_windows: int | None = None
     tokenizer: str | None = None
     metric: str | None = None
     window_stride: int | None = None

@@ -5,6 +5,7 @@ import functools
 import logging
 from pathlib import Path
 
+from tfbert.errors import UserError
 from tfbert.file_names import BEST_FILE, CONFIG_FILE
 from tfbert.tasks.own_loss import use_loss
 from trainers.checkpoints.best import KeepBest, read_best
@@ -50,13 +51,14 @@ def train(
       UserError: settings, data, run folder or weights do not fit together.
       Stopped: a signal ended the run early.
     """
-    data = load_data(settings)
+    data = load_data(settings, own.task_class)
     config = settings.model.encoder_config(data.tokenizer.vocab_size)
     check_kind(data.kind, settings, config)
     runtime = with_padding(settings.runtime, distribution)
     settings = dataclasses.replace(settings, runtime=runtime)
     settings = resolve(settings, len(data.train))
     data.check_batch(settings.optimization.batch_size)
+    data = _in_shapes(data, runtime, distribution)
     settings = precision.resolved(settings, config, distribution)
     api.check_settings(settings, distribution)
     if not settings.dry_run:
@@ -129,6 +131,24 @@ def _fit(model, settings, distribution, data, batches, callbacks) -> dict:
             *callbacks,
         ],
     )
+
+
+def _in_shapes(data, runtime, distribution: Distribution):
+    """The data, in fixed shapes where the device wants them.
+
+    Raises:
+      UserError: windows that are none would be computed.
+    """
+    if not runtime.xla and distribution.kind != "tpu":
+        return data
+    if getattr(data.kind, "in_windows", False) and not runtime.skip_padding:
+        raise UserError(
+            "texts in windows have as many rows as the longest text where "
+            "shapes are fixed (runtime.xla, a TPU), and all of them would be "
+            "computed: give runtime.skip_padding true, or data.long_texts "
+            "head or head_tail"
+        )
+    return data.in_fixed_shapes()
 
 
 def _open_run(settings, config, data, distribution: Distribution) -> None:

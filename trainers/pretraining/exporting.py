@@ -13,6 +13,13 @@ from tfbert.serving.graphs.masked_lm.score import score_function
 from tfbert.serving.graphs.servable import Servable
 from tfbert.serving.package import versions
 from tfbert.text.tokenizer import Tokenizer
+from tfbert.text.windows.long_texts import (
+    HEAD,
+    MAX_WINDOWS,
+    WINDOWS,
+    LongTexts,
+    default_overlap,
+)
 from tfbert.weights.portable_model import Pooling
 from trainers.files.run_folder import RunFolder
 from trainers.reports.served import exports
@@ -79,13 +86,39 @@ def served(
         facts = options.limits.facts("max_masks")
     else:
         layer = building.make_encoder(model, options.policy)
-    servable = embedder(layer, tokenizer, max_length, pooling, more)
+    reading = _long_texts(options, max_length)
+    servable = embedder(layer, tokenizer, max_length, pooling, more, reading)
     card = {
         "kind": "embedding",
         "inputs": ["text"],
         "max_length": max_length,
         "pooling": pooling,
+        "long_texts": reading.how,
+        "refuse_longer": reading.refuse,
         "vocabulary_sha256": tokenizer.vocab_hash,
         **facts,
     }
+    if reading.how == WINDOWS:
+        card |= {
+            "window_overlap": reading.overlap,
+            "max_windows": reading.max_windows,
+        }
     return servable, card, layer
+
+
+def _long_texts(options: ExportOptions, max_length: int) -> LongTexts:
+    """How texts are read that are longer than a row.
+
+    Raises:
+      UserError: windows are to be bounded where there are none.
+    """
+    most, refuse = options.limits.max_windows, options.limits.refuse_longer
+    if options.long_texts == WINDOWS:
+        overlap = default_overlap(max_length)
+        return LongTexts(WINDOWS, overlap, most or MAX_WINDOWS, refuse)
+    if most is not None:
+        raise UserError(
+            "--max_windows is for texts in windows; give --long_texts windows "
+            "too, or leave it out"
+        )
+    return LongTexts(options.long_texts or HEAD, refuse=refuse)

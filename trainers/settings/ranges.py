@@ -58,6 +58,8 @@ RANGES = {
     "model.attention_probs_dropout_prob": BELOW_ONE,
     "data.evaluation_rows": POSITIVE,
     "data.max_length": POSITIVE,
+    "data.max_windows": POSITIVE,
+    "data.window_overlap": NOT_NEGATIVE,
     "data.temperature": POSITIVE,
     "optimization.batch_size": POSITIVE,
     "optimization.accumulation_steps": POSITIVE,

@@ -49,4 +49,7 @@ def _cut(key, value, parts):
             f"wanted a batch per replica that accumulation_steps={parts} "
             f"divides, got {key} of shape {value.shape}"
         )
-    return tf.reshape(value, [parts, size // parts, *value.shape[1:]])
+    # Windows of texts may be more or less from batch to batch.
+    rest = tf.shape(value)[1:]
+    cut = tf.reshape(value, tf.concat([[parts, size // parts], rest], 0))
+    return tf.ensure_shape(cut, [parts, size // parts, *value.shape[1:]])

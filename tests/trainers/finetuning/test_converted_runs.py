@@ -124,6 +124,35 @@ def test_roles_have_no_place_elsewhere(vocabulary, tmp_path):
     assert bare["task"] == "encoder"
 
 
+def test_attention_over_windows_has_no_place_elsewhere(vocabulary, tmp_path):
+    """And its encoder is what another run can begin with."""
+    windows = {"window_overlap": 2, "max_windows": 9, "long_texts": "windows"}
+    about = {
+        "kind": "classification",
+        "max_length": 16,
+        **ABOUTS["classification"],
+        **windows,
+        "window_pooling": "attention",
+    }
+    run = str(tmp_path / "run")
+    task = make_run(tmp_path / "run", "classification", about, vocabulary)
+    for to in ("tfbert", "huggingface"):
+        with pytest.raises(UserError, match="attention.*--encoder_only"):
+            convert.convert(run, str(tmp_path / to), to)
+    bare = convert.convert(run, str(tmp_path / "hf"), "huggingface", True)
+    assert bare["task"] == "encoder"
+    table = sources.read(run).tensors["encoder/embeddings/token_embeddings"]
+    np.testing.assert_array_equal(
+        table, task.encoder.embeddings.token_embeddings
+    )
+    about["window_pooling"] = "mean_logits"
+    make_run(tmp_path / "mean", "classification", about, vocabulary)
+    written = convert.convert(
+        str(tmp_path / "mean"), str(tmp_path / "mean_hf"), "huggingface"
+    )
+    assert any("in windows (mean_logits" in n for n in written["notes"])
+
+
 @pytest.mark.parametrize("name", ABOUTS)
 def test_heads_go_out_and_come_back(name, vocabulary, tmp_path):
     about = {"kind": name, "max_length": 16, **ABOUTS[name]}

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfbert.serving.graphs.sentence_servable import sentence_servable
 from tfbert.serving.graphs.servable import Servable
+from tfbert.text.windows.long_texts import CUT, LongTexts
 
 
 def multi_labeller(
@@ -18,6 +19,7 @@ def multi_labeller(
     max_length: int,
     pairs: bool = False,
     temperature: float = 1.0,
+    long_texts: LongTexts = CUT,
 ) -> Servable:
     """A servable that gives sentences or pairs any number of labels.
 
@@ -31,10 +33,11 @@ def multi_labeller(
       task: a MultiLabelTask.
       tokenizer: the Tokenizer that it was trained with.
       labels: names of the C labels.
-      max_length: longest sequence in tokens; longer text is truncated.
+      max_length: of a row, in tokens.
       pairs: whether the input is two sentences.
       temperature: what logits are divided by for the probabilities; the
         answers stay as they are.
+      long_texts: how texts are read that are longer than a row.
 
     Raises:
       UserError: of pairs, if the encoder has one segment.
@@ -56,5 +59,5 @@ def multi_labeller(
     shapes = {"logits": [None, len(labels)]}
     own = None if temperature == 1.0 else probabilities
     return sentence_servable(
-        task, tokenizer, max_length, pairs, shapes, answer, own
+        task, tokenizer, max_length, pairs, shapes, answer, own, long_texts
     )

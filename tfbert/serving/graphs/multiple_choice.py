@@ -8,20 +8,27 @@ import tensorflow as tf
 from tfbert.serving.graphs.checked_inputs import signature
 from tfbert.serving.graphs.embedding import embed_function
 from tfbert.serving.graphs.segments import check_segments
+from tfbert.serving.graphs.sentence_servable import outputs_of
 from tfbert.serving.graphs.servable import (
     STRINGS,
     Servable,
-    encode,
     on_text,
+    read,
     run_in_parts,
 )
 from tfbert.tasks.multiple_choice import NEVER, among_choices
+from tfbert.text.windows.long_texts import CUT, WINDOWS, LongTexts
+from tfbert.text.windows.texts import TextRows
 
 _CHOICES = tf.TensorSpec([None, None], tf.string)
 
 
 def chooser(
-    task, tokenizer, max_length: int, temperature: float = 1.0
+    task,
+    tokenizer,
+    max_length: int,
+    temperature: float = 1.0,
+    long_texts: LongTexts = CUT,
 ) -> Servable:
     """A servable that chooses.
 
@@ -34,21 +41,15 @@ def chooser(
     Args:
       task: a MultipleChoiceTask.
       tokenizer: the Tokenizer that it was trained with.
-      max_length: longest sequence of a question and a choice in tokens;
-        longer text is truncated.
+      max_length: of a row of a question and a choice, in tokens.
       temperature: what logits are divided by for the probabilities; the
         answers stay as they are.
+      long_texts: how texts are read that are longer than a row.
 
     Raises:
       UserError: the encoder has one segment.
     """
     check_segments(task, "questions with choices")
-
-    def of_choices(batch, training):
-        # Each row is the only choice of a question.
-        rows = {name: value[:, None] for name, value in batch.items()}
-        mask = tf.ones_like(rows["input_ids"][:, :, 0])
-        return task({**rows, "choice_mask": mask}, training=training)
 
     def probabilities(logits):
         there = logits > NEVER / 2
@@ -62,10 +63,12 @@ def chooser(
         shape = tf.shape(choices)  # B, K
         asked = tf.repeat(question, shape[1])  # [B K]
         answers = tf.reshape(choices, [-1])
-        batch = encode(tokenizer, max_length, asked, answers)
-        scores = run_in_parts(of_choices, batch, {"logits": [None, 1]})
+        if long_texts.how == WINDOWS:
+            # What is no choice should not take the question's windows.
+            asked = tf.where(tf.equal(answers, ""), "", asked)
         mask = tf.cast(tf.not_equal(choices, ""), tf.int32)
-        logits = among_choices(scores["logits"], mask)["logits"]
+        rows = read(tokenizer, max_length, asked, answers, long_texts)
+        logits = _logits(task, rows, mask, long_texts)
         best = tf.argmax(logits, axis=-1, output_type=tf.int32)
         answer = tf.gather(choices, best, batch_dims=1)
         return {
@@ -75,7 +78,33 @@ def chooser(
             "probabilities": probabilities(logits),
         }
 
-    embed = embed_function(task.encoder, tokenizer, max_length)
+    reading = {"max_length": max_length, "long_texts": long_texts}
+    embed = embed_function(task.encoder, tokenizer, **reading)
     signatures = {"serving_default": choose, "embed": on_text(embed)}
     own = None if temperature == 1.0 else probabilities
     return Servable(task, tokenizer, signatures, own)
+
+
+def _logits(
+    task, rows: TextRows, mask: tf.Tensor, long_texts: LongTexts
+) -> tf.Tensor:
+    """The logits [B, K] of the rows of choices, in their order.
+
+    Args:
+      task: a MultipleChoiceTask.
+      rows: of questions with choices, B K texts.
+      mask: int32 [B, K], 0 for choices that there are not.
+      long_texts: how the texts were read.
+    """
+    if long_texts.how == WINDOWS:
+        more = {"choice_mask": mask}
+        return outputs_of(task, rows, {}, long_texts, **more)["logits"]
+
+    def of_choices(batch, training):
+        # Each row is the only choice of a question.
+        own = {name: value[:, None] for name, value in batch.items()}
+        only = tf.ones_like(own["input_ids"][:, :, 0])
+        return task({**own, "choice_mask": only}, training=training)
+
+    scores = run_in_parts(of_choices, rows.batch, {"logits": [None, 1]})
+    return among_choices(scores["logits"], mask)["logits"]

@@ -5,10 +5,15 @@ Legend: B batch, H hidden.
 
 from tfbert.serving.graphs.sentence_servable import sentence_servable
 from tfbert.serving.graphs.servable import Servable
+from tfbert.text.windows.long_texts import CUT, LongTexts
 
 
 def regressor(
-    task, tokenizer, max_length: int, pairs: bool = False
+    task,
+    tokenizer,
+    max_length: int,
+    pairs: bool = False,
+    long_texts: LongTexts = CUT,
 ) -> Servable:
     """A servable that gives sentences or pairs of sentences a score.
 
@@ -18,8 +23,9 @@ def regressor(
     Args:
       task: a RegressionTask.
       tokenizer: the Tokenizer that it was trained with.
-      max_length: longest sequence in tokens; longer text is truncated.
+      max_length: of a row, in tokens.
       pairs: whether the input is two sentences.
+      long_texts: how texts are read that are longer than a row.
 
     Raises:
       UserError: of pairs, if the encoder has one segment.
@@ -29,4 +35,12 @@ def regressor(
         return {"score": outputs["scores"]}
 
     shapes = {"scores": [None]}
-    return sentence_servable(task, tokenizer, max_length, pairs, shapes, answer)
+    return sentence_servable(
+        task,
+        tokenizer,
+        max_length,
+        pairs,
+        shapes,
+        answer,
+        long_texts=long_texts,
+    )

@@ -16,6 +16,8 @@ from tfbert.serving.graphs.checked_inputs import (
     check_ids,
     signature,
 )
+from tfbert.text.windows.long_texts import CUT, LongTexts
+from tfbert.text.windows.texts import TextRows, bytes_read, read_texts
 
 # Strings of a request; the batch may have any size, 0 as well.
 STRINGS = tf.TensorSpec([None], tf.string)
@@ -150,19 +152,54 @@ def _within(scope: StoredWeights, function):
     return scoped.get_concrete_function(**specs)
 
 
-def encode(
-    tokenizer, max_length: int, text_a: tf.Tensor, text_b: tf.Tensor | None
-) -> dict[str, tf.Tensor]:
-    """Tokenizes for one forward pass.
+def read(
+    tokenizer,
+    max_length: int,
+    text_a: tf.Tensor,
+    text_b: tf.Tensor | None,
+    long_texts: LongTexts = CUT,
+) -> TextRows:
+    """Tokenizes for one forward pass, or refuses what is too long.
 
     Returns:
-      input_ids, input_mask and segment_ids, int32 [B, S]; S is the longest
-      sequence in the batch, rounded up, and at most `max_length`.
+      TextRows; S is the longest sequence in the batch, rounded up, and at most
+      `max_length`.
     """
-    batch = tokenizer.encode(text_a, text_b, max_length=max_length)
-    lengths = tf.reduce_sum(batch["input_mask"], axis=1)
-    width = _width(lengths, tf.shape(batch["input_ids"])[1])
-    return {key: value[:, :width] for key, value in batch.items()}
+    if long_texts.refuse:
+        limit = bytes_read(max_length, long_texts)
+        text_a, text_b = (
+            None if text is None else _within_bytes(text, limit)
+            for text in (text_a, text_b)
+        )
+    rows = read_texts(
+        tokenizer,
+        text_a,
+        text_b,
+        max_length=max_length,
+        long_texts=long_texts,
+    )
+    lengths = tf.reduce_sum(rows.batch["input_mask"], axis=1)
+    if long_texts.refuse:
+        message = (
+            f"wanted texts of up to {long_texts.max_windows} rows of "
+            f"{max_length} tokens, got a longer one"
+        )
+        all_read = ~tf.reduce_any(rows.cut)
+        with tf.control_dependencies(
+            [tf.debugging.Assert(all_read, [message])]
+        ):
+            lengths = tf.identity(lengths)
+    width = _width(lengths, tf.shape(rows.batch["input_ids"])[1])
+    batch = {key: value[:, :width] for key, value in rows.batch.items()}
+    return rows._replace(batch=batch)
+
+
+def _within_bytes(text: tf.Tensor, limit: int) -> tf.Tensor:
+    """The text, but an error where it has more bytes than are read."""
+    fits = tf.reduce_all(tf.strings.length(text) <= limit)
+    message = f"wanted texts of up to {limit} bytes, got a longer one"
+    with tf.control_dependencies([tf.debugging.Assert(fits, [message])]):
+        return tf.identity(text)
 
 
 def _width(lengths: tf.Tensor, most: tf.Tensor) -> tf.Tensor:

@@ -83,6 +83,7 @@ def _value(key: str, spec: tf.TensorSpec, words: int, length: int):
         1: [1],
         2: [1, _CHOICES if key == "choice_mask" else length],
         3: [1, _CHOICES, length],
+        4: [1, _CHOICES, 1, length],
     }[spec.shape.rank]
     is_mask = key.endswith("_mask")
     return np.full(shape, 1 if is_mask else 0, spec.dtype.as_numpy_dtype)

@@ -8,70 +8,22 @@ all texts.
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tfbert.errors import UserError
 from tfbert.numpy_scalars import to_python
 from tfbert.text.row_layout import kept_lengths, lay_out
 from tfbert.text.tokenizer import longest_text
 from tfbert.text.vocabulary_files import CONTINUATION
+from tfbert.text.windows.long_texts import (
+    HEAD_TAIL,
+    WINDOWS,
+    LongTexts,
+    check_overlap,
+)
 from tfbert.text.windows.word_borders import WordBorders
-
-HEAD, HEAD_TAIL, WINDOWS = "head", "head_tail", "windows"
-HOW = (WINDOWS, HEAD, HEAD_TAIL)
-# What is shared by neighbours if nobody says: so many a row's length.
-_OVERLAPS_IN_A_ROW = 8
-
-
-@dataclasses.dataclass(frozen=True)
-class LongTexts:
-    """How a text is read that is longer than a row.
-
-    Attributes:
-      how: "windows": all of it, in windows that overlap, each a row; "head":
-        its first tokens; "head_tail": its first and its last tokens, a
-        quarter and three quarters (Sun et al. 2019, "How to Fine-Tune BERT
-        for Text Classification?", section 5.3.1).
-      overlap: tokens that neighbouring windows share, at most.
-      max_windows: how many windows of a text are read, the first ones.
-    """
-
-    how: str = HEAD
-    overlap: int = 0
-    max_windows: int = 1
-
-    def __post_init__(self):
-        if self.how not in HOW:
-            raise UserError(
-                f"wanted long_texts of {', '.join(HOW)}, got {self.how!r}"
-            )
-        if self.max_windows < 1:
-            raise UserError(
-                f"wanted max_windows above 0, got {self.max_windows}"
-            )
-
-
-def default_overlap(max_length: int) -> int:
-    """What windows share if nobody says."""
-    return max_length // _OVERLAPS_IN_A_ROW
-
-
-def check_overlap(overlap: int, max_length: int) -> None:
-    """Refuses an overlap that makes windows stand still, or nearly so.
-
-    Raises:
-      UserError: it is below 0, or more than half a window.
-    """
-    most = (max_length - 2) // 2
-    if not 0 <= overlap <= most:
-        raise UserError(
-            f"wanted window_overlap from 0 to {most} (half a window, which is "
-            f"a row of max_length {max_length} without [CLS] and [SEP]), got "
-            f"{overlap}; give a smaller one, or longer rows"
-        )
 
 
 class TextRows(NamedTuple):
@@ -88,6 +40,33 @@ class TextRows(NamedTuple):
     text: tf.Tensor
     lengths: tf.Tensor
     cut: tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class TextReader:
+    """`read_texts` with a tokenizer, and what it does with long texts.
+
+    Attributes:
+      tokenizer: a Tokenizer.
+      long_texts: how texts are read that are longer than a row.
+    """
+
+    tokenizer: Any
+    long_texts: LongTexts
+
+    def __call__(self, text_a, text_b=None, *, max_length: int) -> TextRows:
+        return read_texts(
+            self.tokenizer,
+            text_a,
+            text_b,
+            max_length=max_length,
+            long_texts=self.long_texts,
+        )
+
+    @property
+    def in_windows(self) -> bool:
+        """Whether a text may have several rows."""
+        return self.long_texts.how == WINDOWS
 
 
 def read_texts(
@@ -125,7 +104,7 @@ def read_texts(
     sizes = [tf.cast(ids.row_lengths(), tf.int32) for ids in read]
     num_special = 1 + len(read)
     room = max_length - num_special
-    lengths = tf.add_n(sizes) + num_special
+    lengths = sum(sizes, num_special)
     cut = lengths > max_length
     text = tf.range(tf.shape(lengths)[0])
     if long_texts.how == HEAD_TAIL:
@@ -144,13 +123,18 @@ def read_texts(
     return TextRows(batch, text, lengths, cut)
 
 
+def bytes_read(max_length: int, long_texts: LongTexts) -> int:
+    """The bytes of a text that are read at most, from either end."""
+    rows = long_texts.max_windows if long_texts.how == WINDOWS else 1
+    return longest_text(max_length * rows)
+
+
 def _tokenized(
     tokenizer, texts, max_length: int, long_texts: LongTexts
 ) -> tf.RaggedTensor:
     """Ids, int32 [B, None], of no more bytes than can matter."""
     texts = tf.convert_to_tensor(texts, tf.string)
-    rows = long_texts.max_windows if long_texts.how == WINDOWS else 1
-    limit = longest_text(max_length * rows)
+    limit = bytes_read(max_length, long_texts)
     if long_texts.how != HEAD_TAIL:
         return tokenizer(tf.strings.substr(texts, 0, limit))
     size = tf.strings.length(texts)

@@ -33,16 +33,14 @@ class WordBorders:
 
     def __init__(self, ids: tf.RaggedTensor, inside: tf.Tensor):
         self._sizes = tf.cast(ids.row_lengths(), tf.int32)  # [B]
-        # A text of n tokens has the places 0 to n: [T + B] of all.
-        begins = ids.with_flat_values(~inside)
+        # A text of n tokens has the places 0 to n: [T + B] of all. It begins
+        # with a word, whatever its first token is.
+        is_first = tf.equal(tf.ragged.range(self._sizes).flat_values, 0)
+        begins = ids.with_flat_values(is_first | ~inside)
         ends = tf.ones_like(self._sizes, tf.bool)[:, None]
         flags = tf.concat([begins, ends], axis=1)
         self._first = tf.cast(flags.row_splits[:-1], tf.int32)  # [B]
         flags = flags.flat_values
-        # A text begins with a word, whatever its first token is.
-        flags = tf.tensor_scatter_nd_update(
-            flags, self._first[:, None], tf.ones_like(self._sizes, tf.bool)
-        )
         self._flags = flags
         self._borders = tf.cast(tf.where(flags)[:, 0], tf.int32)
         self._through = tf.cumsum(tf.cast(flags, tf.int32))

@@ -10,9 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tfbert.batch_keys import TOKEN_KEYS
 from tfbert.errors import UserError
-from tfrecords.labelled.encoded import Encode, Encoded, encode_texts
+from tfrecords.labelled.encoded import (
+    Encode,
+    Encoded,
+    WindowRows,
+    encode_texts,
+    rows_of,
+)
 from tfrecords.labelled.files import tables
 from tfrecords.labelled.files.scores import read_scores
 from tfrecords.labelled.files.text import ending, read_text
@@ -223,26 +228,28 @@ def encode(
     count = len(examples.texts[0])
     texts = [text for some in examples.texts for text in some]
     encoded = encode_texts(texts, None, encode_text, max_length)
-    columns = dict(encoded.columns)
-    keys = text_keys(columns["input_ids"])
-    for key in TOKEN_KEYS:
-        columns[key] = columns[key].reshape(len(examples), count, -1)
-    columns["text_keys"] = keys.reshape(-1, count)
+    keys = text_keys(encoded.columns["input_ids"])
+    encoded = encoded.with_texts(len(examples), count)
+    encoded.columns["text_keys"] = keys.reshape(-1, count)
     if examples.scores is not None:
         scores = (examples.scores - lowest) / (highest - lowest)
-        columns["scores"] = scores.astype(np.float32)
-    return Encoded(columns, encoded.full_rows)
+        encoded.columns["scores"] = scores.astype(np.float32)
+    return encoded
 
 
-def text_keys(input_ids: np.ndarray) -> np.ndarray:
-    """A number for each row of ids [R, S], int32 [R]; of equal rows the same.
+def text_keys(input_ids: np.ndarray | WindowRows) -> np.ndarray:
+    """A number for each text's ids [N, S], int32 [N]; of equal ones the same.
 
     So texts are equal where a model cannot tell them apart: in case, for
     one, or behind the last token that is read.
     """
     numbers: dict[bytes, int] = {}
-    rows = np.ascontiguousarray(input_ids)
+    rows = np.ascontiguousarray(rows_of(input_ids))
+    texts = iter(rows)
+    if isinstance(input_ids, WindowRows):
+        ends = np.cumsum(input_ids.counts)
+        texts = np.split(rows, ends[:-1])
     return np.array(
-        [numbers.setdefault(row.tobytes(), len(numbers)) for row in rows],
+        [numbers.setdefault(text.tobytes(), len(numbers)) for text in texts],
         np.int32,
     )

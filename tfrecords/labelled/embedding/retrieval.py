@@ -11,7 +11,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfbert.batch_keys import TOKEN_KEYS
 from tfbert.errors import UserError
 from tfrecords.labelled.embedding.examples import text_keys
 from tfrecords.labelled.encoded import Encode, Encoded, encode_texts
@@ -177,8 +176,7 @@ def encode(
     """
     texts = [*examples.queries, *examples.documents]
     encoded = encode_texts(texts, None, encode_text, max_length)
-    columns = dict(encoded.columns)
-    columns["text_keys"] = text_keys(columns["input_ids"])[:, None]
-    for key in TOKEN_KEYS:
-        columns[key] = columns[key][:, None]
-    return Encoded(columns, encoded.full_rows)
+    keys = text_keys(encoded.columns["input_ids"])
+    encoded = encoded.with_texts(len(texts), 1)
+    encoded.columns["text_keys"] = keys[:, None]
+    return encoded

@@ -71,7 +71,7 @@ class Classification(SentenceKind):
 
     def encode(self, examples: sentences.Examples, tokenizer) -> Encoded:
         return classification.encode(
-            examples, tokenizer.encode, self.labels, self.max_length
+            examples, self.reader(tokenizer), self.labels, self.max_length
         )
 
     def make_task(self, config, dtype=None, seed=0, task_class=None):
@@ -84,6 +84,7 @@ class Classification(SentenceKind):
             self.class_weights,
             dtype=dtype,
             seed=seed,
+            **self.task_options(),
         )
 
     def scores(
@@ -118,8 +119,9 @@ class Classification(SentenceKind):
             self.max_length,
             self.pairs,
             self.temperature,
+            self.served_long_texts(limits),
         )
-        return served, {**self.card(), "labels": self.labels}
+        return served, {**self.card(limits), "labels": self.labels}
 
 
 @dataclasses.dataclass(frozen=True)

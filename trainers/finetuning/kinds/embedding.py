@@ -23,7 +23,7 @@ from trainers.finetuning.kinds.compared import (
     Searched,
 )
 from trainers.finetuning.kinds.kind import Encoded
-from trainers.finetuning.kinds.table_kind import TableKind
+from trainers.finetuning.kinds.text_kind import TextKind
 
 Found = texts_of.Examples | retrieval.Retrieval
 _OBJECTIVES = {
@@ -39,7 +39,7 @@ _MANY_EQUAL = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
-class Embedding(TableKind):
+class Embedding(TextKind):
     """Texts compared by the cosines of their vectors.
 
     Attributes:
@@ -56,6 +56,7 @@ class Embedding(TableKind):
     name: ClassVar = "embedding"
     metrics: ClassVar = (*_SCORED, *_RANKED)
     outputs: ClassVar = ("embedding",)
+    poolings: ClassVar = ("mean_vectors",)
 
     form: str | None
     text_columns: list[str]
@@ -191,7 +192,7 @@ class Embedding(TableKind):
         ]
 
     def encode(self, examples: Found, tokenizer) -> Encoded:
-        encode_text = tokenizer.encode
+        encode_text = self.reader(tokenizer)
         if isinstance(examples, retrieval.Retrieval):
             return retrieval.encode(examples, encode_text, self.max_length)
         return texts_of.encode(
@@ -236,13 +237,18 @@ class Embedding(TableKind):
         from tfbert.serving.graphs.embedding import sentence_embedder
 
         served = sentence_embedder(
-            task, tokenizer, self.max_length, self.pooling
+            task,
+            tokenizer,
+            self.max_length,
+            self.pooling,
+            self.served_long_texts(limits),
         )
         card = {
             "kind": self.name,
             "inputs": ["text"],
             "max_length": self.max_length,
             "pooling": self.pooling,
+            **self.long_text_card(limits),
         }
         if self.dimensions:
             card["dimensions"] = sorted(self.dimensions)

@@ -108,12 +108,14 @@ class Kind(abc.ABC):
         of each, higher is better. The first does unless data.metric says
         which.
       outputs: the task's outputs that an evaluation needs, [R, ...] each.
+      reads_long_texts: whether it has data.long_texts (kinds/text_kind.py).
       max_length: longest sequence in tokens.
     """
 
     name: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]]
     outputs: ClassVar[tuple[str, ...]] = ("logits",)
+    reads_long_texts: ClassVar[bool] = False
     max_length: int
 
     @classmethod
@@ -260,6 +262,21 @@ class Kind(abc.ABC):
             f"texts fill data.max_length = {self.max_length} tokens or were "
             "truncated to it"
         ]
+
+    def length_remarks(self, examples: Examples, encoded: Encoded) -> list[str]:
+        """What becomes of texts that are longer than a row, a line each."""
+        return []
+
+    def decided(self, encoded: Encoded) -> tuple[Self, Encoded]:
+        """What was left open until the training texts are counted.
+
+        Args:
+          encoded: the training examples, as this kind encodes them.
+
+        Returns:
+          (the kind, the examples as that encodes them)
+        """
+        return self, encoded
 
     def label_remarks(
         self, train: Examples, validation: Examples | None

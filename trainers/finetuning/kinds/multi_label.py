@@ -77,7 +77,7 @@ class MultiLabel(SentenceKind):
 
     def encode(self, examples: multi_label.Examples, tokenizer) -> Encoded:
         return multi_label.encode(
-            examples, tokenizer.encode, self.labels, self.max_length
+            examples, self.reader(tokenizer), self.labels, self.max_length
         )
 
     def make_task(self, config, dtype=None, seed=0, task_class=None):
@@ -85,7 +85,11 @@ class MultiLabel(SentenceKind):
 
         self.check_model(config)
         return (task_class or MultiLabelTask)(
-            config, len(self.labels), dtype=dtype, seed=seed
+            config,
+            len(self.labels),
+            dtype=dtype,
+            seed=seed,
+            **self.task_options(),
         )
 
     def scores(
@@ -121,8 +125,9 @@ class MultiLabel(SentenceKind):
             self.max_length,
             self.pairs,
             self.temperature,
+            self.served_long_texts(limits),
         )
-        return served, {**self.card(), "labels": self.labels}
+        return served, {**self.card(limits), "labels": self.labels}
 
 
 @dataclasses.dataclass(frozen=True)

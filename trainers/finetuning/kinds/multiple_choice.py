@@ -16,13 +16,13 @@ from tfbert.serving.graphs.request_bounds import DEFAULT
 from tfrecords.labelled import multiple_choice
 from trainers.finetuning.kinds.kind import Encoded, Evaluation
 from trainers.finetuning.kinds.sentence_kind import rounded
-from trainers.finetuning.kinds.table_kind import TableKind
+from trainers.finetuning.kinds.text_kind import TextKind
 from trainers.finetuning.metrics.classification import log_softmax
 from trainers.finetuning.metrics.temperature import OneOfMany
 
 
 @dataclasses.dataclass(frozen=True)
-class MultipleChoice(TableKind):
+class MultipleChoice(TextKind):
     """Softmax over the choices of a question.
 
     Attributes:
@@ -77,14 +77,14 @@ class MultipleChoice(TableKind):
 
     def encode(self, examples: multiple_choice.Examples, tokenizer) -> Encoded:
         return multiple_choice.encode(
-            examples, tokenizer.encode, self.max_length
+            examples, self.reader(tokenizer), self.max_length
         )
 
     def make_task(self, config, dtype=None, seed=0, task_class=None):
         from tfbert.tasks.multiple_choice import MultipleChoiceTask
 
         return (task_class or MultipleChoiceTask)(
-            config, dtype=dtype, seed=seed
+            config, dtype=dtype, seed=seed, **self.task_options()
         )
 
     def scores(
@@ -109,12 +109,19 @@ class MultipleChoice(TableKind):
     def servable(self, task, tokenizer, limits=DEFAULT):
         from tfbert.serving.graphs.multiple_choice import chooser
 
-        served = chooser(task, tokenizer, self.max_length, self.temperature)
+        served = chooser(
+            task,
+            tokenizer,
+            self.max_length,
+            self.temperature,
+            self.served_long_texts(limits),
+        )
         return served, {
             "kind": self.name,
             "inputs": ["question", "choices"],
             "text_columns": [self.question_column, *self.choice_columns],
             "max_length": self.max_length,
+            **self.long_text_card(limits),
         }
 
 

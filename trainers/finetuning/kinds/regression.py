@@ -54,14 +54,21 @@ class Regression(SentenceKind):
         return f"scores of {self.mean:.4g} +- {self.scale:.4g}"
 
     def encode(self, examples: sentences.Examples, tokenizer) -> Encoded:
-        return regression.encode(examples, tokenizer.encode, self.max_length)
+        return regression.encode(
+            examples, self.reader(tokenizer), self.max_length
+        )
 
     def make_task(self, config, dtype=None, seed=0, task_class=None):
         from tfbert.tasks.regression import RegressionTask
 
         self.check_model(config)
         return (task_class or RegressionTask)(
-            config, self.mean, self.scale, dtype=dtype, seed=seed
+            config,
+            self.mean,
+            self.scale,
+            dtype=dtype,
+            seed=seed,
+            **self.task_options(),
         )
 
     def evaluate(
@@ -77,8 +84,11 @@ class Regression(SentenceKind):
     def servable(self, task, tokenizer, limits=DEFAULT):
         from tfbert.serving.graphs.regression import regressor
 
-        served = regressor(task, tokenizer, self.max_length, self.pairs)
-        return served, self.card()
+        long_texts = self.served_long_texts(limits)
+        served = regressor(
+            task, tokenizer, self.max_length, self.pairs, long_texts
+        )
+        return served, self.card(limits)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 import rich.table
 import rich.text
 
+from tfbert.serving.graphs.request_bounds import Limits
 from tfrecords.labelled import sentences
-from trainers.finetuning.kinds.table_kind import TableKind
+from trainers.finetuning.kinds.text_kind import TextKind
 
 if TYPE_CHECKING:
     from tfbert.config import BertConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class SentenceKind(TableKind):
+class SentenceKind(TextKind):
     """A label for a sentence or a pair of sentences.
 
     Attributes:
@@ -64,13 +65,14 @@ class SentenceKind(TableKind):
         # [CLS] and a [SEP] for each text, and at least one token of each.
         return 1 + 2 * len(self.text_columns)
 
-    def card(self) -> dict:
+    def card(self, limits: Limits) -> dict:
         """The facts that the cards of these kinds share."""
         return {
             "kind": self.name,
             "inputs": ["text_a", "text_b"] if self.pairs else ["text"],
             "text_columns": self.text_columns,
             "max_length": self.max_length,
+            **self.long_text_card(limits),
         }
 
 

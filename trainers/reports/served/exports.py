@@ -11,6 +11,7 @@ from tfbert.errors import UserError
 from tfbert.serving.graphs.request_bounds import DEFAULT, Limits
 from tfbert.serving.graphs.servable import Servable
 from tfbert.serving.package import versions
+from tfbert.text.windows.long_texts import HOW
 from trainers.files.run_folder import RunFolder
 from trainers.reports.served import model_card, stored_weights
 
@@ -22,6 +23,7 @@ _CHOICES = {
     "dtype": ("float32", "bfloat16", "float16"),
     "pooling": ("mean", "cls", "max", None),
     "calibrate": (True, False),
+    "long_texts": (*HOW, None),
 }
 
 
@@ -39,6 +41,8 @@ class ExportOptions:
       limits: of what one request may ask for.
       calibrate: of a fine-tuned run, whether probabilities have the
         temperature that validation found.
+      long_texts: of a pretraining run's vectors, what becomes of texts that
+        are longer than a row: "head", "head_tail" or "windows"; None: head.
 
     Raises:
       UserError: there is no such choice.
@@ -51,6 +55,7 @@ class ExportOptions:
     licence: str | None = None
     limits: Limits = DEFAULT
     calibrate: bool = True
+    long_texts: str | None = None
 
     def __post_init__(self):
         for name, choices in _CHOICES.items():

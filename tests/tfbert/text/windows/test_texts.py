@@ -7,13 +7,13 @@ import tensorflow as tf
 from tfbert.batch_keys import TOKEN_KEYS
 from tfbert.errors import UserError
 from tfbert.text.tokenizer import Tokenizer, longest_text
-from tfbert.text.windows.texts import (
+from tfbert.text.windows.long_texts import (
     HEAD,
     HEAD_TAIL,
     WINDOWS,
     LongTexts,
-    read_texts,
 )
+from tfbert.text.windows.texts import read_texts
 
 VOCABULARY = "[PAD] [UNK] [CLS] [SEP] [MASK] a b c ##a ##b é 東 京 . !".split()
 WORDS = "a b c ab ba abab babababa É é 東京 . ! \U0001f600 q".split()

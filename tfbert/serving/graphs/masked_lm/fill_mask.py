@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfbert.serving.graphs.request_bounds import DEFAULT, Limits
-from tfbert.serving.graphs.servable import encode, run_in_parts
+from tfbert.serving.graphs.servable import read, run_in_parts
 from tfbert.text.tokenizer import Tokenizer, longest_text
 from tfbert.text.vocabulary_files import MASK, SPECIAL_TOKENS
 
@@ -65,7 +65,7 @@ def fill_mask_function(
 
     def fill(text: tf.Tensor) -> dict[str, tf.Tensor]:
         text = tf.strings.substr(text, 0, longest_text(max_length))
-        batch = encode(tokenizer, max_length, _only_masks(text), None)
+        batch = read(tokenizer, max_length, _only_masks(text), None).batch
         is_mask = batch["input_ids"] == tokenizer.mask_id  # [B, S]
         places = tf.where(is_mask)  # [N, 2]
         positions = tf.RaggedTensor.from_value_rowids(

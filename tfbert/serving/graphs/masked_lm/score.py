@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfbert.serving.graphs.servable import encode, size_of_part
+from tfbert.serving.graphs.servable import read, size_of_part
 from tfbert.text.tokenizer import Tokenizer, longest_text
 
 # Masks whose logits of the whole vocabulary are there at once, 16 MB of them.
@@ -33,7 +33,7 @@ def score_function(task, tokenizer: Tokenizer, max_length: int) -> Callable:
 
     def score(text: tf.Tensor) -> dict[str, tf.Tensor]:
         text = tf.strings.substr(text, 0, longest_text(max_length))
-        batch = encode(tokenizer, max_length, text, None)
+        batch = read(tokenizer, max_length, text, None).batch
         lengths = tf.reduce_sum(batch["input_mask"], axis=1)  # [B]
         order = tf.argsort(lengths, direction="DESCENDING")
         batch = {key: tf.gather(value, order) for key, value in batch.items()}
