@@ -61,6 +61,7 @@ RANGES = {
     "data.max_windows": POSITIVE,
     "data.window_overlap": NOT_NEGATIVE,
     "data.temperature": POSITIVE,
+    "data.final_masking_rate": Range(0, 0.9, low_open=True),
     "optimization.batch_size": POSITIVE,
     "optimization.accumulation_steps": POSITIVE,
     "optimization.epochs": POSITIVE,

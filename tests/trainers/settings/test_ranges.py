@@ -82,3 +82,9 @@ def test_numpy_numbers_are_taken_and_can_be_written():
     settings.runtime.log_every = np.int64(0)
     with pytest.raises(UserError, match="runtime.log_every above 0, got 0"):
         check_ranges(settings)
+
+
+def test_a_final_masking_rate_that_leaves_nothing_is_refused():
+    message = "final_masking_rate above 0 and up to 0.9, got 0.95"
+    with pytest.raises(UserError, match=message):
+        pretrain.main(["--data.final_masking_rate=0.95"])
