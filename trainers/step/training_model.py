@@ -97,8 +97,8 @@ class TrainingModel(LoopModel):
             jit_compile=execution.xla or None,
             autograph=False,
         )
-        self._outputs = tf.function(
-            self._outputs_body,
+        self._task_outputs = tf.function(
+            self._task_outputs_body,
             jit_compile=execution.xla or None,
             autograph=False,
         )
@@ -312,7 +312,7 @@ class TrainingModel(LoopModel):
         if pieces > 1:
 
             def embed(part, part_seed):
-                return self._outputs(part, part_seed)["embedding"]
+                return self._task_outputs(part, part_seed)["embedding"]
 
             vectors = vectors_of(embed, data, pieces, seed)
             data = with_gradients(self.task, vectors, data)
@@ -326,7 +326,7 @@ class TrainingModel(LoopModel):
         Replicas meet between the two compiled parts, forward and backward.
         """
         with tf.GradientTape() as tape:
-            outputs = self._outputs(data, seed)
+            outputs = self._task_outputs(data, seed)
             with tape.stop_recording():
                 data = with_gradients(self.task, outputs["embedding"], data)
             sums = self._sums(data, outputs)
@@ -347,7 +347,7 @@ class TrainingModel(LoopModel):
             gradients = list(map(tf.cast, gradients, kept))
         return gradients, tf.nest.pack_sequence_as(sums, tf.unstack(flat))
 
-    def _outputs_body(self, data, dropout_seed):
+    def _task_outputs_body(self, data, dropout_seed):
         """What the task makes of one micro-batch; no collective in here."""
         return self(data, training=True, dropout_seed=dropout_seed)
 
