@@ -17,7 +17,8 @@ import tensorflow as tf
 
 import tfbert
 from tfrecords.storage.reader import Records
-from trainers import export, predict, pretrain, records
+from trainers import export, pretrain, records
+from trainers.reports.served.asking import load_model
 
 ARCHIVE = Path(__file__).parent / "data" / "older_line.tar.xz"
 WORDS = "a and bad dull film fun good is it not story the very was".split()
@@ -50,7 +51,7 @@ def make(archive: Path) -> None:
     records.main(RECORDS)
     pretrain.main(PRETRAIN)
     export.main(["run", "--output", "export"])
-    model = predict.load_model(Path("export/1"), "embed")
+    model = load_model(Path("export/1"), "embed")
     answers = list(model.answer([(text,) for text in TEXTS]))
     Path("answers.json").write_text(json.dumps(answers))
     with tarfile.open(archive, "w:xz", preset=9) as stream:
@@ -79,7 +80,7 @@ def test_its_records_are_what_this_line_writes(older_line):
 def test_its_export_and_its_weights_give_its_answers(older_line):
     wanted = json.loads((older_line / "answers.json").read_text())
     wanted = np.array([row["embedding"] for row in wanted])
-    model = predict.load_model(older_line / "export" / "1", "embed")
+    model = load_model(older_line / "export" / "1", "embed")
     answers = [row["embedding"] for row in model.answer([(t,) for t in TEXTS])]
     np.testing.assert_allclose(answers, wanted, atol=1e-5)
     encoder = tfbert.load_encoder(older_line / "run")

@@ -44,6 +44,7 @@ def test_a_labelled_file_gets_the_evaluators_answers(
     single_run, single_export, single_data, capsys
 ):
     evaluation.evaluate(single_run, single_data, "x")
+    capsys.readouterr()
     lines = (single_run / "predictions-x.jsonl").read_text("utf-8").splitlines()
     offline = [json.loads(line) for line in lines]
     answers = rows(capsys, single_export, "--input", single_data, "--json")
@@ -203,6 +204,7 @@ def test_a_run_answers_as_its_export(
         predict.main([str(single_run), "fun", "--signature", "x"])
 
 
+@pytest.mark.long
 def test_a_run_of_pairs_answers_as_its_export(pair_run, pair_export, capsys):
     asked = ["--json", "fun", "bad", "--text_b", "good", "--text_b", "dull"]
     found = rows(capsys, pair_run, *asked)

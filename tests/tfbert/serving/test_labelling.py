@@ -196,6 +196,7 @@ def test_roles_of_texts(roles):
     assert empty["role_labels"].shape == (0, 0, 0)
 
 
+@pytest.mark.long
 def test_given_predicates(roles):
     inputs = {
         "text": TEXTS,
@@ -256,6 +257,7 @@ def test_a_predicate_is_read_with_what_is_around_it(roles):
         )
 
 
+@pytest.mark.long
 def test_limits_of_a_text():
     labels = bio_tags(["V", "ARG0"])
     task = TokenLabellingTask(CONFIG, len(labels), seed=5)

@@ -122,13 +122,8 @@ def test_losses_and_gradients_are_those_of_padded_rows(kind):
         assert_same(batch, padded, computed(task, batch, skip=True), 1e-6)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param("multiple_choice", marks=pytest.mark.long),
-        "token_labelling",
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["multiple_choice", "token_labelling"])
 def test_fixed_shapes_are_compiled_to_the_same_numbers(kind):
     task, batch = MAKE[kind](), make_batch(kind)
     padded = computed(task, batch, skip=False)

@@ -155,13 +155,8 @@ def test_gradients_are_those_of_all_texts_alone(pooling):
     assert_same((sum(part[0] for part in parts), total), whole)
 
 
-@pytest.mark.parametrize(
-    "pooling",
-    [
-        "attention",
-        *(pytest.param(p, marks=pytest.mark.long) for p in WINDOW_POOLINGS[:3]),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("pooling", WINDOW_POOLINGS)
 def test_fixed_shapes_have_the_same_gradients(pooling):
     batch = make_batch()
     task = with_query(ClassificationTask(CONFIG, 3, window_pooling=pooling))

@@ -71,6 +71,7 @@ def test_answers_are_those_of_the_export(run, tmp_path, capsys):
     assert run.predict("fun")[0]["label"] == run.predict(["fun"])[0]["label"]
 
 
+@pytest.mark.long
 def test_the_model_holds_the_weights_that_are_exported(run):
     answers = run.predict([row["text"] for row in ROWS[:3]])
     tokenizer = run._saved.tokenizer

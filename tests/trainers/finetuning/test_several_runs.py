@@ -7,6 +7,7 @@ import pytest
 from few_reviews import ROWS
 
 
+@pytest.mark.long
 def test_a_dry_run_tells_and_leaves_nothing(
     quick, tmp_path, monkeypatch, capsys
 ):

@@ -48,6 +48,7 @@ def test_float16_learns_what_float32_learns():
     assert history["overflow"] == history["skipped"] == [0.0] * 2
 
 
+@pytest.mark.long
 def test_the_scale_itself_changes_nothing():
     """In float32 arithmetic a power of two is exact."""
     model = make_model()

@@ -30,7 +30,7 @@ def train(recompute, **options):
 @pytest.mark.parametrize(
     "options",
     [
-        {},
+        pytest.param({}, marks=pytest.mark.long),
         pytest.param(
             {"replicas": 2, "accumulation_steps": 2}, marks=pytest.mark.long
         ),

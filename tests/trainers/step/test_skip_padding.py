@@ -60,7 +60,7 @@ def padded(data):
     [
         pytest.param(1, 1, marks=pytest.mark.long),
         (1, 5),
-        (3, 1),
+        pytest.param(3, 1, marks=pytest.mark.long),
         pytest.param(3, 5, marks=pytest.mark.long),
     ],
 )

@@ -82,7 +82,7 @@ def alone():
 @pytest.mark.parametrize(
     ("case", "replicas", "accumulation_steps"),
     [
-        ("attention", 1, 4),
+        pytest.param("attention", 1, 4, marks=pytest.mark.long),
         ("attention", 3, 1),
         ("vectors", 1, 4),
         pytest.param("vectors", 3, 1, marks=pytest.mark.long),

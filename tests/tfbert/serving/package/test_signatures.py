@@ -119,6 +119,7 @@ def test_examples_are_answered_as_their_texts(models):
         ask(model, "examples", examples=[example(text_a="a")])
 
 
+@pytest.mark.long
 def test_examples_of_choices_may_have_different_numbers(models):
     model = models["choice"][1]
     asked = [

@@ -70,6 +70,7 @@ def ask(model, *columns, signature="serving_default"):
     return {name: value.numpy() for name, value in answer.items()}
 
 
+@pytest.mark.long
 def test_signature_names_and_shapes(single, pairs):
     for model, names in ((single, ["text"]), (pairs, ["text_a", "text_b"])):
         signature = model.signatures["serving_default"]

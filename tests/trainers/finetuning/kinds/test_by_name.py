@@ -165,11 +165,12 @@ def test_validation_and_evaluation_agree(trained, kind, capsys):
 @pytest.mark.parametrize(
     "kind",
     [
-        pytest.param("regression", marks=pytest.mark.long),
+        "regression",
         "multi_label",
-        pytest.param("multiple_choice", marks=pytest.mark.long),
+        "multiple_choice",
     ],
 )
+@pytest.mark.long
 def test_the_export_gives_the_evaluators_answers(
     trained, exported, kind, capsys
 ):
@@ -197,6 +198,7 @@ def test_the_export_gives_the_evaluators_answers(
     assert "film" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_choices_on_the_command_line(exported, capsys):
     out = exported("multiple_choice")
     ask = [str(out), "it was"]

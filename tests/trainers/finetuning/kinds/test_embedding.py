@@ -217,6 +217,7 @@ def test_sentence_transformers_makes_the_exports_vectors(paired, tmp_path):
     np.testing.assert_allclose(network.encode(texts), wanted, atol=1e-5)
 
 
+@pytest.mark.long
 def test_scored_pairs_are_learnt(data, tmp_path):
     run = train(
         data,

@@ -18,6 +18,7 @@ from trainers.finetuning.kinds.question_answering import (
 )
 from trainers.finetuning.metrics.answer_spans import Candidates, Span
 from trainers.finetuning.settings import FinetuningData
+from trainers.reports.served.asking import load_model
 
 COLOURS = ["red", "green", "blue"]
 ANIMALS = ["cat", "dog", "cow"]
@@ -123,7 +124,7 @@ def test_it_learns_and_serves_what_it_evaluates(folder, capsys):
     for name, value in again.figures.items():
         assert logged[name] == pytest.approx(value, rel=1e-4), name
     export.main([str(run), "--output", str(folder / "export")])
-    model = predict.load_model(folder / "export" / "1")
+    model = load_model(folder / "export" / "1")
     assert model.inputs == ["question", "context"]
     for measured, name in ((result, "test"), (again, "validation")):
         path = run / f"predictions-{name}.jsonl"

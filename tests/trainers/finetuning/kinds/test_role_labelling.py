@@ -92,6 +92,7 @@ def read_rows(run, name):
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.long
 def test_it_learns(run):
     figures = json.loads((run / "evaluation-test.json").read_text())
     rows = read_rows(run, "test")

@@ -114,6 +114,7 @@ def read_rows(run, name):
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.long
 def test_validation_on_two_replicas_is_exact(run):
     lines = (run / "metrics.jsonl").read_text().splitlines()
     logged = [r for r in map(json.loads, lines) if r["split"] == "validation"]

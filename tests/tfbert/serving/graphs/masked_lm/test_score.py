@@ -61,7 +61,13 @@ def brute_force(task, ids):
 
 
 @pytest.mark.parametrize(
-    ("tokens", "masks"), [(1, 128), (40, 128), (8192, 5), (8192, 128)]
+    ("tokens", "masks"),
+    [
+        pytest.param(1, 128, marks=pytest.mark.long),
+        (40, 128),
+        pytest.param(8192, 5, marks=pytest.mark.long),
+        pytest.param(8192, 128, marks=pytest.mark.long),
+    ],
 )
 def test_it_is_the_sum_over_tokens_masked_in_turn(
     task, tokenizer, monkeypatch, tokens, masks
