@@ -23,7 +23,7 @@ SPEAKERS = {
     "tfrecords/labelled": ["finetune", "evaluate", "predict"],
     "trainers/distributed/processes.py": ["launch"],
     "trainers/distributed": ["pretrain", "finetune"],
-    "trainers/finetuning/kinds/text_kind.py": ["finetune", "export"],
+    "trainers/finetuning/kinds/text_kind.py": ["export"],
     "trainers/finetuning": ["finetune"],
     "trainers/planning/budget.py": ["pretrain"],
     "trainers/pretraining/exporting.py": ["export"],
