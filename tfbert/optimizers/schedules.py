@@ -129,6 +129,15 @@ class WarmupOneCycle(WarmupSchedule):
         return self.last_share + (1.0 - self.last_share) * cosine
 
 
+# Of WarmupStableDecay, where nobody says.
+DECAY_SHARE = 0.2
+
+
+def decay_steps(decay_share: float, total_steps: int) -> int:
+    """The updates of WarmupStableDecay's decay, one at least."""
+    return max(1, round(decay_share * total_steps))
+
+
 @keras.saving.register_keras_serializable("tfbert")
 class WarmupStableDecay(WarmupSchedule):
     """The peak rate for most of the run, then down to 0 (Hu et al. 2024).
@@ -151,11 +160,11 @@ class WarmupStableDecay(WarmupSchedule):
         learning_rate: float,
         warmup_steps: int,
         total_steps: int,
-        decay_share: float = 0.2,
+        decay_share: float = DECAY_SHARE,
     ):
         super().__init__(learning_rate, warmup_steps, total_steps)
         self.decay_share = decay_share
-        self.decay_steps = max(1, round(decay_share * total_steps))
+        self.decay_steps = decay_steps(decay_share, total_steps)
         if not 0 < decay_share <= 1 or (
             self.decay_steps > total_steps - warmup_steps
         ):

@@ -17,6 +17,7 @@ from pathlib import Path
 from tfbert import files
 from tfbert.errors import UserError
 from tfbert.file_names import METRICS_FILE, SETTINGS_FILE
+from tfbert.optimizers.schedules import DECAY_SHARE, decay_steps
 from trainers.checkpoints.checkpoints import Checkpoints
 from trainers.distributed.strategies import Distribution
 from trainers.files.rollbacks import Rollbacks
@@ -26,8 +27,6 @@ from trainers.settings.same_run import check_same_run
 from trainers.settings.stages import Stage, steps_of_stages
 
 SCHEDULE = "stable_decay"
-# Of the schedule, where nobody says.
-DECAY_SHARE = 0.2
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +69,7 @@ def branch_of(settings) -> tuple[object, Branch | None]:
         )
     warmup, total = (int(saved[name]) for name in ("warmup_steps", "steps"))
     share = optimization.decay_share or DECAY_SHARE
-    begins = total - max(1, round(share * total))
+    begins = total - decay_steps(share, total)
     if not warmup <= step <= begins:
         raise UserError(
             f"wanted a branch at a step from {warmup:,} to {begins:,}, behind "
@@ -103,7 +102,7 @@ def branch_of(settings) -> tuple[object, Branch | None]:
 def total_steps(step: int, share: float) -> int:
     """The steps of a run whose decay, a share of them, begins at `step`."""
     steps = step + 1
-    while steps - max(1, round(share * steps)) < step:
+    while steps - decay_steps(share, steps) < step:
         steps += 1
     return steps
 
