@@ -96,7 +96,8 @@ def steps_of_run(settings) -> list[int] | None:
     try:
         saved = read_yaml(path)
         budget, steps = saved.get("budget"), saved["optimization"]["steps"]
-        stages = saved["optimization"].get("stages")
+        # Without a budget stages keep their shares, and no steps.
+        stages = budget and saved["optimization"].get("stages")
         found = [int(stage["steps"]) for stage in stages or ()] or [int(steps)]
     except (UserError, AttributeError, KeyError, TypeError) as error:
         reason = error if isinstance(error, UserError) else repr(error)

@@ -1,7 +1,13 @@
+import types
+
 import pytest
 
 from tfbert.errors import UserError
-from trainers.planning.budget import steps_of_shares, with_steps
+from trainers.planning.budget import (
+    steps_of_run,
+    steps_of_shares,
+    with_steps,
+)
 from trainers.planning.dry_run import Timing
 from trainers.settings.pretraining_optimization import PretrainingOptimization
 from trainers.settings.stages import Stage, steps_of_stages
@@ -78,3 +84,16 @@ def test_shares_of_a_budget_are_of_its_time():
     assert [stage.steps for stage in found.stages] == steps
     assert found.steps == sum(steps)
     assert found.batch_plan.changes == [steps[0]]
+
+
+def test_a_run_of_stages_without_a_budget_says_so(tmp_path):
+    (tmp_path / "settings.yaml").write_text(
+        "optimization: {steps: 9, stages: [{share: 1.0, steps: null}]}\n"
+    )
+    given = types.SimpleNamespace(
+        runtime=types.SimpleNamespace(run_dir=tmp_path),
+        budget="1h",
+        optimization=settings([Stage(1.0)]),
+    )
+    with pytest.raises(UserError, match="a run of 9 steps with no budget"):
+        steps_of_run(given)
